@@ -1,0 +1,77 @@
+/**
+ * Addresses of peers and trackers: an IP literal and a port, as one string (`10.0.0.7:7700`, `[fe80::1]:7700`), so that
+ * the same value is a map key, a wire field and a JSON field. Host names are resolved before they come here.
+ */
+import * as v from "valibot";
+
+const PORT_MAX = 65_535;
+const ipSchema = v.pipe(v.string(), v.ip());
+
+export const AddressSchema = v.pipe(
+  v.string(),
+  v.maxLength(60),
+  v.check((text) => splitAddress(text) !== undefined, "expected IP:PORT or [IPV6]:PORT"),
+  v.brand("Address"),
+);
+export type Address = v.InferOutput<typeof AddressSchema>;
+
+export const PortSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(PORT_MAX));
+
+/** The address of an IP literal and a port from 1 to 65535. IPv4 mapped into IPv6 becomes plain IPv4. */
+export function makeAddress(ip: string, port: number): Address {
+  const host = canonicalIp(ip);
+  return v.parse(AddressSchema, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+}
+
+export function hostOf(address: Address): string {
+  return splitAddress(address)!.host;
+}
+
+export function portOf(address: Address): number {
+  return splitAddress(address)!.port;
+}
+
+/** Lower case, without an IPv4-mapped prefix, brackets or zone. */
+export function canonicalIp(ip: string): string {
+  return ip
+    .toLowerCase()
+    .replace(/^\[|\]$/g, "")
+    .replace(/%.*$/, "")
+    .replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+export function isIp(text: string): boolean {
+  return v.is(ipSchema, text);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "::1" || host === "localhost" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Whether a listener bound to this host takes connections on every interface. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+/** A host (name or IP) and port as a person types them. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Reads `HOST:PORT`, `[V6]:PORT`; undefined where the text is neither. Port 0 is allowed: it asks for any. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  return port <= PORT_MAX ? { host: match[1] ?? match[2]!, port } : undefined;
+}
+
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function splitAddress(text: string): HostPort | undefined {
+  const parsed = parseHostPort(text);
+  return parsed !== undefined && parsed.port > 0 && isIp(parsed.host) ? parsed : undefined;
+}

@@ -1,0 +1,59 @@
+/** What tracker and peers tell each other and their users about files, holders and peers. Names as in JSON output. */
+import * as v from "valibot";
+import { type Address, AddressSchema, hostOf, makeAddress, portOf } from "./address.ts";
+import { ChunkRangesSchema } from "./bitfield.ts";
+import { type FileName, FileNameSchema } from "./file-name.ts";
+import { CHUNK_COUNT_MAX, CONTENT_SIZE_MAX, HOST_NAME_MAX, PATH_TEXT_MAX } from "./limits.ts";
+import { ContentIdSchema } from "./manifest.ts";
+
+/**
+ * 128 random bits as 32 hexadecimal digits. Whoever knows a peer's id can speak for it at the tracker, so it goes to
+ * the tracker only: it is never listed, logged or sent to another peer.
+ */
+export const PeerIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"), v.brand("PeerId"));
+export type PeerId = v.InferOutput<typeof PeerIdSchema>;
+
+export const SizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CONTENT_SIZE_MAX));
+export const ChunkCountSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX));
+export const ChunkNumberSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX - 1));
+/** A local path exactly as its publisher typed it (R11, decision 6). */
+export const PathTextSchema = v.pipe(v.string(), v.minLength(1), v.maxLength(PATH_TEXT_MAX));
+export const HostNameSchema = v.pipe(v.string(), v.maxLength(HOST_NAME_MAX));
+
+/** One published file: a row of list_files and discover. */
+export const FileInfoSchema = v.object({
+  /** `{fname}_{ip}_{port}`. */
+  key: v.string(),
+  fname: FileNameSchema,
+  /** Bytes. */
+  size: SizeSchema,
+  total_chunknum: ChunkCountSchema,
+  path: PathTextSchema,
+  /** Of the publisher, as last seen. */
+  address: AddressSchema,
+  content_id: ContentIdSchema,
+  /** Online peers that hold at least one chunk of the content. */
+  holders: v.pipe(v.number(), v.integer(), v.minValue(0)),
+});
+export type FileInfo = v.InferOutput<typeof FileInfoSchema>;
+
+/** Which chunks of a content one peer holds, as last told. */
+export const HolderInfoSchema = v.object({ address: AddressSchema, chunks: ChunkRangesSchema });
+export type HolderInfo = v.InferOutput<typeof HolderInfoSchema>;
+
+/** The printed key of a publication (decision 7). */
+export function publicationKey(fname: FileName, address: Address): string {
+  return `${fname}_${hostOf(address)}_${portOf(address)}`;
+}
+
+/** Reads a key from its right end, since a name may contain underscores; undefined where it is none. */
+export function parsePublicationKey(key: string): { fname: FileName; address: Address } | undefined {
+  const match = /^(.+)_([0-9a-fA-F.:]+)_(\d{1,5})$/su.exec(key);
+  if (match === null) return undefined;
+  const fname = v.safeParse(FileNameSchema, match[1]);
+  const host = match[2]!.includes(":") ? `[${match[2]}]` : match[2];
+  const address = v.safeParse(AddressSchema, `${host}:${match[3]}`);
+  return fname.success && address.success
+    ? { fname: fname.output, address: makeAddress(match[2]!, Number(match[3])) }
+    : undefined;
+}
