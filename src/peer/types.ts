@@ -1,0 +1,103 @@
+/** What the peer's commands answer, as shown in JSON (names of requirements.md's rows). */
+import * as v from "valibot";
+import { AddressSchema } from "../core/address.ts";
+import { FileNameSchema } from "../core/file-name.ts";
+import { ContentIdSchema } from "../core/manifest.ts";
+import { ChunkCountSchema, PathTextSchema, SizeSchema } from "../core/model.ts";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const time = v.pipe(v.string(), v.isoTimestamp());
+
+export const PeerStatusSchema = v.object({
+  role: v.literal("peer"),
+  version: v.string(),
+  pid: count,
+  /** As the tracker tells it to others; null before registration. */
+  address: v.nullable(AddressSchema),
+  /** Where the peer takes connections of other peers. */
+  listen: AddressSchema,
+  /** HOST:PORT as given. */
+  tracker: v.string(),
+  connected: v.boolean(),
+  data_folder: v.string(),
+  files_folder: v.string(),
+  started: time,
+  uptime_ms: count,
+  /** Files published by this peer. */
+  shares: count,
+  /** Contents that this peer serves, published or fetched. */
+  contents: count,
+  fetches: count,
+  bytes_sent: count,
+  bytes_received: count,
+});
+export type PeerStatus = v.InferOutput<typeof PeerStatusSchema>;
+
+export const ConnectedSchema = v.object({ tracker: v.string(), address: AddressSchema });
+export type Connected = v.InferOutput<typeof ConnectedSchema>;
+
+/** Progress of hashing the file that is being published; bytes. */
+export const PublishProgressSchema = v.object({ event: v.literal("progress"), bytes: count, size: SizeSchema });
+export type PublishProgress = v.InferOutput<typeof PublishProgressSchema>;
+
+export const PublishedSchema = v.object({
+  key: v.string(),
+  fname: FileNameSchema,
+  size: SizeSchema,
+  total_chunknum: ChunkCountSchema,
+  path: PathTextSchema,
+  address: AddressSchema,
+  content_id: ContentIdSchema,
+  /** `p2pfs://TRACKER_HOST:PORT/FNAME?id=…` */
+  ticket: v.string(),
+});
+export type Published = v.InferOutput<typeof PublishedSchema>;
+
+export const UnpublishedSchema = v.object({ fname: FileNameSchema });
+export type Unpublished = v.InferOutput<typeof UnpublishedSchema>;
+
+/** What one source gave to a fetch. */
+export const SourceShareSchema = v.object({ address: v.string(), bytes: count, chunks: count, rejected: count });
+
+const fetchIdentity = {
+  /** Of this fetch, within its peer. */
+  id: v.string(),
+  fname: FileNameSchema,
+  content_id: ContentIdSchema,
+  destination: v.string(),
+  size: SizeSchema,
+  total_chunknum: ChunkCountSchema,
+};
+
+export const FetchStateSchema = v.picklist(["running", "done", "failed", "cancelled", "stopped"]);
+
+/** A row of the list of fetches, and the line of progress that `fetch --json` prints. */
+export const FetchProgressSchema = v.object({
+  event: v.literal("progress"),
+  ...fetchIdentity,
+  state: FetchStateSchema,
+  /** Verified bytes and chunks, those of earlier sessions included. */
+  bytes: count,
+  chunks: count,
+  bytes_per_second: v.number(),
+  sources: count,
+});
+export type FetchProgress = v.InferOutput<typeof FetchProgressSchema>;
+
+/** The last line of `fetch --json`. */
+export const FetchReceiptSchema = v.object({
+  event: v.literal("receipt"),
+  ...fetchIdentity,
+  /** Bytes that this fetch moved, copied locally, or found in an earlier session's part file. */
+  bytes_fetched: count,
+  bytes_copied: count,
+  bytes_resumed: count,
+  sources: v.array(SourceShareSchema),
+  rerequests: count,
+  rejected: count,
+  duration_ms: count,
+  bytes_per_second: v.number(),
+});
+export type FetchReceipt = v.InferOutput<typeof FetchReceiptSchema>;
+
+export type FetchEvent = FetchProgress | FetchReceipt;

@@ -1,0 +1,72 @@
+/**
+ * What goes into the engine and what comes out of it. All of it is plain values, so that the same machines run over
+ * sockets and in the simulator. Times are milliseconds on any monotonic clock, handed in with every event.
+ */
+import type { ChunkRanges } from "../core/bitfield.ts";
+
+/** The other end of a connection, named by whoever hosts the engine. */
+export type SourceId = string;
+/** Unique within one fetch. */
+export type RequestId = number;
+
+export type DownloadEvent =
+  /** A holder can be asked from now on; it has these chunks. */
+  | { readonly type: "source_joined"; readonly source: SourceId; readonly chunks: ChunkRanges }
+  /** A holder has these chunks as well. */
+  | { readonly type: "source_has"; readonly source: SourceId; readonly chunks: ChunkRanges }
+  /** D6: the connection is gone; its pending requests go to others. */
+  | { readonly type: "source_gone"; readonly source: SourceId }
+  /** The header of a reply is here: the uploader has bound the request to this chunk, its bytes follow. */
+  | { readonly type: "chunk_opened"; readonly source: SourceId; readonly request: RequestId; readonly chunk: number }
+  /** All bytes are here and their digest was compared with the manifest's. Answered by one write, discard or drop. */
+  | {
+      readonly type: "chunk_arrived";
+      readonly source: SourceId;
+      readonly request: RequestId;
+      readonly chunk: number;
+      readonly bytes: number;
+      readonly valid: boolean;
+    }
+  /** The source answered with an ERROR. A retryable one (busy) may be asked again later. */
+  | {
+      readonly type: "request_refused";
+      readonly source: SourceId;
+      readonly request: RequestId;
+      readonly retryable: boolean;
+    }
+  /** The write of this chunk returned; from now on it counts. */
+  | { readonly type: "chunk_written"; readonly chunk: number }
+  /** Whether the disk is behind: no new requests while it is. */
+  | { readonly type: "paused"; readonly paused: boolean }
+  /** Time passed; sent when `deadline()` has come. */
+  | { readonly type: "tick" };
+
+export type DownloadEffect =
+  /** Ask the source for any one of these chunks. */
+  | { readonly type: "request"; readonly source: SourceId; readonly request: RequestId; readonly chunks: ChunkRanges }
+  | { readonly type: "cancel"; readonly source: SourceId; readonly request: RequestId }
+  /** Close the connection to this source and do not use it again in this fetch. */
+  | { readonly type: "drop"; readonly source: SourceId; readonly reason: "integrity" | "protocol" }
+  /** Write the bytes that arrived for this request. */
+  | { readonly type: "write"; readonly request: RequestId; readonly chunk: number }
+  /** Forget the bytes that arrived for this request: a duplicate, or not what was asked for. */
+  | { readonly type: "discard"; readonly request: RequestId; readonly chunk: number }
+  /** Some chunk has no holder or no source is left to ask: find more holders now. Repeated at bounded intervals. */
+  | { readonly type: "find_holders" }
+  /** Every chunk is written. Terminal. */
+  | { readonly type: "done" }
+  /** D7: this chunk cannot be had. Terminal. */
+  | { readonly type: "failed"; readonly code: "no_holder" | "integrity"; readonly chunk: number };
+
+/** What the engine did so far; the receipt of a fetch is made of it. */
+export interface DownloadCounters {
+  readonly requestsSent: number;
+  /** N2: requests for a chunk that had been asked for before. */
+  readonly rerequests: number;
+  readonly chunksRejected: number;
+  readonly duplicates: number;
+  readonly bySource: ReadonlyMap<
+    SourceId,
+    { readonly chunks: number; readonly bytes: number; readonly rejected: number }
+  >;
+}
