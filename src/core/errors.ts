@@ -31,6 +31,7 @@ export const errorTable = {
   already_running: row(13, 409, 13, false, "choose another data folder (--data) or port"),
   protocol: row(14, 400, 1, false, "the other side broke the protocol; check that both run the same version"),
   unknown_message: row(15, 400, 1, false, "the other side runs an older version"),
+  unreachable: row(17, 503, 4, true, "check that it runs and that no firewall is in between"),
   busy: row(16, 503, 1, true, "the other side is at its limit; try again in a moment"),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -1,0 +1,361 @@
+/**
+ * One framed connection: messages in, messages out, requests matched with their replies. Both ends speak HELLO first;
+ * nobody sees a connection before that exchange succeeded. What the messages mean is the roles' business.
+ */
+import type { Socket } from "bun";
+import { asP2pfsError, type ErrorCode, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { encodeFrame, FrameDecoder, type FrameFault, type FrameHandler } from "../wire/frame.ts";
+import {
+  type Fields,
+  isRequest,
+  type Message,
+  type MessageName,
+  messageTable,
+  PROTOCOL_VERSION,
+  type ReplyName,
+  type RequestName,
+} from "../wire/messages.ts";
+import { type PayloadSource, SendQueue } from "./send-queue.ts";
+
+/** The other side's HELLO must be here within this time. */
+export const HELLO_MS_MAX = 2 * SECOND_MS;
+/** Requests of the other side that are being answered; more are refused as busy. */
+export const REQUESTS_SERVED_MAX = 512;
+/** Frames that were not understood, before the connection is given up. */
+const FAULTS_MAX = 100;
+/** A closing connection may take this long to send its last frames. */
+const LINGER_MS_MAX = SECOND_MS;
+const ERROR_TEXT_MAX = 1024;
+
+/** What this side says of itself. */
+export type LocalHello = Omit<Fields<"HELLO">, "version">;
+
+/** A message before the connection has given it its request id. */
+export type Outgoing<Name extends MessageName = MessageName> = {
+  [N in Name]: { readonly type: N } & Omit<Fields<N>, "request">;
+}[Name];
+
+export interface ConnectionHandlers {
+  /**
+   * Answers a request. A thrown P2pfsError becomes its ERROR. `undefined` says that the answer follows by `reply` or
+   * `refuse`.
+   */
+  request?(message: Message<RequestName>): Promise<Outgoing | undefined> | Outgoing | undefined;
+  notice?(message: Message): void;
+  /** Called once, when the connection is gone, by whoever's doing. */
+  closed?(cause: P2pfsError | undefined): void;
+  /** The send queue moved on: more payload frames may fit. */
+  sent?(): void;
+}
+
+export interface RequestOptions {
+  /** Without it the request waits as long as the connection lives. */
+  readonly timeoutMs?: number;
+  /** Names the buffer for the reply's payload when its header is here; undefined skips the payload. */
+  readonly openPayload?: (reply: Message, payloadBytes: number) => Uint8Array | undefined;
+}
+
+export interface Reply<Name extends MessageName = MessageName> {
+  readonly message: Message<Name>;
+  readonly payload: Uint8Array | undefined;
+}
+
+interface PendingRequest {
+  readonly openPayload: RequestOptions["openPayload"];
+  readonly timer: Timer | undefined;
+  resolve(reply: Reply): void;
+  reject(error: P2pfsError): void;
+}
+
+export interface RemoteEnd {
+  readonly ip: string;
+  readonly port: number;
+}
+
+export class Connection implements FrameHandler {
+  readonly remote: RemoteEnd;
+  readonly #socket: Socket<unknown>;
+  readonly #decoder = new FrameDecoder(this);
+  readonly #queue: SendQueue;
+  readonly #pending = new Map<number, PendingRequest>();
+  readonly #greeted: (connection: Connection) => void;
+  readonly #helloTimer: Timer;
+  /** Requests of the other side that wait for our answer. */
+  readonly #served = new Set<number>();
+  #handlers: ConnectionHandlers = {};
+  #hello: Fields<"HELLO"> | undefined;
+  #nextRequest = 1;
+  #faults = 0;
+  #closed = false;
+  #closing = false;
+  #closeCause: P2pfsError | undefined;
+  #bytesReceived = 0;
+  #lastReceivedMs = performance.now();
+
+  /** @param greeted is called as soon as the other side's HELLO is here; it sets the handlers before it returns. */
+  constructor(
+    socket: Socket<unknown>,
+    remote: RemoteEnd,
+    local: LocalHello,
+    greeted: (connection: Connection) => void,
+  ) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.#greeted = greeted;
+    this.#queue = new SendQueue({
+      write: (bytes) => socket.write(bytes),
+      broken: (error) => this.#abort(error),
+    });
+    this.#helloTimer = setTimeout(() => this.close(new P2pfsError("protocol", "no HELLO came in time")), HELLO_MS_MAX);
+    this.#queue.pushControl(encodeFrame({ type: "HELLO", version: PROTOCOL_VERSION, ...local }));
+  }
+
+  /** The other side's HELLO. */
+  get hello(): Fields<"HELLO"> {
+    if (this.#hello === undefined) throw new Error("a connection is handed out after HELLO only");
+    return this.#hello;
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed && !this.#closing;
+  }
+
+  /** Why the connection was or is being closed, where somebody said so. */
+  get closeCause(): P2pfsError | undefined {
+    return this.#closeCause;
+  }
+
+  get bytesReceived(): number {
+    return this.#bytesReceived;
+  }
+
+  /** On the clock of performance.now(). */
+  get lastReceivedMs(): number {
+    return this.#lastReceivedMs;
+  }
+
+  /** Payload frames that wait or are under way to the other side. */
+  get payloadFramesQueued(): number {
+    return this.#queue.payloadFramesQueued;
+  }
+
+  serve(handlers: ConnectionHandlers): void {
+    this.#handlers = handlers;
+  }
+
+  /** Sends a request and resolves with its reply; rejects with the other side's ERROR, at the timeout, or at close. */
+  async request<Name extends RequestName>(
+    message: Outgoing<Name>,
+    options: RequestOptions = {},
+  ): Promise<Message<ReplyName<Name>>> {
+    const { message: reply } = await this.ask(message, options).reply;
+    return reply;
+  }
+
+  /** As `request`, for those who need the request's id (CANCEL names it) or the payload. */
+  ask<Name extends RequestName>(
+    message: Outgoing<Name>,
+    { timeoutMs, openPayload }: RequestOptions = {},
+  ): { readonly id: number; readonly reply: Promise<Reply<ReplyName<Name>>> } {
+    const id = this.#nextRequest++ >>> 0;
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    const reply = promise as Promise<Reply<ReplyName<Name>>>;
+    if (!this.isOpen) {
+      reject(this.#closeCause ?? new P2pfsError("unreachable", "the connection is closed"));
+      return { id, reply };
+    }
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            if (this.#pending.delete(id))
+              reject(new P2pfsError("unreachable", `no answer to ${message.type} within ${timeoutMs} ms`));
+          }, timeoutMs);
+    this.#pending.set(id, { openPayload, timer, resolve, reject });
+    this.#queue.pushControl(encodeFrame({ ...message, request: id } as unknown as Message));
+    return { id, reply };
+  }
+
+  /** Sends a notice. */
+  send(message: Message): void {
+    if (this.isOpen) this.#queue.pushControl(encodeFrame(message));
+  }
+
+  /** Answers the request of this id, if it still waits. */
+  reply(request: number, message: Outgoing): void {
+    if (!this.isOpen || !this.#served.delete(request)) return;
+    this.#queue.pushControl(encodeFrame({ ...message, request } as unknown as Message));
+  }
+
+  /** Answers with a payload, which waits behind the control frames. False where the request waits no longer. */
+  replyWithPayload(request: number, message: Outgoing, source: PayloadSource, sent: () => void = () => {}): boolean {
+    if (!this.isOpen || !this.#served.delete(request)) return false;
+    const head = encodeFrame({ ...message, request } as unknown as Message, source.bytes);
+    this.#queue.pushPayload({
+      head,
+      source,
+      sent: () => {
+        sent();
+        this.#handlers.sent?.();
+      },
+    });
+    return true;
+  }
+
+  refuse(request: number, error: P2pfsError): void {
+    if (!this.isOpen || !this.#served.delete(request)) return;
+    this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
+  }
+
+  /** Stops reading from the socket: the other side feels it as backpressure. */
+  pause(): void {
+    if (!this.#closed) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#socket.resume();
+  }
+
+  /** Sends what is queued, with an ERROR that tells why where one is given, and closes. */
+  close(cause?: P2pfsError): void {
+    if (this.#closed || this.#closing) return;
+    if (cause !== undefined) this.#queue.pushControl(encodeFrame(errorMessage(cause, null)));
+    this.#closing = true;
+    this.#closeCause = cause;
+    setTimeout(() => this.#abort(cause), LINGER_MS_MAX).unref();
+    queueMicrotask(() => this.#endWhenSent());
+  }
+
+  // From the socket
+
+  handleData(piece: Uint8Array): void {
+    this.#lastReceivedMs = performance.now();
+    this.#bytesReceived += piece.length;
+    if (this.#closing) return;
+    try {
+      this.#decoder.push(piece);
+    } catch (thrown) {
+      this.#abort(asP2pfsError(thrown));
+    }
+  }
+
+  handleDrain(): void {
+    this.#queue.drain();
+    this.#endWhenSent();
+  }
+
+  handleClosed(error?: Error | null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#helloTimer);
+    this.#decoder.close();
+    this.#queue.close();
+    const cause =
+      this.#closeCause ?? (error ? new P2pfsError("unreachable", `the connection broke: ${error.message}`) : undefined);
+    const lost = cause ?? new P2pfsError("unreachable", "the other side closed the connection");
+    for (const pending of this.#pending.values()) {
+      clearTimeout(pending.timer);
+      pending.reject(lost);
+    }
+    this.#pending.clear();
+    this.#served.clear();
+    this.#handlers.closed?.(cause);
+  }
+
+  // From the decoder
+
+  openPayload(message: Message, payloadBytes: number): Uint8Array | undefined {
+    if (!("request" in message) || message.request === null) return undefined;
+    return this.#pending.get(message.request)?.openPayload?.(message, payloadBytes);
+  }
+
+  handleMessage(message: Message, payload: Uint8Array | undefined): void {
+    if (this.#hello === undefined) return this.#handleHello(message);
+    if (message.type === "ERROR") return this.#handleError(message);
+    if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
+    if (messageTable[message.type].kind === "reply") return this.#settle(message, payload);
+    if (message.type !== "HELLO") this.#handlers.notice?.(message);
+  }
+
+  handleFault(fault: FrameFault): void {
+    const error = new P2pfsError(fault.code, fault.message);
+    if (fault.fatal || this.#hello === undefined || ++this.#faults > FAULTS_MAX) return this.close(error);
+    this.#queue.pushControl(encodeFrame(errorMessage(error, fault.request)));
+  }
+
+  #handleHello(message: Message): void {
+    if (message.type === "ERROR") return this.#handleError({ ...message, request: null });
+    if (message.type !== "HELLO") return this.close(new P2pfsError("protocol", "the first frame must be HELLO"));
+    if (message.version !== PROTOCOL_VERSION) {
+      const text = `this side speaks protocol version ${PROTOCOL_VERSION}, the other side version ${message.version}`;
+      return this.close(new P2pfsError("protocol", text));
+    }
+    clearTimeout(this.#helloTimer);
+    this.#hello = message;
+    this.#greeted(this);
+  }
+
+  /** The other side refused one request, or gives up the whole connection. */
+  #handleError(message: Message<"ERROR">): void {
+    const error = new P2pfsError(codeOfWireId(message.code), message.message);
+    if (message.request === null) {
+      this.#closeCause = error;
+      return;
+    }
+    this.#take(message.request)?.reject(error);
+  }
+
+  #settle(message: Message, payload: Uint8Array | undefined): void {
+    if ("request" in message && message.request !== null) this.#take(message.request)?.resolve({ message, payload });
+  }
+
+  #take(request: number): PendingRequest | undefined {
+    const pending = this.#pending.get(request);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(request);
+    clearTimeout(pending.timer);
+    return pending;
+  }
+
+  #serve(message: Message<RequestName>): void {
+    const { request } = message;
+    if (this.#served.has(request)) return this.close(new P2pfsError("protocol", `request id ${request} is in use`));
+    this.#served.add(request);
+    if (this.#served.size > REQUESTS_SERVED_MAX)
+      return this.refuse(request, new P2pfsError("busy", "too many requests"));
+    if (this.#handlers.request === undefined)
+      return this.refuse(request, new P2pfsError("unknown_message", `${message.type} is not served here`));
+    this.#answer(message, this.#handlers.request);
+  }
+
+  async #answer(message: Message<RequestName>, handler: NonNullable<ConnectionHandlers["request"]>): Promise<void> {
+    try {
+      const reply = await handler(message);
+      if (reply !== undefined) this.reply(message.request, reply);
+    } catch (thrown) {
+      this.refuse(message.request, asP2pfsError(thrown));
+    }
+  }
+
+  #endWhenSent(): void {
+    if (this.#closing && !this.#closed && this.#queue.isEmpty) this.#socket.end();
+  }
+
+  #abort(cause: P2pfsError | undefined): void {
+    if (this.#closed) return;
+    this.#closeCause ??= cause;
+    this.#socket.terminate();
+    this.handleClosed();
+  }
+}
+
+function errorMessage(error: P2pfsError, request: number | null): Message<"ERROR"> {
+  const message = error.message.slice(0, ERROR_TEXT_MAX);
+  return { type: "ERROR", request, code: errorTable[error.code].wireId, message };
+}
+
+/** A number that is not in our table comes from a newer version. */
+function codeOfWireId(wireId: number): ErrorCode {
+  return errorCodes.find((code) => errorTable[code].wireId === wireId) ?? "internal";
+}

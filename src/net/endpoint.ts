@@ -1,0 +1,158 @@
+/** Opening connections: listening for them, and dialling within a deadline. Resolving host names on the way. */
+import { lookup } from "node:dns/promises";
+import type { Socket, TCPSocketListener } from "bun";
+import {
+  type Address,
+  canonicalIp,
+  formatHostPort,
+  type HostPort,
+  hostOf,
+  isIp,
+  makeAddress,
+  portOf,
+} from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { Connection, type LocalHello } from "./connection.ts";
+
+/** Connections that one listener keeps open; further ones are closed at once. */
+export const CONNECTIONS_MAX = 8192;
+
+export interface ListenOptions extends HostPort {
+  readonly local: () => LocalHello;
+  /** Called for every connection whose HELLO arrived; sets its handlers before it returns. */
+  onConnection(connection: Connection): void;
+}
+
+export interface Listener {
+  /** Where it listens; the host as asked for, the port as given by the system. */
+  readonly address: Address;
+  /** Takes no new connections; those that are open stay. */
+  stop(): void;
+}
+
+/** Each socket's connection; undefined for one that was turned away at once. */
+interface SocketData {
+  connection: Connection | undefined;
+}
+
+/** Port 0 asks for any free port. Throws `already_running` where the port is taken. */
+export async function listen({ host, port, local, onConnection }: ListenOptions): Promise<Listener> {
+  const ip = await resolveHost(host);
+  let open = 0;
+  let listener: TCPSocketListener<SocketData>;
+  try {
+    listener = Bun.listen<SocketData>({
+      hostname: ip,
+      port,
+      socket: {
+        open(socket) {
+          if (++open > CONNECTIONS_MAX) {
+            socket.terminate();
+            return;
+          }
+          socket.data = { connection: adopt(socket, local(), onConnection) };
+        },
+        data: (socket, piece) => socket.data?.connection?.handleData(piece),
+        drain: (socket) => socket.data?.connection?.handleDrain(),
+        close(socket, error) {
+          open--;
+          socket.data?.connection?.handleClosed(error);
+        },
+        error: (socket) => socket.terminate(),
+      },
+    });
+  } catch (cause) {
+    throw listenError(formatHostPort({ host, port }), cause);
+  }
+  return { address: makeAddress(ip, listener.port), stop: () => listener.stop() };
+}
+
+export interface DialOptions {
+  readonly local: LocalHello;
+  readonly timeoutMs: number;
+  /** Called when the HELLO of the other side is here; sets the handlers before it returns. */
+  onConnection?(connection: Connection): void;
+}
+
+/** Connects and exchanges HELLO, all within the timeout. Throws `unreachable` or what the other side refused with. */
+export function dial(address: Address, { local, timeoutMs, onConnection }: DialOptions): Promise<Connection> {
+  const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+  let connection: Connection | undefined;
+  let settled = false;
+  const fail = (error: P2pfsError) => {
+    settled = true;
+    clearTimeout(timer);
+    reject(error);
+  };
+  const timer = setTimeout(() => {
+    fail(new P2pfsError("unreachable", `${address} does not answer`));
+    connection?.close();
+  }, timeoutMs);
+  const greeted = (ready: Connection) => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    onConnection?.(ready);
+    resolve(ready);
+  };
+  Bun.connect({
+    hostname: hostOf(address),
+    port: portOf(address),
+    socket: {
+      open(socket) {
+        if (settled) socket.terminate();
+        else connection = adopt(socket, local, greeted);
+      },
+      data: (_socket, piece) => connection?.handleData(piece),
+      drain: () => connection?.handleDrain(),
+      close(_socket, error) {
+        connection?.handleClosed(error);
+        if (!settled) fail(connection?.closeCause ?? new P2pfsError("unreachable", `${address} closed the connection`));
+      },
+      error: (socket) => socket.terminate(),
+      connectError: () => {},
+    },
+  }).catch((cause) => {
+    if (!settled) fail(new P2pfsError("unreachable", `nobody answers at ${address}`, { cause }));
+  });
+  return promise;
+}
+
+function adopt(socket: Socket<unknown>, local: LocalHello, greeted: (connection: Connection) => void): Connection {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
+  const remote = { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort };
+  return new Connection(socket, remote, local, greeted);
+}
+
+const KEEP_ALIVE_DELAY_MS = 30_000;
+
+/** The IP of a host name; IPv4 where it has one. Throws `not_found` where it has none. */
+export async function resolveHost(host: string): Promise<string> {
+  if (isIp(host)) return canonicalIp(host);
+  try {
+    const found = await lookup(host, { order: "ipv4first" });
+    return canonicalIp(found.address);
+  } catch (cause) {
+    throw new P2pfsError("not_found", `there is no host named ${host}`, {
+      cause,
+      hint: "check the spelling of the host",
+    });
+  }
+}
+
+export async function resolveHostPort({ host, port }: HostPort): Promise<Address> {
+  return makeAddress(await resolveHost(host), port);
+}
+
+function listenError(where: string, cause: unknown): P2pfsError {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EADDRINUSE") return new P2pfsError("already_running", `${where} is in use already`, { cause });
+  if (code === "EACCES")
+    return new P2pfsError("refused", `no permission to listen on ${where}`, { cause, hint: "take a port above 1023" });
+  const hint = "take an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them";
+  return new P2pfsError("usage", `cannot listen on ${where}: ${cause instanceof Error ? cause.message : cause}`, {
+    cause,
+    hint,
+  });
+}

@@ -1,0 +1,223 @@
+/**
+ * What waits to go out on one socket. Bun's `write` takes what the kernel has room for and keeps nothing, so the rest
+ * waits here, within bounds. Control frames overtake queued payload frames, but never cut into one that has begun.
+ * A payload is not held in memory: it is read in pieces, the next one while the current one is being sent.
+ */
+import { P2pfsError } from "../core/errors.ts";
+import { KiB, MiB } from "../core/units.ts";
+
+/** Unsent control bytes; a remote end that lets more pile up does not read and is given up. */
+export const CONTROL_QUEUE_BYTES_MAX = 16 * MiB;
+/** Frames of payload that may wait; whoever fills the queue asks `payloadFramesQueued` first. */
+export const PAYLOAD_FRAMES_MAX = 4;
+const PIECE_BYTES = 512 * KiB;
+/** Small control frames go out joined, in writes of up to this size. */
+const JOIN_BYTES_MAX = 64 * KiB;
+
+/** The payload of one frame: exactly `bytes` bytes, read piece by piece. */
+export interface PayloadSource {
+  readonly bytes: number;
+  /** Fills the target with the bytes from `offset` on. Rejecting breaks the connection: its frame has begun. */
+  read(offset: number, target: Uint8Array): Promise<void>;
+}
+
+/** A payload that is in memory already. */
+export function payloadOf(bytes: Uint8Array): PayloadSource {
+  return {
+    bytes: bytes.length,
+    read: async (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
+  };
+}
+
+interface PayloadFrame {
+  readonly head: Uint8Array;
+  readonly source: PayloadSource;
+  /** Called when the last byte went to the kernel. */
+  readonly sent: () => void;
+}
+
+/** A buffer and what of it is filled and not yet sent. */
+interface Piece {
+  readonly buffer: Uint8Array;
+  start: number;
+  end: number;
+}
+
+export interface SendQueueHost {
+  /** Bytes that the kernel took: some of them, 0 when it is full, −1 after close. */
+  write(bytes: Uint8Array): number;
+  /** The queue cannot go on; close the socket. */
+  broken(error: P2pfsError): void;
+}
+
+export class SendQueue {
+  readonly #host: SendQueueHost;
+  #control: Uint8Array[] = [];
+  #controlBytes = 0;
+  #payloads: PayloadFrame[] = [];
+  /** Control bytes handed to the kernel in part. */
+  #remainder: Uint8Array | undefined;
+  #current: PayloadFrame | undefined;
+  #currentRead = 0;
+  #currentSent = 0;
+  #reading = false;
+  #ready: Piece[] = [];
+  #spare: Uint8Array[] = [];
+  #blocked = false;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(host: SendQueueHost) {
+    this.#host = host;
+  }
+
+  get isEmpty(): boolean {
+    return (
+      this.#control.length === 0 &&
+      this.#payloads.length === 0 &&
+      this.#remainder === undefined &&
+      this.#current === undefined
+    );
+  }
+
+  /** Payload frames that wait or are under way. */
+  get payloadFramesQueued(): number {
+    return this.#payloads.length + (this.#current === undefined ? 0 : 1);
+  }
+
+  pushControl(frame: Uint8Array): void {
+    if (this.#closed) return;
+    this.#control.push(frame);
+    this.#controlBytes += frame.length;
+    if (this.#controlBytes > CONTROL_QUEUE_BYTES_MAX)
+      return this.#break(new P2pfsError("busy", "the other side does not read what it is sent"));
+    this.#schedule();
+  }
+
+  pushPayload(frame: PayloadFrame): void {
+    if (this.#closed) return;
+    if (this.#payloads.length >= PAYLOAD_FRAMES_MAX) throw new RangeError("the queue of payload frames is full");
+    this.#payloads.push(frame);
+    this.#schedule();
+  }
+
+  /** The kernel has room again. */
+  drain(): void {
+    this.#blocked = false;
+    this.#flush();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#control = [];
+    this.#payloads = [];
+    this.#ready = [];
+    this.#spare = [];
+    this.#current = undefined;
+    this.#remainder = undefined;
+  }
+
+  /** Frames pushed in one turn of the event loop go out together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#blocked) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (!this.#closed && !this.#blocked) {
+      if (this.#remainder !== undefined) this.#sendRemainder(this.#remainder);
+      else if (this.#current !== undefined) {
+        if (!this.#sendPiece(this.#current)) return;
+      } else if (this.#control.length > 0) this.#remainder = this.#joinControl();
+      else if (this.#payloads.length > 0) this.#begin(this.#payloads.shift()!);
+      else return;
+    }
+  }
+
+  #joinControl(): Uint8Array {
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#control.length && (count === 0 || bytes + this.#control[count]!.length <= JOIN_BYTES_MAX)) {
+      bytes += this.#control[count++]!.length;
+    }
+    const frames = this.#control.splice(0, count);
+    this.#controlBytes -= bytes;
+    if (frames.length === 1) return frames[0]!;
+    const joined = new Uint8Array(bytes);
+    let offset = 0;
+    for (const frame of frames) {
+      joined.set(frame, offset);
+      offset += frame.length;
+    }
+    return joined;
+  }
+
+  #sendRemainder(bytes: Uint8Array): void {
+    const accepted = this.#write(bytes);
+    this.#remainder = accepted < bytes.length ? bytes.subarray(accepted) : undefined;
+  }
+
+  #begin(frame: PayloadFrame): void {
+    this.#remainder = frame.head;
+    this.#current = frame;
+    this.#currentRead = 0;
+    this.#currentSent = 0;
+    this.#readAhead(frame);
+  }
+
+  /** Sends from the first ready piece; false where none is ready yet. */
+  #sendPiece(frame: PayloadFrame): boolean {
+    if (this.#currentSent === frame.source.bytes) {
+      this.#current = undefined;
+      frame.sent();
+      return true;
+    }
+    const piece = this.#ready[0];
+    if (piece === undefined) return false;
+    const accepted = this.#write(piece.buffer.subarray(piece.start, piece.end));
+    piece.start += accepted;
+    this.#currentSent += accepted;
+    if (piece.start === piece.end) {
+      this.#ready.shift();
+      this.#spare.push(piece.buffer);
+      this.#readAhead(frame);
+    }
+    return true;
+  }
+
+  /** Keeps at most two pieces: one being sent, one being read. */
+  #readAhead(frame: PayloadFrame): void {
+    if (this.#reading || this.#ready.length >= 2 || this.#currentRead === frame.source.bytes) return;
+    const length = Math.min(PIECE_BYTES, frame.source.bytes - this.#currentRead);
+    const buffer = this.#spare.pop() ?? new Uint8Array(PIECE_BYTES);
+    const offset = this.#currentRead;
+    this.#reading = true;
+    this.#currentRead += length;
+    frame.source.read(offset, buffer.subarray(0, length)).then(
+      () => {
+        this.#reading = false;
+        if (this.#closed) return;
+        this.#ready.push({ buffer, start: 0, end: length });
+        this.#readAhead(frame);
+        this.#flush();
+      },
+      (cause) => this.#break(new P2pfsError("disk", "a chunk could not be read while it was being sent", { cause })),
+    );
+  }
+
+  #write(bytes: Uint8Array): number {
+    const accepted = this.#host.write(bytes);
+    if (accepted < bytes.length) this.#blocked = true;
+    return Math.max(0, accepted);
+  }
+
+  #break(error: P2pfsError): void {
+    if (this.#closed) return;
+    this.close();
+    this.#host.broken(error);
+  }
+}

@@ -1,0 +1,178 @@
+/** Connections over real sockets: HELLO, requests and replies, payloads, refusals, and what breaks them. */
+import { afterEach, expect, test } from "bun:test";
+import type { Address } from "../../src/core/address.ts";
+import { rangeOfOne } from "../../src/core/bitfield.ts";
+import { P2pfsError } from "../../src/core/errors.ts";
+import type { FileName } from "../../src/core/file-name.ts";
+import type { ContentId } from "../../src/core/manifest.ts";
+import { MiB } from "../../src/core/units.ts";
+import type { Connection, ConnectionHandlers, LocalHello } from "../../src/net/connection.ts";
+import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import { payloadOf } from "../../src/net/send-queue.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+
+const local: LocalHello = { role: "peer", agent: "test", address: null };
+const contentId = "ab".repeat(32) as ContentId;
+const filename = "f" as FileName;
+const digest = new Uint8Array(32);
+const chunkRequest = { type: "PEER_REQUEST_CHUNK", filename, content_id: contentId, chunknum: rangeOfOne(7) } as const;
+
+const listeners: Listener[] = [];
+afterEach(() => {
+  for (const listener of listeners.splice(0)) listener.stop();
+});
+
+async function serving(handlersOf: (connection: Connection) => ConnectionHandlers): Promise<Address> {
+  const listener = await listen({
+    host: "127.0.0.1",
+    port: 0,
+    local: () => local,
+    onConnection: (connection) => connection.serve(handlersOf(connection)),
+  });
+  listeners.push(listener);
+  return listener.address;
+}
+
+/** A bare TCP client that collects what it is sent. */
+async function rawClient(address: Address) {
+  const received: number[] = [];
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: Number(address.split(":")[1]),
+    socket: { data: (_socket, piece) => void received.push(...piece), close: () => resolve() },
+  });
+  return { socket, received, closed };
+}
+
+test("a request gets its reply, a thrown error its ERROR", async () => {
+  const address = await serving(() => ({
+    request(message) {
+      if (message.type === "HEARTBEAT") return { type: "REPLY_HEARTBEAT" };
+      throw new P2pfsError("not_found", "no such thing");
+    },
+  }));
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  expect(await connection.request({ type: "HEARTBEAT" })).toMatchObject({ type: "REPLY_HEARTBEAT" });
+  const refused = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId });
+  expect(refused).rejects.toMatchObject({ code: "not_found", message: "no such thing" });
+  expect(connection.hello).toMatchObject({ role: "peer", agent: "test" });
+  connection.close();
+});
+
+test("payloads arrive whole in the buffer that was named, and control frames overtake waiting ones", async () => {
+  const bytes = new Uint8Array(4 * MiB).map((_, index) => (index * 31) & 0xff);
+  const address = await serving((connection) => ({
+    request(message) {
+      if (message.type === "HEARTBEAT") return { type: "REPLY_HEARTBEAT" };
+      const reply = { type: "PEER_REPLY_CHUNK", filename, content_id: contentId, chunknum: 7, digest } as const;
+      connection.replyWithPayload(message.request, reply, payloadOf(bytes));
+      return undefined;
+    },
+  }));
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const order: string[] = [];
+  const buffers: Uint8Array[] = [];
+  const chunks = [0, 1, 2].map((index) => {
+    const openPayload = (_reply: unknown, length: number) => {
+      buffers[index] = new Uint8Array(length);
+      return buffers[index];
+    };
+    return connection.ask(chunkRequest, { openPayload }).reply.then(() => order.push(`chunk ${index}`));
+  });
+  const beat = connection.request({ type: "HEARTBEAT" }).then(() => order.push("beat"));
+  await Promise.all([...chunks, beat]);
+  for (const buffer of buffers) expect(Bun.hash(buffer)).toBe(Bun.hash(bytes));
+  expect(order.indexOf("beat")).toBeLessThan(order.indexOf("chunk 1"));
+  connection.close();
+});
+
+test("a request without an answer fails at its timeout; the late reply harms nobody", async () => {
+  const held: number[] = [];
+  let other: Connection | undefined;
+  const address = await serving((connection) => {
+    other = connection;
+    return {
+      request(message) {
+        if (message.type === "REQUEST_MANIFEST") held.push(message.request);
+        return message.type === "HEARTBEAT" ? { type: "REPLY_HEARTBEAT" } : undefined;
+      },
+    };
+  });
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const silent = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId }, { timeoutMs: 20 });
+  expect(await silent.catch((error) => error)).toMatchObject({ code: "unreachable" });
+  other!.replyWithPayload(held[0]!, { type: "REPLY_MANIFEST", content_id: contentId }, payloadOf(new Uint8Array(9)));
+  expect(await connection.request({ type: "HEARTBEAT" })).toMatchObject({ type: "REPLY_HEARTBEAT" });
+  connection.close();
+});
+
+test("closing rejects what is pending on both sides and tells the cause", async () => {
+  const { promise: closed, resolve } = Promise.withResolvers<P2pfsError | undefined>();
+  const address = await serving((connection) => ({
+    request() {
+      connection.close(new P2pfsError("refused", "go away"));
+      return undefined;
+    },
+  }));
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  connection.serve({ closed: resolve });
+  const pending = connection.request({ type: "HEARTBEAT" });
+  expect(await pending.catch((error) => error)).toMatchObject({ code: "refused", message: "go away" });
+  expect(await closed).toMatchObject({ code: "refused" });
+  expect(connection.isOpen).toBe(false);
+  const late = connection.request({ type: "HEARTBEAT" });
+  expect(await late.catch((error) => error)).toBeInstanceOf(P2pfsError);
+});
+
+test("another protocol version is refused by name", async () => {
+  const address = await serving(() => ({}));
+  const { socket, received, closed } = await rawClient(address);
+  socket.write(encodeFrame({ type: "HELLO", version: 2, ...local }));
+  await closed;
+  expect(Buffer.from(received).toString("latin1")).toContain("protocol version 1");
+});
+
+test("a first frame other than HELLO, and a frame that is too long, close the connection with an ERROR", async () => {
+  const address = await serving(() => ({}));
+  for (const bytes of [encodeFrame({ type: "HEARTBEAT", request: 1 }), new Uint8Array(8).fill(0xff)]) {
+    const { socket, received, closed } = await rawClient(address);
+    socket.write(bytes);
+    await closed;
+    expect(received.length).toBeGreaterThan(40);
+  }
+});
+
+test("an unknown message is answered with an ERROR and the connection lives", async () => {
+  const address = await serving(() => ({ request: () => ({ type: "REPLY_HEARTBEAT" }) }));
+  const { socket, received } = await rawClient(address);
+  const unknown = encodeFrame({ type: "HEARTBEAT", request: 5 });
+  unknown[4] = 0xee;
+  socket.write(encodeFrame({ type: "HELLO", version: 1, ...local }));
+  socket.write(unknown);
+  socket.write(encodeFrame({ type: "HEARTBEAT", request: 6 }));
+  const idOfReply = 0x06;
+  const framesEnd = () => received.lastIndexOf(idOfReply);
+  for (let waits = 0; waits < 100 && framesEnd() < 0; waits++) await Bun.sleep(5);
+  expect(Buffer.from(received).toString("latin1")).toContain("unknown here");
+  expect(framesEnd()).toBeGreaterThan(0);
+  socket.end();
+});
+
+test("dialling nobody fails at once, dialling somebody silent at the timeout", async () => {
+  const nobody = await dial("127.0.0.1:1" as Address, { local, timeoutMs: 1000 }).catch((error) => error);
+  expect(nobody).toMatchObject({ code: "unreachable" });
+  const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const started = performance.now();
+  const error = await dial(`127.0.0.1:${silent.port}` as Address, { local, timeoutMs: 50 }).catch((thrown) => thrown);
+  expect(error).toMatchObject({ code: "unreachable" });
+  expect(performance.now() - started).toBeLessThan(1000);
+  silent.stop(true);
+});
+
+test("a taken port is told as such", async () => {
+  const address = await serving(() => ({}));
+  const port = Number(address.split(":")[1]);
+  const taken = listen({ host: "127.0.0.1", port, local: () => local, onConnection() {} });
+  expect(await taken.catch((error) => error)).toMatchObject({ code: "already_running" });
+});
