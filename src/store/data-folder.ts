@@ -1,0 +1,174 @@
+/**
+ * The data folder of a role: where it lies, the lock that gives it to one process at a time, and the small files in it.
+ * The lock is an SQLite connection in exclusive locking mode: the kernel drops it with the process, however that ends,
+ * and keeps it while the process is frozen. Nothing else may open the lock file: closing any other descriptor of it in
+ * the same process would drop the lock, as POSIX has it.
+ */
+import { Database } from "bun:sqlite";
+import { randomBytes } from "node:crypto";
+import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import * as v from "valibot";
+import { PortSchema } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { type PeerId, PeerIdSchema } from "../core/model.ts";
+import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
+
+export type Role = "tracker" | "peer";
+
+export interface DataFolderOptions {
+  readonly role: Role;
+  /** The folder as the user named it, by flag or environment; without it the role's default folder. */
+  readonly flag?: string | undefined;
+}
+
+/** How a one-shot command finds and addresses the running role. */
+export const AdminFileSchema = v.object({
+  url: v.pipe(v.string(), v.url()),
+  token: v.pipe(v.string(), v.minLength(1)),
+});
+export type AdminFile = v.InferOutput<typeof AdminFileSchema>;
+
+/** The ports that a role keeps over restarts where the user leaves the choice to it. */
+export type PortName = "listen" | "admin";
+
+const ADMIN_FILE = "admin.json";
+const LOCK_FILE = "lock.sqlite";
+const PEER_ID_FILE = "peer-id";
+const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
+const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
+  Role,
+  string
+>;
+
+/** The absolute path of the data folder, which may not exist; nothing is touched. */
+export function resolveDataFolder({ role, flag }: DataFolderOptions): string {
+  if (flag !== undefined && flag !== "") return resolve(flag);
+  const stateHome = process.env.XDG_STATE_HOME;
+  // The XDG specification has relative paths ignored.
+  const base = stateHome?.startsWith("/") ? stateHome : join(homedir(), ".local", "state");
+  return join(base, "p2pfs", role);
+}
+
+/** What the role running in this folder wrote, or one that was killed there; undefined where there is nothing usable. */
+export function readAdminFile(folder: string): AdminFile | undefined {
+  const text = readTextFile(join(folder, ADMIN_FILE));
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), AdminFileSchema), text);
+  return parsed.success ? parsed.output : undefined;
+}
+
+export function randomPeerId(): PeerId {
+  return v.parse(PeerIdSchema, randomBytes(16).toString("hex"));
+}
+
+/**
+ * Makes the folder where it is missing and locks it for this process, without ever waiting.
+ * Throws `already_running` while another process has it, `disk` where it cannot be used.
+ */
+export function openDataFolder(options: DataFolderOptions): DataFolder {
+  const path = resolveDataFolder(options);
+  makeFolder(path);
+  return new DataFolder(options.role, path, lockFolder(path));
+}
+
+export class DataFolder {
+  readonly role: Role;
+  /** Absolute. */
+  readonly path: string;
+  readonly #lock: Database;
+
+  constructor(role: Role, path: string, lock: Database) {
+    this.role = role;
+    this.path = path;
+    this.#lock = lock;
+  }
+
+  get databasePath(): string {
+    return join(this.path, databaseFileOf[this.role]);
+  }
+
+  /** The identity that a peer has made for itself in this folder; a damaged one is an error, never replaced. */
+  readOrCreatePeerId(): PeerId {
+    const path = join(this.path, PEER_ID_FILE);
+    const text = readTextFile(path);
+    if (text === undefined) {
+      const created = randomPeerId();
+      replaceFile(path, `${created}\n`, { durable: true });
+      return created;
+    }
+    const parsed = v.safeParse(PeerIdSchema, text.trim());
+    if (parsed.success) return parsed.output;
+    throw new P2pfsError("disk", `the peer id in ${path} is damaged`, {
+      hint: "remove the file to join as a new peer; the old one's shares then leave the lists",
+    });
+  }
+
+  /** The port that was in use last; undefined where none is known. */
+  rememberedPort(name: PortName): number | undefined {
+    const text = readTextFile(join(this.path, portFileOf[name]))?.trim();
+    const parsed = v.safeParse(v.pipe(PortSchema, v.minValue(1)), text ? Number(text) : undefined);
+    return parsed.success ? parsed.output : undefined;
+  }
+
+  rememberPort(name: PortName, port: number): void {
+    if (this.rememberedPort(name) === port) return;
+    replaceFile(join(this.path, portFileOf[name]), `${port}\n`);
+  }
+
+  /** Readers see the whole old or the whole new file; only the user can read it. */
+  writeAdminFile(admin: AdminFile): void {
+    replaceFile(join(this.path, ADMIN_FILE), `${JSON.stringify(admin)}\n`);
+  }
+
+  removeAdminFile(): void {
+    removeFile(join(this.path, ADMIN_FILE));
+  }
+
+  /** Gives the folder free. Databases in it must be closed before. */
+  close(): void {
+    this.#lock.close();
+  }
+}
+
+function makeFolder(path: string): void {
+  const cannotUse = (why: string, options: { cause?: unknown; hint?: string } = {}) =>
+    new P2pfsError("disk", `cannot use the data folder ${path}: ${why}`, options);
+  let stats: Stats;
+  try {
+    if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, 0o700);
+    stats = statSync(path);
+  } catch (cause) {
+    throw cannotUse(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+  if (!stats.isDirectory()) throw cannotUse("it is not a folder");
+  // Root could write there, and would leave files behind that their owner can no longer use.
+  if (process.getuid !== undefined && stats.uid !== process.getuid())
+    throw cannotUse("it belongs to another user", { hint: "name a folder of your own with --data" });
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw cannotUse("no permission to write there", { cause });
+  }
+}
+
+function lockFolder(path: string): Database {
+  const lockPath = join(path, LOCK_FILE);
+  let lock: Database | undefined;
+  try {
+    lock = new Database(lockPath, { strict: true });
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.run("PRAGMA locking_mode = EXCLUSIVE");
+    // In exclusive locking mode the lock taken here outlives the transaction.
+    lock.run("BEGIN EXCLUSIVE");
+    lock.run("COMMIT");
+    return lock;
+  } catch (cause) {
+    lock?.close();
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    if (code.startsWith("SQLITE_BUSY"))
+      throw new P2pfsError("already_running", `the data folder ${path} is in use by another p2pfs`, { cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new P2pfsError("disk", `cannot lock ${lockPath}: ${why}`, { cause });
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Opening the SQLite database of a role. WAL with synchronous=NORMAL: a killed process loses nothing, a power cut may
+ * cost the last transactions but never the file's integrity. A damaged database is reported with what to do about it
+ * and left where it is, since only its owner can say whether a backup or a new start is wanted.
+ */
+import { Database, SQLiteError } from "bun:sqlite";
+import { closeSync, openSync } from "node:fs";
+import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
+import { migrate } from "drizzle-orm/bun-sqlite/migrator";
+import { readMigrationFiles } from "drizzle-orm/migrator";
+import { P2pfsError } from "../core/errors.ts";
+
+/** Somebody with a database shell in our file makes us wait at most this long. */
+const BUSY_TIMEOUT_MS = 1000;
+
+export interface DatabaseOptions<Schema extends Record<string, unknown>> {
+  /** Of the file, or `:memory:`. */
+  readonly path: string;
+  readonly schema: Schema;
+  /**
+   * Folder of the migrations, beside the module that names it: `join(import.meta.dir, "…")`. The compiled binary has
+   * it embedded under its base name, so every database's folder has a name of its own.
+   */
+  readonly migrationsFolder: string;
+}
+
+export interface OpenDatabase<Schema extends Record<string, unknown>> {
+  /** For what drizzle cannot say, and for closing. */
+  readonly sqlite: Database;
+  readonly db: BunSQLiteDatabase<Schema>;
+  close(): void;
+}
+
+/** Opens or makes the database and brings it to the newest schema. Throws `disk` where that cannot be done. */
+export function openDatabase<Schema extends Record<string, unknown>>(
+  options: DatabaseOptions<Schema>,
+): OpenDatabase<Schema> {
+  const { path, schema, migrationsFolder } = options;
+  let sqlite: Database | undefined;
+  try {
+    // Made before SQLite would, which would let others read it; its WAL files take over the mode.
+    if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
+    sqlite = new Database(path, { strict: true });
+    sqlite.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    sqlite.run("PRAGMA journal_mode = WAL");
+    sqlite.run("PRAGMA synchronous = NORMAL");
+    assertSound(sqlite, path);
+    const db = drizzle(sqlite, { schema });
+    assertNotNewer(sqlite, path, migrationsFolder);
+    migrate(db, { migrationsFolder });
+    sqlite.run("PRAGMA foreign_keys = ON");
+    const opened = sqlite;
+    return { sqlite: opened, db, close: () => closeDatabase(opened) };
+  } catch (cause) {
+    sqlite?.close();
+    throw asDatabaseError(cause, path);
+  }
+}
+
+/**
+ * Statements that drizzle prepared keep the connection half open until they are collected, so that SQLite does not
+ * fold the WAL into the file by itself.
+ */
+function closeDatabase(sqlite: Database): void {
+  try {
+    sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch {
+    // A full disk, say: the rows stay in the WAL, from where the next opening takes them.
+  }
+  sqlite.close();
+}
+
+/** What a failed statement or transaction means to the user; errors that are not the database's pass through. */
+export function asDatabaseError(thrown: unknown, path: string): unknown {
+  const cause = sqliteCauseOf(thrown);
+  if (cause === undefined) return isSystemError(thrown) ? diskError(path, thrown.message, thrown) : thrown;
+  const code = cause.code ?? "";
+  if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB"))
+    return damagedError(path, cause.message, thrown);
+  if (/^SQLITE_(?:FULL|IOERR|READONLY|CANTOPEN|PERM|BUSY|LOCKED|NOMEM|PROTOCOL)/.test(code))
+    return diskError(path, cause.message, thrown);
+  return thrown;
+}
+
+function assertSound(sqlite: Database, path: string): void {
+  const row = sqlite.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
+  if (row?.quick_check !== "ok") throw damagedError(path, row?.quick_check ?? "no answer to a check");
+}
+
+/** drizzle runs what is newer than the last migration, so that it would take a later version's database for its own. */
+function assertNotNewer(sqlite: Database, path: string, migrationsFolder: string): void {
+  const table = sqlite.query("SELECT 1 FROM sqlite_master WHERE name = '__drizzle_migrations'").get();
+  if (table === null) return;
+  const newest = sqlite
+    .query<{ at: number | null }, []>("SELECT max(created_at) AS at FROM __drizzle_migrations")
+    .get();
+  const known = Math.max(0, ...readMigrationFiles({ migrationsFolder }).map((file) => file.folderMillis));
+  if (Number(newest?.at ?? 0) <= known) return;
+  throw new P2pfsError("disk", `the database ${path} was made by a newer version of p2pfs`, {
+    hint: "run that version, or name another data folder with --data",
+  });
+}
+
+function sqliteCauseOf(thrown: unknown): SQLiteError | undefined {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (error instanceof SQLiteError) return error;
+  }
+  return undefined;
+}
+
+function isSystemError(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && "syscall" in thrown;
+}
+
+function damagedError(path: string, what: string, cause?: unknown): P2pfsError {
+  return new P2pfsError("disk", `the database ${path} is damaged (${what})`, {
+    cause,
+    hint: `nothing was changed; put a backup in its place, or move ${path} and its -wal and -shm files away to start anew`,
+  });
+}
+
+function diskError(path: string, what: string, cause: unknown): P2pfsError {
+  return new P2pfsError("disk", `cannot use the database ${path}: ${what}`, { cause });
+}

@@ -1,0 +1,189 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ErrorCode, P2pfsError } from "../../src/core/errors.ts";
+import { openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+function temporaryFolder(): string {
+  const path = mkdtempSync(join(tmpdir(), "p2pfs-store-"));
+  cleanups.push(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+function open(flag: string, role: "tracker" | "peer" = "peer") {
+  const folder = openDataFolder({ role, flag });
+  cleanups.push(() => folder.close());
+  return folder;
+}
+
+function errorOf(action: () => unknown): P2pfsError {
+  try {
+    action();
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(P2pfsError);
+    return thrown as P2pfsError;
+  }
+  throw new Error("expected an error");
+}
+
+function expectCode(action: () => unknown, code: ErrorCode, text: string): void {
+  const error = errorOf(action);
+  expect(error.code).toBe(code);
+  expect(error.message).toContain(text);
+}
+
+/** A process that holds the folder's lock. */
+async function spawnHolder(flag: string) {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "lock-holder.ts"), flag], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  cleanups.push(() => {
+    child.kill("SIGKILL");
+    return child.exited;
+  });
+  const reader = child.stdout.getReader();
+  expect(new TextDecoder().decode((await reader.read()).value)).toContain("locked");
+  return child;
+}
+
+describe("where the folder lies", () => {
+  const environment = process.env.XDG_STATE_HOME;
+  afterEach(() => {
+    if (environment === undefined) delete process.env.XDG_STATE_HOME;
+    else process.env.XDG_STATE_HOME = environment;
+  });
+
+  test("the flag, made absolute", () => {
+    expect(resolveDataFolder({ role: "peer", flag: "some/where" })).toBe(join(process.cwd(), "some/where"));
+  });
+
+  test("XDG_STATE_HOME, one folder a role", () => {
+    process.env.XDG_STATE_HOME = "/state";
+    expect(resolveDataFolder({ role: "tracker" })).toBe("/state/p2pfs/tracker");
+    expect(resolveDataFolder({ role: "peer" })).toBe("/state/p2pfs/peer");
+  });
+
+  test("the home folder, also where XDG_STATE_HOME is relative", () => {
+    for (const value of ["", "relative"]) {
+      process.env.XDG_STATE_HOME = value;
+      expect(resolveDataFolder({ role: "peer" })).toBe(join(homedir(), ".local/state/p2pfs/peer"));
+    }
+  });
+});
+
+describe("opening", () => {
+  test("makes the folder for its user alone", () => {
+    const folder = open(join(temporaryFolder(), "a/b"));
+    expect(statSync(folder.path).mode & 0o777).toBe(0o700);
+    expect(folder.databasePath).toBe(join(folder.path, "repository.sqlite"));
+  });
+
+  test("refuses what is not a folder, and what cannot be made", () => {
+    const file = join(temporaryFolder(), "file");
+    writeFileSync(file, "");
+    expectCode(() => open(file), "disk", file);
+    expectCode(() => open(join(file, "below")), "disk", file);
+    expectCode(() => open("/proc/p2pfs"), "disk", "/proc/p2pfs");
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("refuses a folder of another user (needs root to make one)", () => {
+    const path = temporaryFolder();
+    chownSync(path, 65_534, 65_534);
+    expectCode(() => open(path), "disk", "another user");
+  });
+
+  test.skipIf(process.getuid?.() === 0)("refuses a folder without write permission (root may write anywhere)", () => {
+    const path = temporaryFolder();
+    chmodSync(path, 0o500);
+    cleanups.push(() => chmodSync(path, 0o700));
+    expectCode(() => open(path), "disk", "permission");
+  });
+
+  test("a damaged lock file is a disk error, not a crash", () => {
+    const path = temporaryFolder();
+    writeFileSync(join(path, "lock.sqlite"), "this is not a database, and long enough to have a header to look at");
+    expectCode(() => open(path), "disk", "lock.sqlite");
+  });
+});
+
+describe("the lock", () => {
+  test("one opener at a time within a process", () => {
+    const path = temporaryFolder();
+    const first = openDataFolder({ role: "peer", flag: path });
+    expectCode(() => open(path), "already_running", path);
+    first.close();
+    open(path);
+  });
+
+  test("another process is refused at once, also while the first is frozen, and let in after its SIGKILL", async () => {
+    const path = temporaryFolder();
+    const child = await spawnHolder(path);
+    expectCode(() => open(path), "already_running", path);
+    child.kill("SIGSTOP");
+    const before = performance.now();
+    expectCode(() => open(path), "already_running", path);
+    expect(performance.now() - before).toBeLessThan(500);
+    child.kill("SIGKILL");
+    await child.exited;
+    open(path);
+  });
+});
+
+describe("files in the folder", () => {
+  test("the peer id is random, stays, and is nobody else's to read", () => {
+    const folder = open(temporaryFolder());
+    const id = folder.readOrCreatePeerId();
+    expect(id).toMatch(/^[0-9a-f]{32}$/);
+    expect(folder.readOrCreatePeerId()).toBe(id);
+    expect(statSync(join(folder.path, "peer-id")).mode & 0o777).toBe(0o600);
+    expect(open(temporaryFolder()).readOrCreatePeerId()).not.toBe(id);
+  });
+
+  test("a damaged peer id is reported and kept", () => {
+    const folder = open(temporaryFolder());
+    writeFileSync(join(folder.path, "peer-id"), "half an i");
+    expectCode(() => folder.readOrCreatePeerId(), "disk", "peer-id");
+    expect(existsSync(join(folder.path, "peer-id"))).toBe(true);
+  });
+
+  test("ports are remembered apart; nonsense counts as none", () => {
+    const folder = open(temporaryFolder());
+    expect(folder.rememberedPort("listen")).toBeUndefined();
+    folder.rememberPort("listen", 7700);
+    folder.rememberPort("admin", 7701);
+    expect([folder.rememberedPort("listen"), folder.rememberedPort("admin")]).toEqual([7700, 7701]);
+    for (const text of ["", "0", "70000", "x"]) {
+      writeFileSync(join(folder.path, "port"), text);
+      expect(folder.rememberedPort("listen")).toBeUndefined();
+    }
+  });
+
+  test("admin.json is private, replaced whole, and read without opening the folder", () => {
+    const folder = open(temporaryFolder());
+    expect(readAdminFile(folder.path)).toBeUndefined();
+    folder.writeAdminFile({ url: "http://127.0.0.1:1", token: "one" });
+    folder.writeAdminFile({ url: "http://127.0.0.1:2", token: "two" });
+    expect(readAdminFile(folder.path)).toEqual({ url: "http://127.0.0.1:2", token: "two" });
+    expect(statSync(join(folder.path, "admin.json")).mode & 0o777).toBe(0o600);
+    folder.removeAdminFile();
+    folder.removeAdminFile();
+    expect(readAdminFile(folder.path)).toBeUndefined();
+  });
+
+  test("a stale or damaged admin.json blocks nothing", () => {
+    const path = temporaryFolder();
+    writeFileSync(join(path, "admin.json"), '{"url":"http');
+    writeFileSync(join(path, "admin.json.new"), "left by a crash");
+    expect(readAdminFile(path)).toBeUndefined();
+    const folder = open(path);
+    folder.writeAdminFile({ url: "http://127.0.0.1:3", token: "three" });
+    expect(readAdminFile(path)?.token).toBe("three");
+  });
+});
