@@ -1,0 +1,78 @@
+/**
+ * Makes dist/p2pfs: the whole product in one executable that needs nothing beside it. Whitespace and syntax are
+ * minified; identifiers are not, because names of classes and functions show in messages. Settings files of the
+ * folder that the executable happens to run in must not change it, so their loading is off.
+ */
+import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { type BunPlugin, Glob } from "bun";
+
+const root = dirname(import.meta.dir);
+const MiB = 1024 * 1024;
+
+/** Packages of the native BLAKE3; only that of this machine goes in, the others would make the file larger. */
+const addonPackages: Readonly<Record<string, string>> = {
+  "linux-x64": "@napi-rs/blake-hash-linux-x64-gnu",
+  "linux-arm64": "@napi-rs/blake-hash-linux-arm64-gnu",
+  "darwin-x64": "@napi-rs/blake-hash-darwin-x64",
+  "darwin-arm64": "@napi-rs/blake-hash-darwin-arm64",
+};
+const addonPackage = addonPackages[`${process.platform}-${process.arch}`];
+
+/** The package's loader tries fourteen platforms and then the file system; the executable has the right one inside. */
+const oneAddon: BunPlugin = {
+  name: "one native addon",
+  setup(build) {
+    if (addonPackage === undefined) return;
+    build.onLoad({ filter: /[/\\]@napi-rs[/\\]blake-hash[/\\]index\.js$/ }, () => ({
+      loader: "js",
+      contents: `module.exports = require(${JSON.stringify(addonPackage)});`,
+    }));
+  },
+};
+
+/** Folders of migrations, wherever they lie in src. They land in the executable under their base names. */
+async function migrationFolders(): Promise<string[]> {
+  const journals = await Array.fromAsync(new Glob("src/**/meta/_journal.json").scan(root));
+  const folders = journals.map((journal) => dirname(dirname(journal))).toSorted();
+  const names = folders.map((folder) => basename(folder));
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new Error(`two folders of migrations are called ${twice}; they would overwrite each other`);
+  return folders.map((folder) => join(root, folder));
+}
+
+async function build(outfile: string): Promise<void> {
+  const started = performance.now();
+  await mkdir(dirname(outfile), { recursive: true });
+  // Built aside and renamed, so that nobody starts half a file; the base name goes into the executable.
+  const folder = await mkdtemp(join(dirname(outfile), ".build-"));
+  const partial = join(folder, basename(outfile));
+  try {
+    await Bun.build({
+      entrypoints: [join(root, "src/main.ts")],
+      target: "bun",
+      format: "esm",
+      minify: { whitespace: true, syntax: true, identifiers: false },
+      sourcemap: "none",
+      plugins: [oneAddon],
+      compile: {
+        outfile: partial,
+        assets: await migrationFolders(),
+        autoloadDotenv: false,
+        autoloadBunfig: false,
+        autoloadTsconfig: false,
+        autoloadPackageJson: false,
+      },
+    });
+    await rename(partial, outfile);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  const { size } = await stat(outfile);
+  console.error(
+    `built ${outfile}: ${(size / MiB).toFixed(0)} MiB in ${((performance.now() - started) / 1000).toFixed(1)} s`,
+  );
+}
+
+await build(process.argv[2] ?? join(root, "dist/p2pfs"));
