@@ -1,0 +1,32 @@
+/**
+ * BLAKE3 by a native addon. It is loaded at the first digest and not before: in the compiled binary the addon is
+ * unpacked into the temp folder, which costs time and can fail, and most commands hash nothing.
+ */
+import { tmpdir } from "node:os";
+import { P2pfsError } from "../core/errors.ts";
+
+type Blake3 = (bytes: Uint8Array) => Uint8Array;
+
+let loaded: Blake3 | undefined;
+
+/**
+ * The 32-byte digest. The one-shot call of the addon beats its streaming hasher at every chunk size, by half at
+ * 64 KiB, and nothing that is hashed here (chunks, manifests) is too long to be in memory at once.
+ * Throws `disk` where the addon cannot be loaded.
+ */
+export function digest(bytes: Uint8Array): Uint8Array {
+  loaded ??= loadAddon();
+  return loaded(bytes);
+}
+
+function loadAddon(): Blake3 {
+  try {
+    // A plain require with a literal name: `bun build --compile` embeds the addon and still runs this line late.
+    return (require("@napi-rs/blake-hash") as typeof import("@napi-rs/blake-hash")).blake3;
+  } catch (error) {
+    throw new P2pfsError("disk", `cannot load the BLAKE3 library from the temp folder ${tmpdir()}`, {
+      cause: error,
+      hint: "set TMPDIR to an existing folder in which files can be written and programs be run",
+    });
+  }
+}

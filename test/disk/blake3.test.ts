@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { digest } from "../../src/disk/blake3.ts";
+
+const repository = resolve(import.meta.dir, "../..");
+let folder: string;
+let binary: string;
+
+/** The module in a binary of its own: prints the digest of nothing, or the error's code, message and hint. */
+const program = `
+import { digest } from "${repository}/src/disk/blake3.ts";
+try { console.log(digest(new Uint8Array(0)).toHex()); }
+catch (error) { console.log([error.name, error.code, error.message, error.hint].join("|")); }
+`;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "p2pfs-blake3-"));
+  await symlink(join(repository, "node_modules"), join(folder, "node_modules"));
+  await writeFile(join(folder, "main.ts"), program);
+  binary = join(folder, "main");
+  const built = Bun.spawnSync([process.execPath, "build", "--compile", join(folder, "main.ts"), "--outfile", binary]);
+  expect(built.exitCode, built.stderr.toString()).toBe(0);
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function run(env: Record<string, string>): string {
+  return Bun.spawnSync([binary], { cwd: folder, env }).stdout.toString().trim();
+}
+
+const DIGEST_OF_NOTHING = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+test("digests of the published BLAKE3 test vectors", () => {
+  const pattern = (length: number) => Uint8Array.from({ length }, (_, index) => index % 251);
+  expect(digest(pattern(0)).toHex()).toBe(DIGEST_OF_NOTHING);
+  expect(digest(pattern(1)).toHex()).toBe("2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213");
+  expect(digest(pattern(1024)).toHex()).toBe("42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7");
+  expect(digest(pattern(102_400)).toHex()).toBe("bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085");
+});
+
+test("a view into a larger buffer is digested alone", () => {
+  const bytes = new Uint8Array(100).fill(9, 10, 20);
+  expect(digest(bytes.subarray(10, 20))).toEqual(digest(new Uint8Array(10).fill(9)));
+});
+
+test("the addon is inside a compiled binary that runs with an empty environment", () => {
+  expect(run({})).toBe(DIGEST_OF_NOTHING);
+});
+
+test("a temp folder that cannot take the addon gives a typed error that names TMPDIR", async () => {
+  const notAFolder = join(folder, "main.ts");
+  const shown = run({ TMPDIR: notAFolder });
+  expect(shown).toStartWith(`P2pfsError|disk|cannot load the BLAKE3 library from the temp folder ${notAFolder}|`);
+  expect(shown).toContain("TMPDIR");
+});
+
+const needsMount = process.getuid?.() === 0 && process.platform === "linux";
+if (!needsMount) test.skipIf(process.env.CI !== "true")("mounting needs root on Linux", () => expect.unreachable());
+
+for (const option of ["noexec", "ro"]) {
+  test.if(needsMount)(`a ${option} temp folder gives the same error`, async () => {
+    const mounted = join(folder, option);
+    await mkdir(mounted);
+    const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `${option},size=8m`, "p2pfs-test", mounted]);
+    expect(mount.exitCode, mount.stderr.toString()).toBe(0);
+    try {
+      expect(run({ TMPDIR: mounted })).toMatch(/^P2pfsError\|disk\|.*\|.*TMPDIR/);
+    } finally {
+      Bun.spawnSync(["umount", mounted]);
+    }
+  });
+}
