@@ -1,0 +1,353 @@
+/**
+ * The rules of the house that a compiler does not hold: which room may import which, what the pure rooms stay free of,
+ * and a few of tidiness. Each rule is a function from a file to its faults. It is run over the whole tree, and over
+ * canaries that break it, so that a rule which has gone blind fails as well.
+ */
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { Glob } from "bun";
+
+const root = dirname(import.meta.dir);
+const SOURCE_LINES_MAX = 400;
+
+/** A file of the project: its path from the root, with forward slashes, and its text. */
+interface ProjectFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What is wrong with a file, one sentence each; none where the rule holds. */
+type Rule = (file: ProjectFile) => string[];
+
+/** src/README.md draws these arrows. Every room may import core and itself. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  main: ["cli"],
+  cli: ["admin"],
+  admin: ["tracker", "peer"],
+  "admin/ui": [],
+  tracker: ["net", "wire", "store"],
+  peer: ["swarm", "disk", "net", "wire", "store"],
+  net: ["wire"],
+  wire: [],
+  swarm: [],
+  disk: [],
+  store: [],
+  core: [],
+};
+
+/** Third parties of the rooms that are pure; other rooms are limited by `packageHomes` only. */
+const purePackages: Readonly<Record<string, readonly string[]>> = {
+  core: ["valibot"],
+  swarm: ["valibot"],
+  wire: ["valibot", "msgpackr"],
+};
+
+/** Packages that belong to certain rooms. */
+const packageHomes: readonly { readonly pattern: RegExp; readonly rooms: readonly string[] }[] = [
+  { pattern: /^drizzle-/, rooms: ["tracker", "peer", "store"] },
+  { pattern: /^(?:hono|hono-openapi|@hono\/.*)$/, rooms: ["admin", "admin/ui"] },
+];
+
+const impure: readonly { readonly pattern: RegExp; readonly what: string }[] = [
+  { pattern: /(?<![.\w$])Bun\b/, what: "Bun" },
+  { pattern: /(?<![.\w$])process\./, what: "process" },
+  { pattern: /(?<![.\w$])globalThis\b/, what: "globalThis" },
+  { pattern: /(?<![.\w$])Date\b/, what: "the clock (Date)" },
+  { pattern: /(?<![.\w$])performance\./, what: "the clock (performance)" },
+  { pattern: /(?<![.\w$])Math\.random\b/, what: "randomness (Math.random)" },
+  { pattern: /(?<![.\w$])crypto\./, what: "randomness (crypto)" },
+  { pattern: /(?<![.\w$])(?:set(?:Timeout|Interval|Immediate)|queueMicrotask)\b/, what: "timers" },
+  { pattern: /(?<![.\w$])console\./, what: "console" },
+  { pattern: /(?<![.\w$"'])(?:async\s*(?:function|\(|\w+\s*=>|\w+\s*\(|\*)|await\s)/, what: "async and await" },
+  { pattern: /(?<![.\w$])Promise\b/, what: "promises" },
+  { pattern: /\bimport\.meta\b/, what: "import.meta" },
+];
+
+/** Written so that this file does not match them itself. */
+const foreign: readonly RegExp[] = [
+  /\.\.\/share[d]\b/,
+  /\.librar[y]\b/,
+  /\/wor[k]\//,
+  /\/roo[t]\//,
+  /\/tmp\/tea[m]\b/,
+  /\bregistr[y]\.(?:npm|yarn)/,
+  /\bnpmj[s]\.(?:org|com)/,
+  /_auth[T]oken|artifactor[y]|verdacci[o]/i,
+];
+
+const transpilers = {
+  ts: new Bun.Transpiler({ loader: "ts", trimUnusedImports: false, deadCodeElimination: false }),
+  tsx: new Bun.Transpiler({ loader: "tsx", trimUnusedImports: false, deadCodeElimination: false }),
+};
+
+function transpilerOf(file: ProjectFile): Bun.Transpiler {
+  return file.path.endsWith("x") ? transpilers.tsx : transpilers.ts;
+}
+
+/** The code without types and comments. */
+function codeOf(file: ProjectFile): string {
+  return transpilerOf(file).transformSync(file.text);
+}
+
+interface Import {
+  /** A path from the root (`src/core/units.ts`), or a package (`valibot`, `@stricli/core`), or `node:fs`, `bun`. */
+  readonly target: string;
+  readonly isRelative: boolean;
+  readonly isTypeOnly: boolean;
+}
+
+/** Every import and re-export, those of types included: the transpiler drops them, so they are spelled as values. */
+function importsOf(file: ProjectFile): Import[] {
+  const asValues = file.text
+    .replace(/\bimport\s+type\b(?=\s*[{*\w])|\bexport\s+type\b(?=\s*[{*])/g, (words) => words.slice(0, 6))
+    .replace(/([{,]\s*)type\s+(?=\w)/g, "$1");
+  const values = new Set(
+    transpilerOf(file)
+      .scanImports(file.text)
+      .map((found) => found.path),
+  );
+  const all = transpilerOf(file)
+    .scanImports(asValues)
+    .map((found) => found.path);
+  const inTypes = [...file.text.matchAll(/\bimport\(\s*["']([^"']+)["']\s*\)/g)].map((match) => match[1]!);
+  return [...new Set([...all, ...inTypes])].map((specifier) => {
+    const isRelative = specifier.startsWith(".");
+    const target = isRelative ? posix.join(posix.dirname(file.path), specifier) : packageOf(specifier);
+    return { target, isRelative, isTypeOnly: !values.has(specifier) };
+  });
+}
+
+function packageOf(specifier: string): string {
+  const parts = specifier.split("/");
+  return specifier.startsWith("@") ? parts.slice(0, 2).join("/") : parts[0]!;
+}
+
+/** `core`, `admin/ui`, `main`, …; undefined for what lies outside of src. */
+function roomOf(path: string): string | undefined {
+  const [top, room, ...rest] = path.split("/");
+  if (top !== "src" || room === undefined) return undefined;
+  if (rest.length === 0) return room.replace(/\.tsx?$/, "");
+  return room === "admin" && rest.length > 1 && rest[0] === "ui" ? "admin/ui" : room;
+}
+
+const isPure = (path: string) => Object.hasOwn(purePackages, roomOf(path) ?? "");
+
+const rules = {
+  "rooms import along the arrows": (file) => {
+    const from = roomOf(file.path)!;
+    const allowed = arrows[from];
+    if (allowed === undefined) return [`${from} is not a room of the house`];
+    return importsOf(file)
+      .filter(({ isRelative, target }) => isRelative && target !== "package.json")
+      .filter(({ target, isTypeOnly }) => {
+        const to = roomOf(target);
+        if (to === from || to === "core" || (to !== undefined && allowed.includes(to))) return false;
+        return !(from === "admin/ui" && to === "admin" && isTypeOnly);
+      })
+      .map(({ target }) => `${from} must not import ${target}`);
+  },
+  "packages stay in their rooms": (file) =>
+    importsOf(file).flatMap(({ isRelative, target }) => {
+      const room = roomOf(file.path)!;
+      const home = packageHomes.find(({ pattern }) => pattern.test(target));
+      return isRelative || home === undefined || home.rooms.includes(room) ? [] : [`${room} must not use ${target}`];
+    }),
+  "core, wire and swarm are pure": (file) => {
+    const room = roomOf(file.path)!;
+    if (!isPure(file.path)) return [];
+    const packages = importsOf(file)
+      .filter(({ isRelative, target }) => !isRelative && !purePackages[room]!.includes(target))
+      .map(({ target }) => `${room} must not import ${target}`);
+    const code = codeOf(file);
+    const words = impure.filter(({ pattern }) => pattern.test(code)).map(({ what }) => `${room} must not use ${what}`);
+    const types = /(?<![.\w$*] |[.\w$])Bun\.[A-Z]/.test(file.text) ? [`${room} must not name types of Bun`] : [];
+    return [...packages, ...words, ...types];
+  },
+  "files of src are read in a sitting": (file) => {
+    const lines = file.text.split("\n").length - 1;
+    return lines > SOURCE_LINES_MAX ? [`${lines} lines; at most ${SOURCE_LINES_MAX}`] : [];
+  },
+  "files begin with what they are": (file) => {
+    const lines = file.text.split("\n");
+    const first = lines[0]!.startsWith("#!") ? lines[1]! : lines[0]!;
+    return /^(?:\/\*\*|\/\/|# |"""|<!--)/.test(first) ? [] : ["no comment at the head that says what this file is"];
+  },
+  "nothing refers to one machine": (file) =>
+    foreign.flatMap((pattern) => pattern.exec(file.text)?.[0] ?? []).map((found) => `refers to ${found}`),
+  "no test hides": (file) => {
+    const code = codeOf(file);
+    const faults: string[] = [];
+    if (/\b(?:test|it|describe)(?:\.\w+)*\.only\b/.test(code)) faults.push("runs only a part (.only)");
+    if (/\bretry\s*:|--retry\b|\brepeats\s*:/.test(code)) faults.push("tries again until it passes (retry)");
+    return faults;
+  },
+} as const satisfies Record<string, Rule>;
+
+type RuleName = keyof typeof rules;
+
+const notOurs = /^(?:node_modules|dist|\.git)(?:\/|$)/;
+const isText = /(?:\.(?:tsx?|json|md|toml|css|html|sql|py|svg)|^[^.]+|\/[^.]+|^\.[^/]+|^\.ci\/run)$/;
+
+function readFiles(keep: (path: string) => boolean): ProjectFile[] {
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => !notOurs.test(entry.name))
+    .flatMap((entry) => (entry.isDirectory() ? scanFolder(entry.name) : [entry.name]))
+    .filter((path) => isText.test(path) && keep(path))
+    .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+}
+
+function scanFolder(folder: string): string[] {
+  const paths = new Glob("**").scanSync({ cwd: join(root, folder), dot: true, onlyFiles: true });
+  return [...paths].map((path) => `${folder}/${path}`);
+}
+
+const isSource = (path: string) => /^src\/.*\.tsx?$/.test(path);
+const isCode = (path: string) => /^(?:src|test|scripts)\/.*\.(?:tsx?|py)$/.test(path) || /^scripts\/[^./]+$/.test(path);
+/** This file is left out: its canaries are what it looks for. */
+const isTest = (path: string) => /^test\/.*\.tsx?$/.test(path) && path !== "test/tidy.test.ts";
+
+const scopes: Readonly<Record<RuleName, (path: string) => boolean>> = {
+  "rooms import along the arrows": isSource,
+  "packages stay in their rooms": isSource,
+  "core, wire and swarm are pure": isSource,
+  "files of src are read in a sitting": isSource,
+  "files begin with what they are": isCode,
+  "nothing refers to one machine": () => true,
+  "no test hides": isTest,
+};
+
+/** Files that break a rule; each must be caught. */
+const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
+  "rooms import along the arrows": [
+    { path: "src/core/a.ts", text: 'import { b } from "../wire/b.ts"; b();' },
+    { path: "src/core/a.ts", text: 'import type { B } from "../wire/b.ts"; export type C = B;' },
+    { path: "src/core/a.ts", text: 'import { type B } from "../wire/b.ts"; export type C = B;' },
+    { path: "src/core/a.ts", text: 'export * from "../wire/b.ts";' },
+    { path: "src/core/a.ts", text: 'export type { B } from "../wire/b.ts";' },
+    { path: "src/core/a.ts", text: 'export type B = import("../wire/b.ts").B;' },
+    { path: "src/peer/a.ts", text: 'const { b } = await import("../tracker/b.ts"); b();' },
+    { path: "src/tracker/a.ts", text: 'import { b } from "../disk/b.ts"; b();' },
+    { path: "src/admin/ui/a.tsx", text: 'import { b } from "../api.ts"; b();' },
+    { path: "src/main.ts", text: 'import { b } from "./peer/b.ts"; b();' },
+    { path: "src/cli/a.ts", text: 'import { b } from "../../test/b.ts"; b();' },
+    { path: "src/cli/a.ts", text: 'import { b } from "../../scripts/b.ts"; b();' },
+    { path: "src/util/a.ts", text: "export const a = 1;" },
+  ],
+  "packages stay in their rooms": [
+    { path: "src/cli/a.ts", text: 'import { Hono } from "hono"; new Hono();' },
+    { path: "src/peer/a.ts", text: 'import { hc } from "hono/client"; hc("");' },
+    { path: "src/tracker/a.ts", text: 'import type { Context } from "hono"; export type C = Context;' },
+    { path: "src/admin/a.ts", text: 'import { eq } from "drizzle-orm"; eq();' },
+    { path: "src/net/a.ts", text: 'import { drizzle } from "drizzle-orm/bun-sqlite"; drizzle();' },
+  ],
+  "core, wire and swarm are pure": [
+    { path: "src/core/a.ts", text: 'import { readFileSync } from "node:fs"; readFileSync("");' },
+    { path: "src/core/a.ts", text: 'import type { Socket } from "bun"; export type S = Socket;' },
+    { path: "src/core/a.ts", text: 'import { pack } from "msgpackr"; pack(1);' },
+    { path: "src/swarm/a.ts", text: 'import { pack } from "msgpackr"; pack(1);' },
+    { path: "src/wire/a.ts", text: 'import { blake3 } from "@napi-rs/blake-hash"; blake3("");' },
+    { path: "src/wire/a.ts", text: 'export const a = Bun.hash("");' },
+    { path: "src/wire/a.ts", text: "export function a(socket: Bun.Socket) { return socket; }" },
+    { path: "src/swarm/a.ts", text: "export const a = () => Date.now();" },
+    { path: "src/swarm/a.ts", text: "export const a = new Date();" },
+    { path: "src/swarm/a.ts", text: "export const a = () => performance.now();" },
+    { path: "src/swarm/a.ts", text: "export const a = Math.random();" },
+    { path: "src/swarm/a.ts", text: "export const a = crypto.randomUUID();" },
+    { path: "src/swarm/a.ts", text: "setTimeout(() => {}, 1);" },
+    { path: "src/swarm/a.ts", text: "queueMicrotask(() => {});" },
+    { path: "src/swarm/a.ts", text: 'console.error("a");' },
+    { path: "src/swarm/a.ts", text: "export async function a() {}" },
+    { path: "src/swarm/a.ts", text: "export const a = async () => 1;" },
+    { path: "src/swarm/a.ts", text: "export class A { async run() {} }" },
+    { path: "src/swarm/a.ts", text: "export const a = await b;" },
+    { path: "src/swarm/a.ts", text: "export const a = Promise.resolve(1);" },
+    { path: "src/core/a.ts", text: "export const a = process.env.HOME;" },
+    { path: "src/core/a.ts", text: "export const a = globalThis;" },
+    { path: "src/core/a.ts", text: "export const a = import.meta.dir;" },
+  ],
+  "files of src are read in a sitting": [{ path: "src/core/a.ts", text: "//\n".repeat(SOURCE_LINES_MAX + 1) }],
+  "files begin with what they are": [
+    { path: "src/core/a.ts", text: 'import * as v from "valibot";\n// later\n' },
+    { path: "scripts/a", text: "#!/bin/sh\nset -eu\n" },
+  ],
+  "nothing refers to one machine": [
+    { path: "README.md", text: ["See ..", "shared", "a.md"].join("/") },
+    { path: "README.md", text: ["", "work", "main"].join("/") },
+    { path: "README.md", text: ["", "root", "a"].join("/") },
+    { path: "README.md", text: `${".libr"}ary` },
+    { path: "bun.lock", text: `https://registry.${"npm"}js.org/a` },
+  ],
+  "no test hides": [
+    { path: "test/a.test.ts", text: 'test.only("a", () => {});' },
+    { path: "test/a.test.ts", text: 'describe.concurrent.only("a", () => {});' },
+    { path: "test/a.test.ts", text: 'test("a", () => {}, { retry: 3 });' },
+  ],
+};
+
+/** Files that look like breaking a rule and do not. */
+const innocents: Readonly<Partial<Record<RuleName, readonly ProjectFile[]>>> = {
+  "rooms import along the arrows": [
+    { path: "src/admin/ui/a.tsx", text: 'import type { Api } from "../api.ts"; export type A = Api;' },
+    { path: "src/cli/a.ts", text: 'import { version } from "../../package.json"; version;' },
+    { path: "src/net/a.ts", text: '// import "../peer/a.ts"\nimport { a } from "../wire/a.ts"; a();' },
+  ],
+  "core, wire and swarm are pure": [
+    {
+      path: "src/swarm/a.ts",
+      text: "/** Never calls Date.now, Bun or setTimeout; await nothing. */\nexport const a = (now: number) => now;",
+    },
+  ],
+};
+
+const topLevel = [
+  "src",
+  "test",
+  "scripts",
+  "package.json",
+  "bunfig.toml",
+  "README.md",
+  "bun.lock",
+  "tsconfig.json",
+  "biome.json",
+  "LICENSE",
+  // Made by the tools and ignored by git.
+  "node_modules",
+  "dist",
+];
+
+for (const name of Object.keys(rules) as RuleName[]) {
+  describe(name, () => {
+    const rule: Rule = rules[name];
+
+    test("in the whole tree", () => {
+      const files = readFiles(scopes[name]);
+      expect(files.length).toBeGreaterThan(0);
+      expect(files.flatMap((file) => rule(file).map((fault) => `${file.path}: ${fault}`))).toEqual([]);
+    });
+
+    test.each(canaries[name].map((file) => [file.text.slice(0, 80).replace(/\s+/g, " "), file] as const))(
+      "catches %s",
+      (_, file) => {
+        expect(scopes[name](file.path)).toBe(true);
+        expect(rule(file)).not.toEqual([]);
+      },
+    );
+
+    for (const file of innocents[name] ?? []) {
+      test(`lets ${file.path} pass: ${file.text.slice(0, 60).replace(/\s+/g, " ")}`, () =>
+        expect(rule(file)).toEqual([]));
+    }
+  });
+}
+
+test("every room of the house is looked at", () => {
+  const rooms = new Set(readFiles(isSource).map((file) => roomOf(file.path)));
+  expect([...rooms].filter((room) => room === undefined || !(room in arrows))).toEqual([]);
+  expect(rooms.has("core") && rooms.has("wire") && rooms.has("swarm")).toBe(true);
+});
+
+test("the top level holds what the plan names and nothing else", () => {
+  const others = readdirSync(root).filter((name) => !name.startsWith(".") && !topLevel.includes(name));
+  expect(others).toEqual([]);
+});
