@@ -1,0 +1,30 @@
+/** Growing waits between tries, with jitter, so that a thousand peers do not come back at the same moment. */
+
+export interface BackoffOptions {
+  readonly firstMs: number;
+  readonly maxMs: number;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+}
+
+export class Backoff {
+  readonly #options: Required<BackoffOptions>;
+  #nextMs: number;
+
+  constructor(options: BackoffOptions) {
+    this.#options = { random: Math.random, ...options };
+    this.#nextMs = options.firstMs;
+  }
+
+  /** The next wait: between half of the step and the whole of it; the step doubles up to its maximum. */
+  next(): number {
+    const { maxMs, random } = this.#options;
+    const waitMs = this.#nextMs * (0.5 + random() / 2);
+    this.#nextMs = Math.min(maxMs, this.#nextMs * 2);
+    return waitMs;
+  }
+
+  reset(): void {
+    this.#nextMs = this.#options.firstMs;
+  }
+}

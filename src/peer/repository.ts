@@ -1,0 +1,122 @@
+/**
+ * What a peer remembers over restarts: its shares, its finished downloads with their manifests, and the fetches that
+ * have not ended. A peer without a data folder keeps the same tables in memory.
+ */
+import { join } from "node:path";
+import { eq } from "drizzle-orm";
+import type { FileName } from "../core/file-name.ts";
+import { foldFileName } from "../core/file-name.ts";
+import type { ContentId } from "../core/manifest.ts";
+import { type OpenDatabase, openDatabase } from "../store/database.ts";
+import * as schema from "./schema.ts";
+import { contents, fetched, shares, unfinished } from "./schema.ts";
+
+/** A complete local copy of a content, as it was when it was hashed. */
+export interface LocalCopy {
+  readonly contentId: ContentId;
+  /** Absolute, symlinks resolved. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Nanoseconds since the epoch, in decimal. */
+  readonly mtimeNs: string;
+}
+
+export interface Share extends LocalCopy {
+  readonly fname: FileName;
+  /** The path as typed. */
+  readonly lname: string;
+}
+
+export interface UnfinishedFetch {
+  readonly contentId: ContentId;
+  readonly fname: FileName;
+  /** Absolute. */
+  readonly destination: string;
+}
+
+export class Repository {
+  readonly #database: OpenDatabase<typeof schema>;
+
+  /** @param path of the database file, or `:memory:`. Throws `disk`. */
+  constructor(path: string) {
+    this.#database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") });
+  }
+
+  addShare(share: Share, manifest: Uint8Array): void {
+    this.#database.db.transaction((tx) => {
+      tx.insert(contents)
+        .values({ contentId: share.contentId, manifest: Buffer.from(manifest) })
+        .onConflictDoNothing()
+        .run();
+      tx.insert(shares)
+        .values({ ...share, fold: foldFileName(share.fname) })
+        .run();
+    });
+  }
+
+  removeShare(fname: FileName): void {
+    this.#db.delete(shares).where(eq(shares.fname, fname)).run();
+  }
+
+  /** The share with this name, or one that differs from it in case or normalisation only. */
+  shareNamed(fname: FileName): Share | undefined {
+    return this.#db
+      .select()
+      .from(shares)
+      .where(eq(shares.fold, foldFileName(fname)))
+      .get();
+  }
+
+  shareAt(path: string): Share | undefined {
+    return this.#db.select().from(shares).where(eq(shares.path, path)).get();
+  }
+
+  shares(): Share[] {
+    return this.#db.select().from(shares).all();
+  }
+
+  addFetched(copy: LocalCopy, manifest: Uint8Array): void {
+    const { path, ...values } = copy;
+    this.#database.db.transaction((tx) => {
+      tx.insert(contents)
+        .values({ contentId: copy.contentId, manifest: Buffer.from(manifest) })
+        .onConflictDoNothing()
+        .run();
+      tx.insert(fetched).values(copy).onConflictDoUpdate({ target: fetched.path, set: values }).run();
+    });
+  }
+
+  removeFetched(path: string): void {
+    this.#db.delete(fetched).where(eq(fetched.path, path)).run();
+  }
+
+  fetched(): LocalCopy[] {
+    return this.#db.select().from(fetched).all();
+  }
+
+  manifest(contentId: ContentId): Uint8Array | undefined {
+    return this.#db.select().from(contents).where(eq(contents.contentId, contentId)).get()?.manifest;
+  }
+
+  addUnfinished(fetch: UnfinishedFetch): void {
+    const { destination, ...values } = fetch;
+    this.#db.insert(unfinished).values(fetch).onConflictDoUpdate({ target: unfinished.destination, set: values }).run();
+  }
+
+  removeUnfinished(destination: string): void {
+    this.#db.delete(unfinished).where(eq(unfinished.destination, destination)).run();
+  }
+
+  unfinished(): UnfinishedFetch[] {
+    return this.#db.select().from(unfinished).all();
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  get #db() {
+    return this.#database.db;
+  }
+}

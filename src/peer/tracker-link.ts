@@ -1,0 +1,218 @@
+/**
+ * The peer's session with its tracker: connects, registers, announces what the peer has, keeps the lease alive, and
+ * does all of it again after every loss, with backoff. Commands wait a bounded time for the link and are then told
+ * that the tracker cannot be reached; transfers never depend on it.
+ */
+import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { TRACKER_WAIT_MS } from "../core/limits.ts";
+import type { PeerId } from "../core/model.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { Backoff } from "../net/backoff.ts";
+import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
+import { dial, resolveHostPort } from "../net/endpoint.ts";
+import type { Message, ReplyName, RequestName } from "../wire/messages.ts";
+
+const DIAL_MS_MAX = 5 * SECOND_MS;
+const REGISTER_MS_MAX = 5 * SECOND_MS;
+const ANNOUNCE_MS_MAX = 30 * SECOND_MS;
+const RETRY_FIRST_MS = 100;
+const RETRY_MS_MAX = 3 * SECOND_MS;
+
+export type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+export interface TrackerLinkOptions {
+  readonly tracker: HostPort;
+  readonly peerId: PeerId;
+  readonly hostName: string;
+  readonly local: () => LocalHello;
+  /** Where the peer listens, and whether its host is to be advertised as it is. */
+  readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
+  /** Tells the tracker everything that this peer offers, by requests on the session. */
+  readonly announce: (session: TrackerSession) => Promise<void>;
+  readonly log: Log;
+}
+
+/** A registered session: the connection, and the peer's address as the tracker tells it to others. */
+export interface TrackerSession {
+  readonly address: Address;
+  request<Name extends RequestName>(message: Outgoing<Name>, timeoutMs?: number): Promise<Message<ReplyName<Name>>>;
+}
+
+export class TrackerLink {
+  readonly #options: TrackerLinkOptions;
+  readonly #backoff = new Backoff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
+  readonly #waiting = new Set<() => void>();
+  #connection: Connection | undefined;
+  #session: TrackerSession | undefined;
+  #lastAddress: Address | null = null;
+  #lastError: P2pfsError | undefined;
+  #retryTimer: Timer | undefined;
+  #heartbeatTimer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: TrackerLinkOptions) {
+    this.#options = options;
+  }
+
+  get tracker(): HostPort {
+    return this.#options.tracker;
+  }
+
+  get isUp(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** The peer's address as the tracker saw it last; null before the first registration. */
+  get address(): Address | null {
+    return this.#lastAddress;
+  }
+
+  /** Begins to connect; from now on the link comes back by itself until it is closed. */
+  open(): void {
+    this.#connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#heartbeatTimer);
+    this.#session = undefined;
+    this.#connection?.close();
+    this.#wakeWaiting();
+  }
+
+  /** The session, as soon as there is one. Throws `tracker_unreachable`, or why the tracker refuses this peer. */
+  async ready(waitMs = TRACKER_WAIT_MS): Promise<TrackerSession> {
+    if (this.#session === undefined && !this.#closed) {
+      this.#retryNow();
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(wake, waitMs);
+        const waiting = this.#waiting;
+        function wake() {
+          clearTimeout(timer);
+          waiting.delete(wake);
+          resolve();
+        }
+        waiting.add(wake);
+      });
+    }
+    if (this.#session !== undefined) return this.#session;
+    throw this.#unreachable();
+  }
+
+  /** Sends one request over the session; link and reply together take at most TRACKER_WAIT_MS. */
+  async request<Name extends RequestName>(message: Outgoing<Name>): Promise<Message<ReplyName<Name>>> {
+    const started = performance.now();
+    const session = await this.ready();
+    const leftMs = Math.max(1, TRACKER_WAIT_MS - (performance.now() - started));
+    try {
+      return await session.request(message, leftMs);
+    } catch (thrown) {
+      throw thrown instanceof P2pfsError && thrown.code === "unreachable" ? this.#unreachable(thrown) : thrown;
+    }
+  }
+
+  #unreachable(cause = this.#lastError): P2pfsError {
+    if (cause?.code === "refused") return cause;
+    const where = formatHostPort(this.#options.tracker);
+    const why = cause === undefined ? "it does not answer" : cause.message;
+    return new P2pfsError("tracker_unreachable", `the tracker at ${where} cannot be reached: ${why}`, { cause });
+  }
+
+  /** A command is waiting: do not sit out a long backoff. */
+  #retryNow(): void {
+    if (this.#retryTimer === undefined) return;
+    clearTimeout(this.#retryTimer);
+    this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    this.#retryTimer = undefined;
+    try {
+      const address = await resolveHostPort(this.#options.tracker);
+      const connection = await dial(address, {
+        local: this.#options.local(),
+        timeoutMs: DIAL_MS_MAX,
+        onConnection: (ready) => this.#adopt(ready),
+      });
+      await this.#register(connection);
+    } catch (thrown) {
+      this.#lost(asP2pfsError(thrown));
+    }
+  }
+
+  #adopt(connection: Connection): void {
+    if (this.#closed) return connection.close();
+    this.#connection = connection;
+    connection.serve({
+      request(message) {
+        if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
+        throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
+      },
+      closed: (cause) => {
+        if (this.#connection === connection) this.#lost(cause);
+      },
+    });
+  }
+
+  async #register(connection: Connection): Promise<void> {
+    const { peerId, hostName, listening, announce, tracker, log } = this.#options;
+    if (connection.hello.role !== "tracker")
+      throw new P2pfsError("tracker_unreachable", `${formatHostPort(tracker)} is not a tracker but a peer`);
+    const reply = await connection.request(
+      { type: "REQUEST_REGISTER", peer_id: peerId, host_name: hostName, ...(await listening()) },
+      { timeoutMs: REGISTER_MS_MAX },
+    );
+    this.#lastAddress = reply.address;
+    const session: TrackerSession = {
+      address: reply.address,
+      request: (message, timeoutMs = ANNOUNCE_MS_MAX) => connection.request(message, { timeoutMs }),
+    };
+    this.#beat(connection, reply.heartbeat_ms, reply.lease_ms);
+    await announce(session);
+    if (this.#closed || this.#connection !== connection || !connection.isOpen) return;
+    this.#backoff.reset();
+    this.#session = session;
+    this.#lastError = undefined;
+    log("info", `joined the tracker at ${formatHostPort(tracker)} as ${reply.address}`);
+    this.#wakeWaiting();
+  }
+
+  /** Renews the lease; a tracker that stays silent for a lease's length is taken for gone. */
+  #beat(connection: Connection, heartbeatMs: number, leaseMs: number): void {
+    clearTimeout(this.#heartbeatTimer);
+    this.#heartbeatTimer = setTimeout(async () => {
+      try {
+        await connection.request({ type: "HEARTBEAT" }, { timeoutMs: leaseMs });
+        if (this.#connection === connection && !this.#closed) this.#beat(connection, heartbeatMs, leaseMs);
+      } catch (thrown) {
+        connection.close(asP2pfsError(thrown));
+      }
+    }, heartbeatMs);
+  }
+
+  #lost(cause: P2pfsError | undefined): void {
+    clearTimeout(this.#heartbeatTimer);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.close();
+    if (this.#closed) return;
+    if (this.#session !== undefined) this.#options.log("warn", `lost the tracker: ${cause?.message ?? "it closed"}`);
+    else if (cause?.message !== this.#lastError?.message)
+      this.#options.log("warn", `no session with the tracker yet: ${cause?.message ?? "it closed the connection"}`);
+    this.#session = undefined;
+    this.#lastError = cause;
+    this.#wakeRefused(cause);
+    this.#retryTimer ??= setTimeout(() => this.#connect(), this.#backoff.next());
+  }
+
+  /** What the tracker refuses now it refuses in a second too: do not keep commands waiting. */
+  #wakeRefused(cause: P2pfsError | undefined): void {
+    if (cause?.code === "refused") this.#wakeWaiting();
+  }
+
+  #wakeWaiting(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}
