@@ -1,3 +1,4 @@
+/** The digest itself, and what becomes of it in a compiled binary whose temp folder is of no use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,0 +1,42 @@
+/**
+ * What tells that a file is still the one that was hashed, without reading it. Not proof: a write within the clock's
+ * grain that keeps the size goes unseen, and then the receiver's digest refuses the chunk.
+ */
+import { type BigIntStats, fstatSync, statSync } from "node:fs";
+
+/** Plain values, so that a stamp can be stored and compared after a restart. */
+export interface FileStamp {
+  /** Bytes. */
+  readonly size: number;
+  /** Nanoseconds since 1970, in decimal digits: too large for a number. */
+  readonly mtimeNs: string;
+  readonly ino: string;
+  readonly dev: string;
+}
+
+/** The part of a stamp that stands for the content. */
+export type ContentStamp = Pick<FileStamp, "size" | "mtimeNs">;
+
+/** The stamp of an open file or of what a path leads to. Throws the system's error. */
+export function stampOf(file: number | string): FileStamp {
+  return stampFrom(typeof file === "number" ? fstatSync(file, { bigint: true }) : statSync(file, { bigint: true }));
+}
+
+export function stampFrom(stats: BigIntStats): FileStamp {
+  return {
+    size: Number(stats.size),
+    mtimeNs: String(stats.mtimeNs),
+    ino: String(stats.ino),
+    dev: String(stats.dev),
+  };
+}
+
+/** Same content, as far as size and mtime tell. Inode and device are left out: they change when a disk is remounted. */
+export function sameStamp(a: ContentStamp, b: ContentStamp): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs;
+}
+
+/** One and the same file under whatever paths, as long as the system runs. */
+export function sameFile(a: FileStamp, b: FileStamp): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
+}

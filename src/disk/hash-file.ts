@@ -1,0 +1,156 @@
+/**
+ * Hashes a file into its manifest. Reads run ahead on the thread pool while the main thread hashes, one piece a turn
+ * of the event loop, so that a role goes on serving meanwhile.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
+import { P2pfsError } from "../core/errors.ts";
+import { CHUNK_SIZE_MAX, CONTENT_SIZE_MAX, DIGEST_BYTES } from "../core/limits.ts";
+import {
+  type ContentId,
+  chunkCountFor,
+  chunkSizeFor,
+  contentIdOf,
+  encodeManifest,
+  type Manifest,
+  manifestOfFile,
+} from "../core/manifest.ts";
+import { digest } from "./blake3.ts";
+import { diskError, sourceError } from "./disk-error.ts";
+import { type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
+
+/** A multiple of every chunk size; large enough to keep the disk busy, about a millisecond of hashing. */
+const PIECE_BYTES = CHUNK_SIZE_MAX;
+/** Pieces in memory: one being hashed, the others being read. */
+const PIECES_AHEAD = 3;
+
+export interface HashOptions {
+  /** Called after each piece with the bytes hashed so far. */
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface HashedFile {
+  readonly manifest: Manifest;
+  /** The manifest's canonical bytes, of which the content id is the digest. */
+  readonly manifestBytes: Uint8Array;
+  readonly contentId: ContentId;
+  /** Of the file as it was hashed. */
+  readonly stamp: FileStamp;
+}
+
+/**
+ * Throws `not_found` where the path leads nowhere, `refused` for what is no regular file, too large, or changes
+ * meanwhile, `disk` where it cannot be read, `cancelled` by the signal.
+ */
+export async function hashFile(path: string, options: HashOptions = {}): Promise<HashedFile> {
+  const file = await openRegular(path);
+  try {
+    const stamp = stampOf(file.fd);
+    if (stamp.size > CONTENT_SIZE_MAX) {
+      throw new P2pfsError("refused", `${path} has ${stamp.size} bytes; at most ${CONTENT_SIZE_MAX} can be shared`);
+    }
+    const digests = await hashChunks(file, path, stamp.size, options);
+    expectUnchanged(file, path, stamp);
+    const manifest = manifestOfFile(stamp.size, digests);
+    const manifestBytes = encodeManifest(manifest);
+    return { manifest, manifestBytes, contentId: contentIdOf(manifestBytes, digest), stamp };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Opens what the path leads to for reading; without blocking, for it might be a pipe. */
+async function openRegular(path: string): Promise<FileHandle> {
+  const attempt = `cannot read ${path}`;
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) =>
+    Promise.reject(sourceError(attempt, error)),
+  );
+  try {
+    expectRegular(await file.stat(), attempt);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw diskError(attempt, error);
+  }
+}
+
+function expectRegular(stats: { isFile(): boolean; isDirectory(): boolean }, attempt: string): void {
+  if (stats.isFile()) return;
+  const what = stats.isDirectory() ? "it is a folder; folders cannot be shared yet" : "it is not a regular file";
+  throw new P2pfsError("refused", `${attempt}: ${what}`, { hint: "name a regular file" });
+}
+
+async function hashChunks(file: FileHandle, path: string, size: number, options: HashOptions): Promise<Uint8Array> {
+  const digests = new Uint8Array(chunkCountFor(size) * DIGEST_BYTES);
+  const chunkSize = chunkSizeFor(size);
+  let digestsEnd = 0;
+  let hashed = 0;
+  for await (const piece of readPieces(file, path, size)) {
+    if (options.signal?.aborted) throw new P2pfsError("cancelled", `hashing ${path} was cancelled`);
+    for (let start = 0; start < piece.length; start += chunkSize, digestsEnd += DIGEST_BYTES) {
+      digests.set(digest(piece.subarray(start, start + chunkSize)), digestsEnd);
+    }
+    hashed += piece.length;
+    options.onProgress?.(hashed);
+    // Reads that are done before they are awaited resume this loop without a turn of the event loop.
+    await setImmediate();
+  }
+  return digests;
+}
+
+/** The file in pieces, in order. A piece is valid until the next one is taken. */
+async function* readPieces(file: FileHandle, path: string, size: number): AsyncGenerator<Uint8Array> {
+  const pieceBytes = Math.min(PIECE_BYTES, size);
+  const reads: Promise<Uint8Array>[] = [];
+  let offset = 0;
+  const readNext = (buffer: Uint8Array) => {
+    const read = readFully(file, path, buffer.subarray(0, Math.min(pieceBytes, size - offset)), offset);
+    // A read that fails while an earlier piece is hashed is reported when its turn comes.
+    read.catch(() => undefined);
+    reads.push(read);
+    offset += pieceBytes;
+  };
+  try {
+    while (reads.length < PIECES_AHEAD && offset < size) readNext(new Uint8Array(pieceBytes));
+    while (reads.length > 0) {
+      const piece = await reads[0]!;
+      yield piece;
+      reads.shift();
+      if (offset < size) readNext(new Uint8Array(piece.buffer));
+    }
+  } finally {
+    // The descriptor is closed next; no read may be under way on it.
+    await Promise.allSettled(reads);
+  }
+}
+
+async function readFully(file: FileHandle, path: string, target: Uint8Array, offset: number): Promise<Uint8Array> {
+  let filled = 0;
+  while (filled < target.length) {
+    const { bytesRead } = await file
+      .read(target, filled, target.length - filled, offset + filled)
+      .catch((error: unknown) => Promise.reject(diskError(`cannot read ${path}`, error)));
+    if (bytesRead === 0) throw changed(path);
+    filled += bytesRead;
+  }
+  return target;
+}
+
+/** The open file has not been written to, and the path still leads to it. */
+function expectUnchanged(file: FileHandle, path: string, before: FileStamp): void {
+  let atPath: FileStamp;
+  try {
+    atPath = stampOf(path);
+  } catch (error) {
+    throw sourceError(`cannot read ${path}`, error);
+  }
+  if (!sameStamp(before, stampOf(file.fd)) || !sameFile(before, atPath)) throw changed(path);
+}
+
+function changed(path: string): P2pfsError {
+  return new P2pfsError("refused", `${path} changed while it was read`, {
+    hint: "publish it again when nothing writes to it any more",
+  });
+}

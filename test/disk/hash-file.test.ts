@@ -1,0 +1,173 @@
+/** Files into manifests: golden ids, every kind of boundary, and what cannot or must not be hashed. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { appendFile, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { CHUNK_SIZE_MIN, CONTENT_SIZE_MAX } from "../../src/core/limits.ts";
+import { chunkCountFor, chunkCountOf, chunkSizeFor, decodeManifest, digestOfChunk } from "../../src/core/manifest.ts";
+import { KiB, MiB } from "../../src/core/units.ts";
+import { digest } from "../../src/disk/blake3.ts";
+import { hashFile } from "../../src/disk/hash-file.ts";
+import golden from "../golden/content-ids.json";
+import { asNobody, needsRoot, patternBytes } from "./fixtures.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "p2pfs-hash-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function fileOf(name: string, bytes: Uint8Array): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, bytes);
+  return path;
+}
+
+for (const { what, size, content_id } of golden.ids) {
+  test(`the content id of ${what} is the golden one`, async () => {
+    const { contentId, stamp } = await hashFile(await fileOf("golden", patternBytes(size)));
+    expect<string>(contentId).toBe(content_id);
+    expect(stamp.size).toBe(size);
+  });
+}
+
+const chunk = CHUNK_SIZE_MIN;
+const boundarySizes = [0, 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 64 * chunk - 1, 64 * chunk + 1, 192 * chunk + 1];
+
+test.each([...boundarySizes, 200 * chunk, 300 * chunk])(
+  "%i bytes: the manifest has each chunk's digest",
+  async (size) => {
+    const bytes = patternBytes(size);
+    const { manifest, manifestBytes, contentId } = await hashFile(await fileOf("boundary", bytes));
+    expect(chunkCountOf(manifest)).toBe(chunkCountFor(size));
+    for (let index = 0; index < chunkCountFor(size); index++) {
+      const expected = digest(bytes.subarray(index * manifest.chunkSize, (index + 1) * manifest.chunkSize));
+      expect(digestOfChunk(manifest, index).toHex()).toBe(expected.toHex());
+    }
+    expect(decodeManifest(manifestBytes)).toEqual(manifest);
+    expect<string>(contentId).toBe(digest(manifestBytes).toHex());
+  },
+);
+
+test("sparse files just above the first steps of the chunk size's table", async () => {
+  for (let size = 64 * MiB; chunkSizeFor(size + 1) <= 256 * KiB; size *= 2) {
+    const path = await fileOf("sparse", new Uint8Array(0));
+    await truncate(path, size + 1);
+    const { manifest } = await hashFile(path);
+    expect(manifest.chunkSize).toBe(chunkSizeFor(size + 1));
+    const zeros = digest(new Uint8Array(manifest.chunkSize)).toHex();
+    expect(digestOfChunk(manifest, 0).toHex()).toBe(zeros);
+    expect(digestOfChunk(manifest, chunkCountOf(manifest) - 1).toHex()).toBe(digest(new Uint8Array(1)).toHex());
+  }
+});
+
+test("random contents: same bytes, same id; any changed byte, another id", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 300 * KiB }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      async (size, at, flip) => {
+        const bytes = patternBytes(size);
+        const first = await hashFile(await fileOf("a", bytes));
+        const second = await hashFile(await fileOf("b", bytes));
+        bytes[at % size]! ^= flip;
+        const third = await hashFile(await fileOf("c", bytes));
+        expect(second.contentId).toBe(first.contentId);
+        expect(third.contentId).not.toBe(first.contentId);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+test("progress counts up to the size, and the event loop turns meanwhile", async () => {
+  const path = await fileOf("progress", patternBytes(20 * MiB + 1));
+  const seen: number[] = [];
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  await hashFile(path, { onProgress: (bytes) => seen.push(bytes) });
+  clearInterval(timer);
+  expect(seen).toEqual([4, 8, 12, 16, 20].map((mib) => mib * MiB).concat(20 * MiB + 1));
+  expect(turns).toBeGreaterThan(2);
+});
+
+test("a symbolic link is followed", async () => {
+  const path = await fileOf("target", patternBytes(10));
+  await symlink(path, join(folder, "link"));
+  expect((await hashFile(join(folder, "link"))).contentId).toBe((await hashFile(path)).contentId);
+});
+
+test("the signal ends the hashing", async () => {
+  const path = await fileOf("cancelled", patternBytes(20 * MiB));
+  const controller = new AbortController();
+  const hashing = hashFile(path, { signal: controller.signal, onProgress: () => controller.abort() });
+  await expect(hashing).rejects.toMatchObject({ name: "P2pfsError", code: "cancelled" });
+});
+
+const changes: Record<string, (path: string) => Promise<void>> = {
+  "is appended to": (path) => appendFile(path, "x"),
+  "is rewritten": (path) => writeFile(path, patternBytes(20 * MiB).fill(1)),
+  "is truncated": (path) => truncate(path, 5),
+  "is replaced": async (path) => {
+    await writeFile(`${path}.new`, patternBytes(20 * MiB));
+    await rename(`${path}.new`, path);
+  },
+};
+for (const [what, change] of Object.entries(changes)) {
+  test(`a file that ${what} while it is hashed is refused`, async () => {
+    const path = await fileOf("changing", patternBytes(20 * MiB));
+    let changed: Promise<void> | undefined;
+    const onProgress = () => {
+      changed ??= change(path);
+    };
+    await expect(hashFile(path, { onProgress }).finally(() => changed)).rejects.toMatchObject({
+      code: "refused",
+      message: `${path} changed while it was read`,
+    });
+  });
+}
+
+test("what cannot be hashed gives a typed error with the path", async () => {
+  const missing = join(folder, "missing");
+  await expect(hashFile(missing)).rejects.toMatchObject({
+    code: "not_found",
+    message: `cannot read ${missing}: no such file`,
+  });
+  const below = join(await fileOf("plain", patternBytes(1)), "below");
+  await expect(hashFile(below)).rejects.toMatchObject({ code: "not_found" });
+  await mkdir(join(folder, "dir"));
+  await expect(hashFile(join(folder, "dir"))).rejects.toMatchObject({ code: "refused" });
+  await expect(hashFile("/dev/zero")).rejects.toMatchObject({ code: "refused" });
+});
+
+test("a pipe is refused at once, although nobody writes to it", async () => {
+  const pipe = join(folder, "pipe");
+  expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+  await expect(hashFile(pipe)).rejects.toMatchObject({ code: "refused", hint: "name a regular file" });
+});
+
+test("a file beyond the largest content is refused before it is read", async () => {
+  const path = await fileOf("huge", new Uint8Array(0));
+  await truncate(path, CONTENT_SIZE_MAX + 1);
+  await expect(hashFile(path)).rejects.toMatchObject({ code: "refused" });
+});
+
+test("a vanished file is not found", async () => {
+  const path = await fileOf("vanishing", patternBytes(20 * MiB));
+  const onProgress = () => rmSync(path, { force: true });
+  await expect(hashFile(path, { onProgress })).rejects.toMatchObject({ code: "not_found" });
+});
+
+needsRoot("an unreadable file is a disk error that says so", async () => {
+  const path = await fileOf("secret", patternBytes(10));
+  Bun.spawnSync(["chmod", "600", path]);
+  Bun.spawnSync(["chmod", "755", folder]);
+  const script = `
+    import { hashFile } from "${join(import.meta.dir, "../../src/disk/hash-file.ts")}";
+    await hashFile("${path}").catch((error) => console.log(error.code, error.message));
+  `;
+  expect(asNobody(script)).toBe(`disk cannot read ${path}: permission denied`);
+});
