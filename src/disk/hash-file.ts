@@ -19,6 +19,7 @@ import {
 import { digest } from "./blake3.ts";
 import { diskError, sourceError } from "./disk-error.ts";
 import { type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
+import { readAt } from "./io.ts";
 
 /** A multiple of every chunk size; large enough to keep the disk busy, about a millisecond of hashing. */
 const PIECE_BYTES = CHUNK_SIZE_MAX;
@@ -127,14 +128,10 @@ async function* readPieces(file: FileHandle, path: string, size: number): AsyncG
 }
 
 async function readFully(file: FileHandle, path: string, target: Uint8Array, offset: number): Promise<Uint8Array> {
-  let filled = 0;
-  while (filled < target.length) {
-    const { bytesRead } = await file
-      .read(target, filled, target.length - filled, offset + filled)
-      .catch((error: unknown) => Promise.reject(diskError(`cannot read ${path}`, error)));
-    if (bytesRead === 0) throw changed(path);
-    filled += bytesRead;
-  }
+  const filled = await readAt(file.fd, target, offset).catch((error: unknown) =>
+    Promise.reject(diskError(`cannot read ${path}`, error)),
+  );
+  if (filled < target.length) throw changed(path);
   return target;
 }
 
