@@ -10,7 +10,7 @@ const ipSchema = v.pipe(v.string(), v.ip());
 export const AddressSchema = v.pipe(
   v.string(),
   v.maxLength(60),
-  v.check((text) => splitAddress(text) !== undefined, "expected IP:PORT or [IPV6]:PORT"),
+  v.check((text) => splitAddress(text) !== undefined, "expected IP:PORT or [IPV6]:PORT in canonical form"),
   v.brand("Address"),
 );
 export type Address = v.InferOutput<typeof AddressSchema>;
@@ -31,13 +31,22 @@ export function portOf(address: Address): number {
   return splitAddress(address)!.port;
 }
 
-/** Lower case, without an IPv4-mapped prefix, brackets or zone. */
+/**
+ * The one spelling of an IP: lower case, compressed as RFC 5952 has it, without brackets or zone, and IPv4 where it is
+ * mapped into IPv6. What is no IP comes back as it is, in lower case.
+ */
 export function canonicalIp(ip: string): string {
-  return ip
+  const bare = ip
     .toLowerCase()
     .replace(/^\[|\]$/g, "")
-    .replace(/%.*$/, "")
-    .replace(/^::ffff:(?=\d+\.)/, "");
+    .replace(/%.*$/, "");
+  const url = bare.includes(":") ? URL.parse(`http://[${bare}]/`) : null;
+  if (url === null) return bare;
+  const compressed = url.hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
+  if (mapped === null) return compressed;
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
 }
 
 export function isIp(text: string): boolean {
@@ -71,7 +80,10 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Only the canonical form: two spellings of one address would be two peers. */
 function splitAddress(text: string): HostPort | undefined {
   const parsed = parseHostPort(text);
-  return parsed !== undefined && parsed.port > 0 && isIp(parsed.host) ? parsed : undefined;
+  if (parsed === undefined || parsed.port === 0 || !isIp(parsed.host)) return undefined;
+  const canonical = formatHostPort({ host: canonicalIp(parsed.host), port: parsed.port });
+  return canonical === text ? parsed : undefined;
 }

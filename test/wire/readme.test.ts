@@ -1,0 +1,127 @@
+/** The specification says what the code does: every message, field, limit, error and example of it. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { blake3 } from "@napi-rs/blake-hash";
+import { errorCodes, errorTable } from "../../src/core/errors.ts";
+import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
+import { encodeFrame, FRAME_BODY_BYTES_MAX } from "../../src/wire/frame.ts";
+import { messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
+import { messageNames } from "./arbitraries.ts";
+
+const readme = readFileSync(join(import.meta.dir, "../../src/wire/README.md"), "utf8");
+const digest = (bytes: Uint8Array) => new Uint8Array(blake3(bytes));
+
+/** Rows of every table, cells trimmed. */
+const rows = readme
+  .split("\n")
+  .filter((line) => line.startsWith("|"))
+  .map((line) =>
+    line
+      .slice(1, -1)
+      .split("|")
+      .map((cell) => cell.trim()),
+  );
+
+/** Hex at the start of the lines of the code block that begins after these words. */
+function exampleAfter(words: string): string {
+  const from = readme.indexOf("```", readme.indexOf(words));
+  const block = readme.slice(from + 4, readme.indexOf("```", from + 4));
+  const parts = block
+    .split("\n")
+    .map((line) => /^((?:[0-9a-f]{2})+(?: (?:[0-9a-f]{2})+)*)(?: |$)/.exec(line)?.[1] ?? "");
+  return parts.join("").replaceAll(" ", "");
+}
+
+/** What stands under a message's heading. */
+function sectionOf(name: string): string {
+  const from = readme.indexOf(`\n#### ${name}\n`);
+  if (from < 0) return "";
+  const until = readme.slice(from + 1).search(/\n#{1,4} /);
+  return readme.slice(from, until < 0 ? undefined : from + 1 + until);
+}
+
+test.each(messageNames.map((name) => [name]))("%s is documented with its id, kind and fields", (name) => {
+  const { id, kind, schema } = messageTable[name];
+  const row = rows.find((cells) => cells[1] === name);
+  expect(row?.[0]).toBe(`0x${id.toString(16).padStart(2, "0")}`);
+  expect(row?.[3]).toBe(kind === "request" ? `request → ${replyOf[name as keyof typeof replyOf]}` : kind);
+  const section = sectionOf(name);
+  const missing = Object.keys(schema.entries).filter((field) => !section.includes(`\`${field}\``));
+  expect(missing).toEqual([]);
+});
+
+test("no message is documented that does not exist", () => {
+  const documented = rows.filter((cells) => /^0x[0-9a-f]{2}$/.test(cells[0]!)).map((cells) => cells[1]!);
+  expect(documented.toSorted()).toEqual(messageNames.toSorted());
+  const sections = [...readme.matchAll(/^#### (.+)$/gm)].map((match) => match[1]!);
+  expect(sections.toSorted()).toEqual(messageNames.toSorted());
+});
+
+test("every error is documented with its wire id", () => {
+  const documented = rows.filter((cells) => /^\d+$/.test(cells[0]!) && /^`\w+`$/.test(cells[1]!));
+  const expected = errorCodes.map((code) => {
+    const { wireId, retryable } = errorTable[code];
+    return [`${wireId}`, `\`${code}\``, retryable ? "yes" : "no"];
+  });
+  const byId = (a: (string | undefined)[], b: (string | undefined)[]) => Number(a[0]) - Number(b[0]);
+  expect(documented.map((cells) => [cells[0], cells[1], cells[3]])).toEqual(expected.toSorted(byId));
+});
+
+test("the table of chunk sizes is that of the code", () => {
+  const units: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+  const bytes = (text: string) => {
+    const [value, unit] = text.split(" ");
+    return Number(value) * (units[unit!] ?? Number.NaN);
+  };
+  const table = rows.filter((cells) => cells.length === 2 && cells.every((cell) => /^\d+ [KMGT]iB$/.test(cell)));
+  expect(table.length).toBe(7);
+  for (const [upTo, chunkSize] of table) expect(chunkSizeFor(bytes(upTo!))).toBe(bytes(chunkSize!));
+});
+
+test("the limits are those of the code", () => {
+  const all = messageNames.map((name) => [name, messageTable[name]] as const);
+  const documented = new Map(
+    rows
+      .filter((cells) => cells.length === 3 && /^\d+ bytes$/.test(cells[1]!))
+      .flatMap(([names, header, payload]) => names!.split(", ").map((name) => [name, { header, payload }] as const)),
+  );
+  for (const [name, { headerBytesMax, payloadBytesMax }] of all) {
+    const expected = {
+      header: `${headerBytesMax} bytes`,
+      payload: payloadBytesMax === 0 ? "none" : `${payloadBytesMax} bytes`,
+    };
+    expect([name, documented.get(name) ?? documented.get("every other")]).toEqual([name, expected]);
+  }
+  expect(readme).toContain(`${FRAME_BODY_BYTES_MAX} bytes`);
+  expect(readme).toContain(`at most ${WINDOW_SIZE} chunk requests`);
+  expect(readme).toContain(`The protocol of p2pfs, version ${PROTOCOL_VERSION}`);
+});
+
+test("the frames of the examples are what the encoder writes", () => {
+  expect(exampleAfter("A HEARTBEAT whose request id is 1")).toBe(
+    encodeFrame({ type: "HEARTBEAT", request: 1 }).toHex(),
+  );
+  const hello = encodeFrame({
+    type: "HELLO",
+    version: 1,
+    role: "peer",
+    agent: "p2pfs/0.1.0",
+    address: "10.0.0.7:4000" as never,
+  });
+  expect(exampleAfter("A peer at 10.0.0.7:4000 says")).toBe(hello.toHex());
+});
+
+test("the manifests of the examples are what the code makes", () => {
+  const abc = encodeManifest(manifestOfFile(3, digest(new TextEncoder().encode("abc"))));
+  expect(exampleAfter("The file of the three bytes `abc`")).toBe(abc.toHex());
+  expect(readme).toContain(contentIdOf(abc, digest));
+  expect(readme).toContain(contentIdOf(encodeManifest(manifestOfFile(0, new Uint8Array())), digest));
+});
+
+test("the proof of the example is HMAC-SHA256 over the challenge, keyed by the peer id", () => {
+  const key = Uint8Array.fromHex("000102030405060708090a0b0c0d0e0f");
+  const proof = new Bun.CryptoHasher("sha256", key).update(new Uint8Array(32).fill(0xab)).digest("hex");
+  expect(readme).toContain(proof);
+});
