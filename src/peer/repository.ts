@@ -3,7 +3,7 @@
  * have not ended. A peer without a data folder keeps the same tables in memory.
  */
 import { join } from "node:path";
-import { eq } from "drizzle-orm";
+import { count, eq } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
@@ -74,6 +74,10 @@ export class Repository {
 
   shares(): Share[] {
     return this.#db.select().from(shares).all();
+  }
+
+  shareCount(): number {
+    return this.#db.select({ shares: count() }).from(shares).get()?.shares ?? 0;
   }
 
   addFetched(copy: LocalCopy, manifest: Uint8Array): void {

@@ -59,6 +59,11 @@ export class TrackerLink {
     return this.#options.tracker;
   }
 
+  /** The session, while there is one. */
+  get session(): TrackerSession | undefined {
+    return this.#session;
+  }
+
   get isUp(): boolean {
     return this.#session !== undefined;
   }

@@ -58,6 +58,7 @@ export type Unpublished = v.InferOutput<typeof UnpublishedSchema>;
 
 /** What one source gave to a fetch. */
 export const SourceShareSchema = v.object({ address: v.string(), bytes: count, chunks: count, rejected: count });
+export type SourceShare = v.InferOutput<typeof SourceShareSchema>;
 
 const fetchIdentity = {
   /** Of this fetch, within its peer. */

@@ -33,9 +33,9 @@ const text = v.pipe(v.string(), v.maxLength(TEXT_MAX));
 const key = v.pipe(v.string(), v.maxLength(KEY_MAX));
 const cursor = v.nullable(text);
 const durationMs = v.pipe(v.number(), v.integer(), v.minValue(1));
-const digest = v.pipe(
-  v.instance(Uint8Array),
-  v.check((bytes) => bytes.length === DIGEST_BYTES, `expected ${DIGEST_BYTES} bytes`),
+const digest = v.custom<Uint8Array>(
+  (value) => value instanceof Uint8Array && value.length === DIGEST_BYTES,
+  `expected ${DIGEST_BYTES} bytes`,
 );
 const fileList = v.pipe(v.array(FileInfoSchema), v.maxLength(LIST_PAGE_MAX));
 const chunkinfo = v.pipe(v.array(HolderInfoSchema), v.maxLength(HOLDER_SAMPLE_MAX));

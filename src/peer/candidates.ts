@@ -1,0 +1,94 @@
+/**
+ * What a fetch means: from a name, a name and an address, or a ticket to one content (decisions 3 and 5, R6). The
+ * address says whose file is meant; who gives the chunks is decided later.
+ */
+
+import * as v from "valibot";
+import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { type FileName, FileNameSchema, fileNameFault } from "../core/file-name.ts";
+import type { ContentId } from "../core/manifest.ts";
+import type { FileInfo } from "../core/model.ts";
+import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
+import { resolveHostPort } from "../net/endpoint.ts";
+import type { TrackerLink } from "./tracker-link.ts";
+
+/** Publications of one name that are looked at; more say no more about which is meant. */
+const CANDIDATES_MAX = 2000;
+const CANDIDATES_SHOWN_MAX = 10;
+
+export interface FetchTarget {
+  readonly fname: FileName;
+  readonly contentId: ContentId;
+}
+
+export interface FetchSubject {
+  /** FNAME or ticket. */
+  readonly what: string;
+  /** Whose file: its publisher or a holder. */
+  readonly from?: HostPort | undefined;
+}
+
+/** The name that a fetch asks for, whoever may have it. Throws `usage` or `refused` for what cannot be a name. */
+export function nameOf(what: string): FileName {
+  if (looksLikeTicket(what)) return parseTicket(what).fname;
+  const fault = fileNameFault(what);
+  if (fault !== undefined) throw new P2pfsError("refused", `cannot fetch ${JSON.stringify(what)}: ${fault}`);
+  return v.parse(FileNameSchema, what);
+}
+
+/** Throws `not_found`, `ambiguous`, `refused` (R6: only this peer published it) or `tracker_unreachable`. */
+export async function findTarget(link: TrackerLink, { what, from }: FetchSubject): Promise<FetchTarget> {
+  const fname = nameOf(what);
+  const holder = from === undefined ? null : await resolveHostPort(from);
+  const listed = await listNamed(link, fname, holder);
+  const pinned = looksLikeTicket(what) ? parseTicket(what).contentId : undefined;
+  const meant = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
+  const others = meant.filter((file) => file.address !== link.address);
+  if (others.length === 0) {
+    if (meant.length > 0) throw ownFile(fname);
+    // A ticket needs no listing: holders remain when the publisher has left.
+    if (pinned !== undefined) return { fname, contentId: pinned };
+    throw notListed(fname, from);
+  }
+  const published = others.filter((file) => file.address === holder);
+  const candidates = published.length > 0 ? published : others;
+  const contentIds = new Set(candidates.map((file) => file.content_id));
+  if (contentIds.size > 1) throw ambiguous(fname, candidates);
+  return { fname, contentId: candidates[0]!.content_id };
+}
+
+async function listNamed(link: TrackerLink, fname: FileName, holder: Address | null): Promise<FileInfo[]> {
+  const files: FileInfo[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { file_list: FileInfo[]; next: string | null } = await link.request({
+      type: "REQUEST_FILE_LIST",
+      fname,
+      holder,
+      cursor,
+    });
+    files.push(...page.file_list);
+    cursor = page.next;
+  } while (cursor !== null && files.length < CANDIDATES_MAX);
+  return files;
+}
+
+function ownFile(fname: FileName): P2pfsError {
+  return new P2pfsError("refused", `${fname} was published by this peer itself (R6)`, {
+    hint: "a peer has what it published; fetch it from another peer",
+  });
+}
+
+function notListed(fname: FileName, from: HostPort | undefined): P2pfsError {
+  const where = from === undefined ? "" : ` at ${formatHostPort(from)}`;
+  return new P2pfsError("not_found", `no online peer shares ${fname}${where}`);
+}
+
+function ambiguous(fname: FileName, candidates: readonly FileInfo[]): P2pfsError {
+  const shown = candidates
+    .slice(0, CANDIDATES_SHOWN_MAX)
+    .map((file) => `${file.address} (${file.size} bytes, ${file.content_id.slice(0, 12)})`);
+  if (candidates.length > shown.length) shown.push(`${candidates.length - shown.length} more`);
+  return new P2pfsError("ambiguous", `${fname} is the name of different files: ${shown.join(", ")}`);
+}

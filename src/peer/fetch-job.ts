@@ -1,0 +1,216 @@
+/**
+ * One fetch from its open part file to the finished file: what is here already is taken over, what is held locally is
+ * copied, the rest is transferred. Ended in any other way it keeps its part file for the next try.
+ */
+import type { Address } from "../core/address.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import type { FileName } from "../core/file-name.ts";
+import {
+  type ContentId,
+  chunkCountOf,
+  chunkLengthAt,
+  digestOfChunk,
+  type Manifest,
+  totalSizeOf,
+} from "../core/manifest.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { digest } from "../disk/blake3.ts";
+import type { BufferPool } from "../disk/buffer-pool.ts";
+import type { PartFile } from "../disk/part-file.ts";
+import type { Library } from "./library.ts";
+import type { Neighbours } from "./neighbours.ts";
+import { RateMeter } from "./rate-meter.ts";
+import type { Swarms } from "./swarms.ts";
+import { Transfer } from "./transfer.ts";
+import type { FetchProgress, FetchReceipt } from "./types.ts";
+
+export type FetchState = FetchProgress["state"];
+
+export interface FetchJobOptions {
+  readonly id: string;
+  readonly fname: FileName;
+  readonly contentId: ContentId;
+  /** Absolute path of the finished file. */
+  readonly destination: string;
+  readonly manifest: Manifest;
+  readonly part: PartFile;
+  /** When the user asked, on the clock of performance.now(). */
+  readonly startedMs: number;
+  /** Another fetch of the same content, whose end is waited for: then there is a local copy. */
+  readonly predecessor: Promise<unknown> | undefined;
+  readonly library: Library;
+  readonly neighbours: Neighbours;
+  readonly swarms: Swarms;
+  readonly buffers: BufferPool;
+  readonly findHolders: () => Promise<Address[]>;
+  /** The part file can be served from now on. */
+  readonly began: () => void;
+  readonly gained: (chunk: number) => void;
+  /** The file stands under its final name. */
+  readonly finished: () => Promise<void>;
+  /** The fetch ended without its file: nothing of it can be served any more. */
+  readonly abandoned: () => Promise<void>;
+}
+
+export class FetchJob {
+  readonly id: string;
+  readonly fname: FileName;
+  readonly contentId: ContentId;
+  readonly destination: string;
+  /** Rejects with why the file cannot be had; `cancelled` where somebody ended the fetch. */
+  readonly done: Promise<FetchReceipt>;
+  readonly #options: FetchJobOptions;
+  readonly #size: number;
+  readonly #chunkCount: number;
+  readonly #rate: RateMeter;
+  readonly #bytesResumed: number;
+  #bytesCopied = 0;
+  #bytesFetched = 0;
+  #transfer: Transfer | undefined;
+  #state: FetchState = "running";
+  #stopped: P2pfsError | undefined;
+  readonly #stopSignal = Promise.withResolvers<void>();
+  #discarding = false;
+
+  /** Begins at once. */
+  constructor(options: FetchJobOptions, holders: readonly Address[]) {
+    this.#options = options;
+    this.id = options.id;
+    this.fname = options.fname;
+    this.contentId = options.contentId;
+    this.destination = options.destination;
+    this.#size = totalSizeOf(options.manifest);
+    this.#chunkCount = chunkCountOf(options.manifest);
+    this.#rate = new RateMeter(options.startedMs);
+    this.#bytesResumed = this.#bytesHeld();
+    this.done = this.#run(holders);
+    // Whoever waits for it is told; a fetch that nobody waits for must not end the process.
+    this.done.catch(() => {});
+  }
+
+  progress(): FetchProgress {
+    return {
+      event: "progress",
+      ...this.#identity(),
+      state: this.#state,
+      bytes: this.#bytesHeld(),
+      chunks: this.#options.part.have.count,
+      bytes_per_second: this.#state === "running" ? this.#rate.bytesPerSecond(performance.now()) : 0,
+      sources: this.#state === "running" ? (this.#transfer?.sourceCount ?? 0) : 0,
+    };
+  }
+
+  /** Ends the fetch and keeps what has arrived. */
+  stop(reason = new P2pfsError("cancelled", `the fetch of ${this.fname} was stopped`)): void {
+    if (this.#state !== "running") return;
+    this.#stopped ??= reason;
+    this.#stopSignal.resolve();
+    this.#transfer?.stop(reason);
+  }
+
+  /** Ends the fetch and deletes what has arrived. */
+  cancel(): void {
+    if (this.#state !== "running") return;
+    this.#discarding = true;
+    const hint = "what had arrived was deleted";
+    this.stop(new P2pfsError("cancelled", `the fetch of ${this.fname} was cancelled`, { hint }));
+  }
+
+  async #run(holders: readonly Address[]): Promise<FetchReceipt> {
+    const { part, began, finished, predecessor } = this.#options;
+    try {
+      if (predecessor !== undefined) await Promise.race([predecessor.catch(() => {}), this.#stopSignal.promise]);
+      await this.#copyLocally();
+      if (!part.have.isFull) {
+        began();
+        await this.#runTransfer(holders);
+      }
+      await part.finish();
+      await finished();
+      this.#state = "done";
+      return this.#receipt();
+    } catch (thrown) {
+      const error = asP2pfsError(thrown);
+      this.#state = endStateOf(error, this.#discarding);
+      await (this.#discarding ? part.discard() : part.close());
+      await this.#options.abandoned();
+      throw error;
+    }
+  }
+
+  /** Takes what a complete local copy has, as carefully as from anybody else. */
+  async #copyLocally(): Promise<void> {
+    const { library, contentId, part, manifest, buffers } = this.#options;
+    for (let chunk = 0; chunk < this.#chunkCount; chunk++) {
+      if (this.#stopped !== undefined) throw this.#stopped;
+      if (part.have.has(chunk)) continue;
+      if (library.copyOf(contentId) === undefined) return;
+      const buffer = buffers.acquire(chunkLengthAt(this.#size, manifest.chunkSize, chunk));
+      try {
+        await library.read(contentId, chunk, 0, buffer);
+        if (Buffer.compare(digest(buffer), digestOfChunk(manifest, chunk)) !== 0) return;
+        await part.write(chunk, buffer);
+        this.#bytesCopied += buffer.length;
+        this.#rate.add(buffer.length, performance.now());
+      } finally {
+        buffers.release(buffer);
+      }
+    }
+  }
+
+  async #runTransfer(holders: readonly Address[]): Promise<void> {
+    const { gained, manifest } = this.#options;
+    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#transfer = new Transfer({
+      ...this.#options,
+      gained: (chunk) => {
+        const bytes = chunkLengthAt(this.#size, manifest.chunkSize, chunk);
+        this.#bytesFetched += bytes;
+        this.#rate.add(bytes, performance.now());
+        gained(chunk);
+      },
+    });
+    await this.#transfer.run(holders);
+  }
+
+  #receipt(): FetchReceipt {
+    const counters = this.#transfer?.counters;
+    const durationMs = Math.max(1, performance.now() - this.#options.startedMs);
+    return {
+      event: "receipt",
+      ...this.#identity(),
+      bytes_fetched: this.#bytesFetched,
+      bytes_copied: this.#bytesCopied,
+      bytes_resumed: this.#bytesResumed,
+      sources: this.#transfer?.shares() ?? [],
+      rerequests: counters?.rerequests ?? 0,
+      rejected: counters?.chunksRejected ?? 0,
+      duration_ms: Math.round(durationMs),
+      bytes_per_second: Math.round(((this.#bytesFetched + this.#bytesCopied) * SECOND_MS) / durationMs),
+    };
+  }
+
+  #identity() {
+    return {
+      id: this.id,
+      fname: this.fname,
+      content_id: this.contentId,
+      destination: this.destination,
+      size: this.#size,
+      total_chunknum: this.#chunkCount,
+    };
+  }
+
+  #bytesHeld(): number {
+    const { have } = this.#options.part;
+    const { chunkSize } = this.#options.manifest;
+    const lastChunk = this.#chunkCount - 1;
+    const missingOfLast = have.has(lastChunk) ? chunkSize - chunkLengthAt(this.#size, chunkSize, lastChunk) : 0;
+    return have.count * chunkSize - missingOfLast;
+  }
+}
+
+function endStateOf(error: P2pfsError, discarding: boolean): FetchState {
+  if (discarding) return "cancelled";
+  return error.code === "cancelled" ? "stopped" : "failed";
+}

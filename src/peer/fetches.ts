@@ -1,0 +1,258 @@
+/**
+ * Every fetch of this peer, many at once. Finds out what is meant and who has it, opens the part file, and joins a
+ * fetch that is under way already instead of starting another.
+ */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Address } from "../core/address.ts";
+import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
+import type { FileName } from "../core/file-name.ts";
+import { NOTICE_MS_MAX } from "../core/limits.ts";
+import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { MiB, SECOND_MS } from "../core/units.ts";
+import { BufferPool } from "../disk/buffer-pool.ts";
+import { resolveInside } from "../disk/confine.ts";
+import { stampOf } from "../disk/file-stamp.ts";
+import { PartFile } from "../disk/part-file.ts";
+import { Backoff } from "../net/backoff.ts";
+import type { Announcer } from "./announcer.ts";
+import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
+import { FetchJob } from "./fetch-job.ts";
+import type { Library } from "./library.ts";
+import { fetchManifest } from "./manifest-source.ts";
+import type { Neighbours } from "./neighbours.ts";
+import type { Repository, UnfinishedFetch } from "./repository.ts";
+import type { Sharing } from "./sharing.ts";
+import type { Swarms } from "./swarms.ts";
+import type { Log, TrackerLink } from "./tracker-link.ts";
+import type { FetchProgress } from "./types.ts";
+
+export const FETCHES_MAX = 256;
+/** Ended fetches that the list still shows. */
+const ENDED_SHOWN_MAX = 50;
+const IDLE_BUFFER_BYTES_MAX = 32 * MiB;
+/** R5: of the time for the notice, what is kept back for telling it. */
+const NOTICE_RESERVE_MS = 300;
+const RESUME_FIRST_MS = SECOND_MS;
+const RESUME_MS_MAX = 30 * SECOND_MS;
+
+export interface FetchRequest extends FetchSubject {
+  /** Absolute path of the file, or of an existing folder to put it in; without it, the repository folder. */
+  readonly destination?: string | undefined;
+}
+
+export interface FetchesOptions {
+  readonly link: () => TrackerLink;
+  readonly library: Library;
+  readonly repository: Repository;
+  readonly neighbours: Neighbours;
+  readonly swarms: Swarms;
+  readonly sharing: Sharing;
+  readonly announcer: Announcer;
+  /** The repository folder; made when it is first needed. */
+  readonly filesFolder: () => string;
+  readonly log: Log;
+}
+
+export class Fetches {
+  readonly #options: FetchesOptions;
+  readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES_MAX);
+  readonly #running = new Map<string, FetchJob>();
+  readonly #ended: FetchJob[] = [];
+  /** Destinations whose fetch is being prepared, so that two requests at once give one fetch. */
+  readonly #preparing = new Map<string, Promise<FetchJob>>();
+  readonly #resumeTimers = new Set<Timer>();
+  #nextId = 1;
+  #closed = false;
+
+  constructor(options: FetchesOptions) {
+    this.#options = options;
+  }
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  list(): FetchProgress[] {
+    return [...this.#ended, ...this.#running.values()].map((job) => job.progress());
+  }
+
+  find(id: string): FetchJob | undefined {
+    return [...this.#running.values(), ...this.#ended].find((job) => job.id === id);
+  }
+
+  /** Resolves when the fetch is under way. Within NOTICE_MS_MAX it is, or is told why it cannot be (R5). */
+  async start(request: FetchRequest): Promise<FetchJob> {
+    const startedMs = performance.now();
+    const target = await findTarget(this.#options.link(), request);
+    return this.#startTarget(target, this.#destinationOf(target.fname, request.destination), startedMs);
+  }
+
+  /** Takes up the fetches that the last run of this peer left, and tries until they end. */
+  resume(): void {
+    for (const fetch of this.#options.repository.unfinished()) {
+      this.#resumeOne(fetch, new Backoff({ firstMs: RESUME_FIRST_MS, maxMs: RESUME_MS_MAX }));
+    }
+  }
+
+  /** Ends every fetch; the next start of this peer goes on with them. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#resumeTimers) clearTimeout(timer);
+    const jobs = [...this.#running.values()];
+    for (const job of jobs) job.stop(new P2pfsError("cancelled", `the peer ended during the fetch of ${job.fname}`));
+    await Promise.allSettled(jobs.map((job) => job.done));
+  }
+
+  async #startTarget(target: FetchTarget, destination: string, startedMs: number): Promise<FetchJob> {
+    const same = this.#running.get(destination) ?? (await this.#preparing.get(destination));
+    if (same !== undefined) {
+      if (same.contentId === target.contentId) return same;
+      throw new P2pfsError("refused", `another fetch writes to ${destination}`, { hint: "choose another destination" });
+    }
+    if (this.#running.size + this.#preparing.size >= FETCHES_MAX)
+      throw new P2pfsError("busy", `${FETCHES_MAX} fetches are under way already`);
+    const preparing = this.#prepare(target, destination, startedMs);
+    this.#preparing.set(destination, preparing);
+    try {
+      return await preparing;
+    } finally {
+      this.#preparing.delete(destination);
+    }
+  }
+
+  async #prepare(target: FetchTarget, destination: string, startedMs: number): Promise<FetchJob> {
+    const { library, repository } = this.#options;
+    const isHeld = library.copyOf(target.contentId) !== undefined;
+    const holders = isHeld ? [] : await this.#holdersOf(target.contentId);
+    const manifestBytes =
+      library.manifestBytes(target.contentId) ??
+      PartFile.savedManifest(destination, target.contentId) ??
+      (await fetchManifest(
+        target.contentId,
+        holders,
+        this.#options.neighbours,
+        startedMs + NOTICE_MS_MAX - NOTICE_RESERVE_MS,
+      ));
+    const manifest = decodeManifest(manifestBytes);
+    const part = await PartFile.open({ destination, contentId: target.contentId, manifest });
+    if (this.#closed) {
+      await part.close();
+      throw new P2pfsError("cancelled", "the peer is ending");
+    }
+    repository.addUnfinished({ ...target, destination });
+    const job = this.#newJob(target, destination, manifest, part, holders, startedMs);
+    this.#running.set(destination, job);
+    job.done.then(
+      () => this.#end(job),
+      () => this.#end(job),
+    );
+    return job;
+  }
+
+  /** A content that is on its way already is awaited and then copied, not fetched twice. */
+  #predecessorOf(contentId: ContentId): Promise<unknown> | undefined {
+    return [...this.#running.values()].findLast((job) => job.contentId === contentId)?.done;
+  }
+
+  #newJob(
+    { fname, contentId }: FetchTarget,
+    destination: string,
+    manifest: Manifest,
+    part: PartFile,
+    holders: readonly Address[],
+    startedMs: number,
+  ): FetchJob {
+    const { library, neighbours, swarms, sharing, announcer, repository } = this.#options;
+    const size = totalSizeOf(manifest);
+    const forgetPart = () => {
+      library.removePart(contentId, part);
+      sharing.refresh(contentId);
+      return announcer.changed(contentId, size);
+    };
+    return new FetchJob(
+      {
+        id: String(this.#nextId++),
+        fname,
+        contentId,
+        destination,
+        manifest,
+        part,
+        startedMs,
+        predecessor: this.#predecessorOf(contentId),
+        library,
+        neighbours,
+        swarms,
+        buffers: this.#buffers,
+        findHolders: () => this.#holdersOf(contentId).catch(() => []),
+        began: () => {
+          library.addPart(contentId, part);
+          sharing.refresh(contentId);
+          announcer.changed(contentId, size);
+        },
+        gained: (chunk) => {
+          swarms.gain(contentId, chunk, part.have.size);
+          announcer.gained(contentId, size, chunk);
+        },
+        finished: async () => {
+          const { mtimeNs } = stampOf(destination);
+          const copy = { contentId, path: destination, size, mtimeNs };
+          repository.addFetched(copy, part.manifestBytes);
+          library.addCopy(copy);
+          await forgetPart();
+        },
+        abandoned: async () => {
+          swarms.abandon(contentId);
+          await forgetPart();
+        },
+      },
+      holders,
+    );
+  }
+
+  #end(job: FetchJob): void {
+    this.#running.delete(job.destination);
+    // What ends with the peer goes on with its next start.
+    if (!this.#closed) this.#options.repository.removeUnfinished(job.destination);
+    this.#ended.push(job);
+    if (this.#ended.length > ENDED_SHOWN_MAX) this.#ended.shift();
+  }
+
+  async #holdersOf(contentId: ContentId): Promise<Address[]> {
+    const link = this.#options.link();
+    const reply = await link.request({ type: "REQUEST_FILE_LOCATION", primary_key: null, content_id: contentId });
+    return reply.chunkinfo.map((holder) => holder.address).filter((address) => address !== link.address);
+  }
+
+  async #resumeOne(fetch: UnfinishedFetch, backoff: Backoff): Promise<void> {
+    const { log, repository } = this.#options;
+    const name = `the unfinished fetch of ${fetch.fname} to ${fetch.destination}`;
+    try {
+      const job = await this.#startTarget(fetch, fetch.destination, performance.now());
+      log("info", `going on with ${name}`);
+      await job.done;
+    } catch (thrown) {
+      const error = asP2pfsError(thrown);
+      if (this.#closed || error.code === "cancelled") return;
+      if (!errorTable[error.code].retryable) {
+        log("warn", `gave up ${name}: ${error.message}`);
+        return repository.removeUnfinished(fetch.destination);
+      }
+      repository.addUnfinished(fetch);
+      const timer = setTimeout(() => {
+        this.#resumeTimers.delete(timer);
+        this.#resumeOne(fetch, backoff);
+      }, backoff.next());
+      this.#resumeTimers.add(timer);
+    }
+  }
+
+  /** R7 is the part file's to check; here it is only settled which path is meant. */
+  #destinationOf(fname: FileName, destination: string | undefined): string {
+    if (destination === undefined) return resolveInside(this.#options.filesFolder(), fname);
+    if (statSync(destination, { throwIfNoEntry: false })?.isDirectory()) return resolveInside(destination, fname);
+    if (!statSync(dirname(destination), { throwIfNoEntry: false })?.isDirectory())
+      throw new P2pfsError("disk", `there is no folder ${dirname(destination)}`, { hint: "make it first" });
+    return destination;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Everything that this peer can give to others: complete local copies, checked against their stamps, and the part files
+ * of running fetches. Chunks are found by content id alone; names play no part in serving.
+ */
+import { Bitfield } from "../core/bitfield.ts";
+import { P2pfsError } from "../core/errors.ts";
+import {
+  type ContentId,
+  chunkCountFor,
+  chunkCountOf,
+  chunkLengthAt,
+  decodeManifest,
+  type Manifest,
+  totalSizeOf,
+} from "../core/manifest.ts";
+import type { ReaderPool } from "../disk/chunk-reader.ts";
+import { stampOf } from "../disk/file-stamp.ts";
+import type { PartFile } from "../disk/part-file.ts";
+import type { LocalCopy, Repository } from "./repository.ts";
+
+/** Decoded manifests in memory; a content that is served needs its own for the digests in the replies. */
+const MANIFESTS_CACHED_MAX = 32;
+
+/** A content that this peer holds chunks of. */
+export interface Offer {
+  readonly contentId: ContentId;
+  /** Bytes of the whole content. */
+  readonly size: number;
+  readonly have: Bitfield;
+}
+
+export interface LibraryEvents {
+  /** A copy changed or vanished on disk; it is served no longer. */
+  copyLost(copy: LocalCopy, why: P2pfsError): void;
+}
+
+interface Holding {
+  readonly copies: Map<string, LocalCopy>;
+  readonly parts: Set<PartFile>;
+}
+
+export class Library {
+  readonly #repository: Repository;
+  readonly #readers: ReaderPool;
+  readonly #events: LibraryEvents;
+  readonly #holdings = new Map<ContentId, Holding>();
+  readonly #manifests = new Map<ContentId, Manifest>();
+
+  constructor(repository: Repository, readers: ReaderPool, events: LibraryEvents) {
+    this.#repository = repository;
+    this.#readers = readers;
+    this.#events = events;
+  }
+
+  /** Contents of which at least one chunk can be served. */
+  *offers(): Generator<Offer> {
+    for (const contentId of this.#holdings.keys()) {
+      const offer = this.offer(contentId);
+      if (offer !== undefined) yield offer;
+    }
+  }
+
+  get contentCount(): number {
+    return this.#holdings.size;
+  }
+
+  offer(contentId: ContentId): Offer | undefined {
+    const holding = this.#holdings.get(contentId);
+    if (holding === undefined) return undefined;
+    for (const { size } of holding.copies.values())
+      return { contentId, size, have: Bitfield.full(chunkCountFor(size)) };
+    for (const part of holding.parts) return { contentId, size: totalSizeOf(part.manifest), have: part.have };
+    return undefined;
+  }
+
+  /** A complete copy that can be read instead of asking others; undefined where there is none. */
+  copyOf(contentId: ContentId): LocalCopy | undefined {
+    return this.#holdings.get(contentId)?.copies.values().next().value;
+  }
+
+  /** The copy at this path, if it is still offered. */
+  copyAt(contentId: ContentId, path: string): LocalCopy | undefined {
+    return this.#holdings.get(contentId)?.copies.get(path);
+  }
+
+  /** Takes in a copy if the file is still what it was; false where it is not. */
+  addCopy(copy: LocalCopy): boolean {
+    const fault = stampFault(copy);
+    if (fault !== undefined) {
+      this.#events.copyLost(copy, fault);
+      return false;
+    }
+    this.#holding(copy.contentId).copies.set(copy.path, copy);
+    return true;
+  }
+
+  removeCopy(contentId: ContentId, path: string): void {
+    this.#holdings.get(contentId)?.copies.delete(path);
+    this.#forgetIfEmpty(contentId);
+  }
+
+  addPart(contentId: ContentId, part: PartFile): void {
+    this.#holding(contentId).parts.add(part);
+  }
+
+  removePart(contentId: ContentId, part: PartFile): void {
+    this.#holdings.get(contentId)?.parts.delete(part);
+    this.#forgetIfEmpty(contentId);
+  }
+
+  /** Canonical bytes of the manifest of a content that is offered. */
+  manifestBytes(contentId: ContentId): Uint8Array | undefined {
+    for (const part of this.#holdings.get(contentId)?.parts ?? []) return part.manifestBytes;
+    return this.#holdings.has(contentId) ? this.#repository.manifest(contentId) : undefined;
+  }
+
+  manifest(contentId: ContentId): Manifest | undefined {
+    const cached = this.#manifests.get(contentId);
+    if (cached !== undefined) return cached;
+    const bytes = this.manifestBytes(contentId);
+    if (bytes === undefined) return undefined;
+    const manifest = decodeManifest(bytes);
+    if (this.#manifests.size >= MANIFESTS_CACHED_MAX) this.#manifests.delete(this.#manifests.keys().next().value!);
+    this.#manifests.set(contentId, manifest);
+    return manifest;
+  }
+
+  /** Reads a part of a chunk that the offer has. Throws when no copy of it is intact any more. */
+  async read(contentId: ContentId, chunk: number, offset: number, target: Uint8Array): Promise<void> {
+    const holding = this.#holdings.get(contentId);
+    const manifest = this.manifest(contentId);
+    if (holding === undefined || manifest === undefined) throw gone(contentId);
+    const position = chunk * manifest.chunkSize + offset;
+    for (const copy of holding.copies.values()) {
+      try {
+        return await this.#readers.read(copy, position, target);
+      } catch (thrown) {
+        if (!(thrown instanceof P2pfsError)) throw thrown;
+        this.removeCopy(contentId, copy.path);
+        this.#events.copyLost(copy, thrown);
+      }
+    }
+    for (const part of holding.parts) {
+      if (part.have.has(chunk)) return await part.read(position, target);
+    }
+    throw gone(contentId);
+  }
+
+  chunkLength(contentId: ContentId, chunk: number): number {
+    const manifest = this.manifest(contentId);
+    if (manifest === undefined || chunk >= chunkCountOf(manifest)) throw gone(contentId);
+    return chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk);
+  }
+
+  #holding(contentId: ContentId): Holding {
+    const holding = this.#holdings.get(contentId) ?? { copies: new Map(), parts: new Set() };
+    this.#holdings.set(contentId, holding);
+    return holding;
+  }
+
+  #forgetIfEmpty(contentId: ContentId): void {
+    const holding = this.#holdings.get(contentId);
+    if (holding === undefined || holding.copies.size > 0 || holding.parts.size > 0) return;
+    this.#holdings.delete(contentId);
+    this.#manifests.delete(contentId);
+  }
+}
+
+function stampFault(copy: LocalCopy): P2pfsError | undefined {
+  try {
+    const stamp = stampOf(copy.path);
+    if (stamp.size === copy.size && stamp.mtimeNs === copy.mtimeNs) return undefined;
+    return new P2pfsError("refused", `${copy.path} changed since it was shared`);
+  } catch (cause) {
+    return new P2pfsError("disk", `${copy.path} cannot be read any more`, { cause });
+  }
+}
+
+function gone(contentId: ContentId): P2pfsError {
+  return new P2pfsError("not_found", `this peer holds the content ${contentId.slice(0, 12)} no longer`);
+}

@@ -1,0 +1,74 @@
+/** Getting a manifest from any holder. The content id checks it, so it does not matter who gives it. */
+import type { Address } from "../core/address.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { MANIFEST_BYTES_MAX } from "../core/limits.ts";
+import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts";
+import { digest } from "../disk/blake3.ts";
+import type { Neighbours } from "./neighbours.ts";
+
+/** Holders asked at the same time; one that is slow or silent must not hold up the others. */
+const ASKED_AT_ONCE = 3;
+/** A large manifest may take longer once its bytes arrive. */
+const PAYLOAD_MS_MAX = 30_000;
+
+/**
+ * Canonical bytes of the content's manifest. Who has not begun to answer by the deadline (on the clock of
+ * performance.now()) counts as silent, for R5. Throws `no_holder`, or `integrity` where all that came was damaged.
+ */
+export async function fetchManifest(
+  contentId: ContentId,
+  holders: readonly Address[],
+  neighbours: Neighbours,
+  deadlineMs: number,
+): Promise<Uint8Array> {
+  if (holders.length === 0) throw noHolder(contentId);
+  const queue = [...holders];
+  const errors: P2pfsError[] = [];
+  const askInTurn = async (): Promise<Uint8Array> => {
+    for (let holder = queue.shift(); holder !== undefined && performance.now() < deadlineMs; holder = queue.shift()) {
+      try {
+        return await askOne(contentId, holder, neighbours, deadlineMs);
+      } catch (thrown) {
+        errors.push(asP2pfsError(thrown));
+      }
+    }
+    throw noHolder(contentId);
+  };
+  try {
+    return await Promise.any(Array.from({ length: ASKED_AT_ONCE }, askInTurn));
+  } catch {
+    throw errors.find((error) => error.code === "integrity") ?? noHolder(contentId, errors[0]);
+  }
+}
+
+async function askOne(
+  contentId: ContentId,
+  holder: Address,
+  neighbours: Neighbours,
+  deadlineMs: number,
+): Promise<Uint8Array> {
+  const { connection } = await neighbours.reach(holder);
+  const { promise: silent, reject } = Promise.withResolvers<never>();
+  const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
+  let timer = setTimeout(giveUp, Math.max(1, deadlineMs - performance.now()));
+  const openPayload = (_message: unknown, bytes: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, PAYLOAD_MS_MAX);
+    return bytes <= MANIFEST_BYTES_MAX ? new Uint8Array(bytes) : undefined;
+  };
+  try {
+    const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload });
+    const { payload } = await Promise.race([reply, silent]);
+    if (payload === undefined || contentIdOf(payload, digest) !== contentId)
+      throw new P2pfsError("integrity", `the manifest that ${holder} sent is not that of the content`);
+    decodeManifest(payload);
+    return payload;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function noHolder(contentId: ContentId, cause?: P2pfsError): P2pfsError {
+  const why = cause === undefined ? "" : ` (${cause.message})`;
+  return new P2pfsError("no_holder", `no reachable peer holds the content ${contentId.slice(0, 12)}${why}`, { cause });
+}

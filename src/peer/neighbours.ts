@@ -1,0 +1,133 @@
+/**
+ * The other peers that this one is connected with: one long-lived connection per pair, used in both directions, found
+ * by the address where the other one listens. Idle ones are closed.
+ */
+import type { Address } from "../core/address.ts";
+import { hostOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { ContentId } from "../core/manifest.ts";
+import { MINUTE_MS } from "../core/units.ts";
+import type { Connection, ConnectionHandlers, LocalHello } from "../net/connection.ts";
+import { dial } from "../net/endpoint.ts";
+
+/** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
+export const DIAL_MS_MAX = 1000;
+export const NEIGHBOURS_MAX = 1024;
+const IDLE_MS_MAX = 2 * MINUTE_MS;
+const IDLE_CHECK_MS = 15_000;
+
+export class Neighbour {
+  readonly id: string;
+  /** Where the other side takes connections; null where it takes none. */
+  readonly address: Address | null;
+  readonly connection: Connection;
+  /** Swarms that both sides are in over this connection. */
+  readonly swarms = new Set<ContentId>();
+
+  constructor(id: string, address: Address | null, connection: Connection) {
+    this.id = id;
+    this.address = address;
+    this.connection = connection;
+  }
+
+  /** How to name it to people. */
+  get name(): string {
+    return this.address ?? this.connection.remote.ip;
+  }
+}
+
+export interface NeighboursOptions {
+  readonly local: () => LocalHello;
+  /** What a neighbour's messages do; called once for each. */
+  readonly handlersOf: (neighbour: Neighbour) => ConnectionHandlers;
+}
+
+export class Neighbours {
+  readonly #options: NeighboursOptions;
+  readonly #all = new Set<Neighbour>();
+  readonly #byAddress = new Map<Address, Neighbour>();
+  readonly #dialling = new Map<Address, Promise<Neighbour>>();
+  readonly #idleTimer: Timer;
+  #nextId = 1;
+  #bytesReceivedBefore = 0;
+
+  constructor(options: NeighboursOptions) {
+    this.#options = options;
+    this.#idleTimer = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS);
+    this.#idleTimer.unref();
+  }
+
+  get bytesReceived(): number {
+    let bytes = this.#bytesReceivedBefore;
+    for (const neighbour of this.#all) bytes += neighbour.connection.bytesReceived;
+    return bytes;
+  }
+
+  /** Takes in a connection that another peer opened. */
+  adopt(connection: Connection): Neighbour | undefined {
+    if (this.#all.size >= NEIGHBOURS_MAX) {
+      connection.close(new P2pfsError("busy", "this peer is connected with as many others as it can serve"));
+      return undefined;
+    }
+    // Whoever claims an address on another host could make us ask it for what somebody else is to be blamed for.
+    const { address } = connection.hello;
+    const proven = address !== null && hostOf(address) === connection.remote.ip ? address : null;
+    return this.#add(proven, connection);
+  }
+
+  /** The neighbour at this address: the one that is connected, or a new connection to it. Throws `unreachable`. */
+  reach(address: Address): Promise<Neighbour> {
+    const known = this.#byAddress.get(address);
+    if (known?.connection.isOpen) return Promise.resolve(known);
+    const dialling = this.#dialling.get(address) ?? this.#dial(address);
+    this.#dialling.set(address, dialling);
+    return dialling;
+  }
+
+  closeAll(): void {
+    clearInterval(this.#idleTimer);
+    for (const neighbour of [...this.#all]) neighbour.connection.close();
+  }
+
+  async #dial(address: Address): Promise<Neighbour> {
+    let neighbour: Neighbour | undefined;
+    try {
+      const connection = await dial(address, {
+        local: this.#options.local(),
+        timeoutMs: DIAL_MS_MAX,
+        onConnection: (ready) => {
+          if (ready.hello.role === "peer") neighbour = this.#add(address, ready);
+        },
+      });
+      if (neighbour !== undefined) return neighbour;
+      connection.close();
+      throw new P2pfsError("unreachable", `${address} is not a peer`);
+    } finally {
+      this.#dialling.delete(address);
+    }
+  }
+
+  #add(address: Address | null, connection: Connection): Neighbour {
+    const neighbour = new Neighbour(`${address ?? connection.remote.ip}#${this.#nextId++}`, address, connection);
+    this.#all.add(neighbour);
+    if (address !== null && !this.#byAddress.get(address)?.connection.isOpen) this.#byAddress.set(address, neighbour);
+    const handlers = this.#options.handlersOf(neighbour);
+    connection.serve({
+      ...handlers,
+      closed: (cause) => {
+        this.#all.delete(neighbour);
+        this.#bytesReceivedBefore += connection.bytesReceived;
+        if (address !== null && this.#byAddress.get(address) === neighbour) this.#byAddress.delete(address);
+        handlers.closed?.(cause);
+      },
+    });
+    return neighbour;
+  }
+
+  #closeIdle(): void {
+    const now = performance.now();
+    for (const { connection, swarms } of this.#all) {
+      if (swarms.size === 0 && now - connection.lastReceivedMs > IDLE_MS_MAX) connection.close();
+    }
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * The peer role, put together: its data folder, repository and library, the listener for other peers, the link to the
+ * tracker, its shares and its fetches. Without a data folder it is a peer for one fetch, which leaves nothing behind.
+ */
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import {
+  type Address,
+  formatHostPort,
+  type HostPort,
+  hostOf,
+  isLoopback,
+  makeAddress,
+  portOf,
+} from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
+import { HOST_NAME_MAX } from "../core/limits.ts";
+import type { FileInfo, PeerId } from "../core/model.ts";
+import { VERSION } from "../core/version.ts";
+import { ReaderPool } from "../disk/chunk-reader.ts";
+import type { LocalHello } from "../net/connection.ts";
+import { type Listener, listen, resolveHost, resolveHostPort } from "../net/endpoint.ts";
+import { type DataFolder, randomPeerId } from "../store/data-folder.ts";
+import { UploadQueue } from "../swarm/upload-queue.ts";
+import { Announcer } from "./announcer.ts";
+import type { FetchJob } from "./fetch-job.ts";
+import { Fetches, type FetchRequest } from "./fetches.ts";
+import { Library } from "./library.ts";
+import { Neighbours } from "./neighbours.ts";
+import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
+import { type LocalCopy, Repository } from "./repository.ts";
+import { proofHandlers, Sharing } from "./sharing.ts";
+import { Swarms } from "./swarms.ts";
+import { type Log, TrackerLink } from "./tracker-link.ts";
+import type { Connected, FetchProgress, PeerStatus, Published, Unpublished } from "./types.ts";
+
+/** Shared files kept open for reading. */
+const READERS_MAX = 128;
+
+export interface PeerOptions {
+  /** Undefined for a peer that remembers nothing. */
+  readonly dataFolder: DataFolder | undefined;
+  /** The repository folder, where fetches go that name no destination; made when it is needed. */
+  readonly filesFolder: string;
+  /** Port 0 takes the remembered one if it is free, else any. */
+  readonly listen: HostPort;
+  /** What to tell others instead of the address that the tracker sees; the tracker proves it. */
+  readonly advertise: HostPort | undefined;
+  readonly tracker: HostPort;
+  /** Whether the peer may listen beyond loopback. */
+  readonly open: boolean;
+  readonly log: Log;
+}
+
+/** One page of a list; `next` is the cursor of the following one, null after the last. */
+export interface FilePage {
+  readonly rows: readonly FileInfo[];
+  readonly next: string | null;
+}
+
+export class Peer {
+  readonly #options: PeerOptions;
+  readonly #startedMs = Date.now();
+  readonly #peerId: PeerId;
+  readonly #repository: Repository;
+  readonly #readers = new ReaderPool(READERS_MAX);
+  readonly #library: Library;
+  readonly #swarms = new Swarms();
+  readonly #sharing: Sharing;
+  readonly #neighbours: Neighbours;
+  readonly #announcer: Announcer;
+  readonly #publisher: Publisher;
+  readonly #fetches: Fetches;
+  #listener: Listener | undefined;
+  #link: TrackerLink;
+
+  /**
+   * Opens the peer: it listens, and joins its tracker as soon as that answers. Throws `already_running` (port in use),
+   * `refused` (beyond loopback without `open`), `disk`.
+   */
+  static async open(options: PeerOptions): Promise<Peer> {
+    const { host } = options.listen;
+    if (!options.open && !isLoopback(host)) {
+      const hint = "--open allows it: then every machine that reaches this port can fetch what is shared here";
+      throw new P2pfsError("refused", `listening on ${host} would open this peer to other machines`, { hint });
+    }
+    const peer = new Peer(options);
+    try {
+      await peer.#listen();
+    } catch (thrown) {
+      await peer.close();
+      throw thrown;
+    }
+    peer.#link.open();
+    peer.#fetches.resume();
+    return peer;
+  }
+
+  private constructor(options: PeerOptions) {
+    const { dataFolder, log } = options;
+    this.#options = options;
+    this.#peerId = dataFolder?.readOrCreatePeerId() ?? randomPeerId();
+    this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
+    this.#library = new Library(this.#repository, this.#readers, {
+      copyLost: (copy, why) => this.#handleCopyLost(copy, why),
+    });
+    this.#sharing = new Sharing({
+      library: this.#library,
+      swarms: this.#swarms,
+      uploads: new UploadQueue({ random: Math.random }),
+    });
+    this.#neighbours = new Neighbours({
+      local: () => this.#hello(),
+      handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
+    });
+    const shared = { library: this.#library, repository: this.#repository, log };
+    this.#announcer = new Announcer({ ...shared, session: () => this.#link.session });
+    this.#publisher = new Publisher({
+      ...shared,
+      link: () => this.#link,
+      sharing: this.#sharing,
+      announcer: this.#announcer,
+    });
+    this.#fetches = new Fetches({
+      ...shared,
+      link: () => this.#link,
+      neighbours: this.#neighbours,
+      swarms: this.#swarms,
+      sharing: this.#sharing,
+      announcer: this.#announcer,
+      filesFolder: () => this.#filesFolder(),
+    });
+    this.#link = this.#newLink(options.tracker);
+    for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
+  }
+
+  /** As the tracker tells it to others; null before the first registration. */
+  get address(): Address | null {
+    return this.#link.address;
+  }
+
+  get tracker(): HostPort {
+    return this.#link.tracker;
+  }
+
+  status(): PeerStatus {
+    const { dataFolder, filesFolder } = this.#options;
+    return {
+      role: "peer",
+      version: VERSION,
+      pid: process.pid,
+      address: this.#link.address,
+      listen: this.#listener!.address,
+      tracker: formatHostPort(this.#link.tracker),
+      connected: this.#link.isUp,
+      data_folder: dataFolder?.path ?? "",
+      files_folder: filesFolder,
+      started: new Date(this.#startedMs).toISOString(),
+      uptime_ms: Date.now() - this.#startedMs,
+      shares: this.#repository.shareCount(),
+      contents: this.#library.contentCount,
+      fetches: this.#fetches.runningCount,
+      bytes_sent: this.#sharing.bytesSent,
+      bytes_received: this.#neighbours.bytesReceived,
+    };
+  }
+
+  /** F13: leaves the present tracker for this one and announces everything there; fetches go on. */
+  async connect(tracker: HostPort): Promise<Connected> {
+    if (formatHostPort(tracker) !== formatHostPort(this.#link.tracker)) {
+      this.#link.close();
+      this.#link = this.#newLink(tracker);
+      this.#link.open();
+    }
+    const { address } = await this.#link.ready();
+    return { tracker: formatHostPort(tracker), address };
+  }
+
+  publish(request: PublishRequest, options: PublishOptions = {}): Promise<Published> {
+    return this.#publisher.publish(request, options);
+  }
+
+  unpublish(fname: string): Promise<Unpublished> {
+    const fault = fileNameFault(fname);
+    if (fault !== undefined) throw new P2pfsError("refused", `${JSON.stringify(fname)} names no share: ${fault}`);
+    return this.#publisher.unpublish(v.parse(FileNameSchema, fname));
+  }
+
+  /** F14: every shared file. */
+  async listFiles(cursor: string | null): Promise<FilePage> {
+    const page = await this.#link.request({ type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor });
+    return { rows: page.file_list, next: page.next };
+  }
+
+  /** F15: the files of one peer. Without a port, the host has to have one peer only. */
+  async discover(host: string, port: number | undefined, cursor: string | null): Promise<FilePage> {
+    const address = await this.#peerAt(host, port);
+    const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor });
+    return { rows: page.file_list, next: page.next };
+  }
+
+  fetch(request: FetchRequest): Promise<FetchJob> {
+    return this.#fetches.start(request);
+  }
+
+  fetches(): FetchProgress[] {
+    return this.#fetches.list();
+  }
+
+  findFetch(id: string): FetchJob {
+    const job = this.#fetches.find(id);
+    if (job !== undefined) return job;
+    throw new P2pfsError("not_found", `there is no fetch ${id}`, { hint: "status shows the fetches" });
+  }
+
+  /** Ends the fetches (they go on at the next start), leaves the tracker, closes everything. */
+  async close(): Promise<void> {
+    await this.#fetches.close();
+    this.#announcer.close();
+    this.#link.close();
+    this.#listener?.stop();
+    this.#swarms.close();
+    this.#neighbours.closeAll();
+    this.#readers.close();
+    this.#repository.close();
+    this.#options.dataFolder?.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { dataFolder, listen: asked } = this.#options;
+    const remembered = asked.port === 0 ? dataFolder?.rememberedPort("listen") : undefined;
+    this.#listener =
+      remembered === undefined
+        ? await this.#listenAt(asked)
+        : await this.#listenAt({ ...asked, port: remembered }).catch((thrown) => {
+            if (thrown instanceof P2pfsError && thrown.code === "already_running") return this.#listenAt(asked);
+            throw thrown;
+          });
+    dataFolder?.rememberPort("listen", portOf(this.#listener.address));
+  }
+
+  #listenAt(where: HostPort): Promise<Listener> {
+    return listen({
+      ...where,
+      local: () => this.#hello(),
+      onConnection: (connection) => {
+        if (connection.hello.role === "tracker") connection.serve(proofHandlers(this.#peerId));
+        else this.#neighbours.adopt(connection);
+      },
+    });
+  }
+
+  #newLink(tracker: HostPort): TrackerLink {
+    return new TrackerLink({
+      tracker,
+      peerId: this.#peerId,
+      hostName: hostname().slice(0, HOST_NAME_MAX),
+      local: () => this.#hello(),
+      listening: () => this.#listening(),
+      announce: (session) => this.#announcer.announceAll(session),
+      log: this.#options.log,
+    });
+  }
+
+  /** What the tracker is told: the listener's address, or the one to advertise with its port filled in. */
+  async #listening(): Promise<{ address: Address; advertised: boolean }> {
+    const { advertise } = this.#options;
+    const listening = this.#listener!.address;
+    if (advertise === undefined) return { address: listening, advertised: false };
+    const port = advertise.port === 0 ? portOf(listening) : advertise.port;
+    return { address: makeAddress(await resolveHost(advertise.host), port), advertised: true };
+  }
+
+  #hello(): LocalHello {
+    return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null };
+  }
+
+  async #peerAt(host: string, port: number | undefined): Promise<Address> {
+    if (port !== undefined) return resolveHostPort({ host, port });
+    const ip = await resolveHost(host);
+    const own = this.#link.address;
+    const addresses = new Set<Address>(own !== null && isSameHost(own, ip) ? [own] : []);
+    let cursor: string | null = null;
+    do {
+      const page: FilePage = await this.listFiles(cursor);
+      for (const { address } of page.rows) if (isSameHost(address, ip)) addresses.add(address);
+      cursor = page.next;
+    } while (cursor !== null && addresses.size < 2);
+    const [only, ...others] = addresses;
+    if (only === undefined) throw new P2pfsError("not_found", `no online peer shares files at ${host}`);
+    if (others.length > 0) {
+      const hint = `add the PORT: ${[only, ...others].join(", ")}`;
+      throw new P2pfsError("ambiguous", `${host} has several peers`, { hint });
+    }
+    return only;
+  }
+
+  #filesFolder(): string {
+    const { filesFolder } = this.#options;
+    try {
+      mkdirSync(filesFolder, { recursive: true });
+    } catch (cause) {
+      throw new P2pfsError("disk", `cannot make the repository folder ${filesFolder}`, { cause });
+    }
+    return filesFolder;
+  }
+
+  /** The file is not what it was: it is offered no longer, and the tracker is told so. */
+  #handleCopyLost(copy: LocalCopy, why: P2pfsError): void {
+    this.#options.log("warn", `${copy.path} is not served any more: ${why.message}`);
+    this.#sharing.refresh(copy.contentId);
+    this.#announcer.changed(copy.contentId, copy.size);
+  }
+}
+
+/** Where fetches go by default. */
+export function defaultFilesFolder(dataFolder: string): string {
+  return join(dataFolder, "files");
+}
+
+function isSameHost(address: Address, ip: string): boolean {
+  return hostOf(address) === ip;
+}

@@ -1,0 +1,143 @@
+/** Publishing and unpublishing (F16, R1–R3): the file is hashed, the tracker told, and only then remembered. */
+import { realpathSync } from "node:fs";
+import { basename } from "node:path";
+import * as v from "valibot";
+import { P2pfsError } from "../core/errors.ts";
+import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../core/file-name.ts";
+import { publicationKey } from "../core/model.ts";
+import { formatTicket } from "../core/ticket.ts";
+import { sourceError } from "../disk/disk-error.ts";
+import { type HashedFile, hashFile } from "../disk/hash-file.ts";
+import { type Announcer, publishRequest } from "./announcer.ts";
+import type { Library } from "./library.ts";
+import type { Repository, Share } from "./repository.ts";
+import type { Sharing } from "./sharing.ts";
+import type { TrackerLink } from "./tracker-link.ts";
+import type { Published, Unpublished } from "./types.ts";
+
+export interface PublishRequest {
+  /** Absolute. */
+  readonly path: string;
+  /** The path as typed. */
+  readonly lname: string;
+  /** Defaults to the last part of the path. */
+  readonly fname?: string | undefined;
+}
+
+export interface PublishOptions {
+  /** Bytes hashed so far, and of the whole file. */
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface PublisherOptions {
+  readonly link: () => TrackerLink;
+  readonly library: Library;
+  readonly repository: Repository;
+  readonly sharing: Sharing;
+  readonly announcer: Announcer;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Folded names and paths that are being hashed, so that R2 and R3 hold between publishes at the same time. */
+  readonly #underWay = new Set<string>();
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `refused` (name, R2, R3), `not_found`, `disk`, `tracker_unreachable`, `cancelled`. */
+  async publish({ path, lname, fname: asked }: PublishRequest, options: PublishOptions): Promise<Published> {
+    const fname = checkedName(asked ?? basename(path));
+    const realPath = resolvePath(path);
+    const marks = [`name ${foldFileName(fname)}`, `path ${realPath}`];
+    this.#expectNew(fname, realPath, marks);
+    for (const mark of marks) this.#underWay.add(mark);
+    try {
+      // Asked before hours of hashing may pass.
+      await this.#options.link().ready();
+      const hashed = await hashFile(realPath, options);
+      return await this.#tell(fname, lname, realPath, hashed);
+    } finally {
+      for (const mark of marks) this.#underWay.delete(mark);
+    }
+  }
+
+  /** The file stays where it is; whoever has fetched it goes on serving it. */
+  async unpublish(fname: FileName): Promise<Unpublished> {
+    const { repository, library, link, sharing, announcer } = this.#options;
+    const share = repository.shareNamed(fname);
+    if (share === undefined) {
+      const hint = "list-files shows what is shared, with the address of its publisher";
+      throw new P2pfsError("not_found", `this peer shares nothing as ${fname}`, { hint });
+    }
+    await link()
+      .request({ type: "REQUEST_UNPUBLISH", fname: share.fname })
+      .catch((thrown) => {
+        // A share whose file changed is not announced, so that the tracker may not know it.
+        if (!(thrown instanceof P2pfsError && thrown.code === "not_found")) throw thrown;
+      });
+    repository.removeShare(share.fname);
+    if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share.contentId, share.path);
+    sharing.refresh(share.contentId);
+    await announcer.changed(share.contentId, share.size);
+    return { fname: share.fname };
+  }
+
+  #expectNew(fname: FileName, path: string, marks: readonly string[]): void {
+    const { repository } = this.#options;
+    const named = repository.shareNamed(fname);
+    if (named !== undefined) {
+      const what = named.fname === fname ? fname : `${named.fname}, which differs from ${fname} in case only,`;
+      throw new P2pfsError("refused", `this peer shares a file as ${what} already (R2)`, {
+        hint: "choose another FNAME, or unpublish that one first",
+      });
+    }
+    const atPath = repository.shareAt(path);
+    if (atPath !== undefined)
+      throw new P2pfsError("refused", `${path} is shared already, as ${atPath.fname} (R3)`, {
+        hint: `unpublish ${atPath.fname} first`,
+      });
+    if (marks.some((mark) => this.#underWay.has(mark)))
+      throw new P2pfsError("refused", `${fname} or its file is being published already (R2, R3)`);
+  }
+
+  async #tell(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
+    const { link, library, repository, sharing } = this.#options;
+    const { contentId, manifestBytes, stamp } = hashed;
+    const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
+    const session = await link().ready();
+    const request = publishRequest(share, session);
+    await link().request(request);
+    repository.addShare(share, manifestBytes);
+    library.addCopy(share);
+    sharing.refresh(contentId);
+    return {
+      key: publicationKey(fname, session.address),
+      fname,
+      size: share.size,
+      total_chunknum: request.total_chunknum,
+      path: lname,
+      address: session.address,
+      content_id: contentId,
+      ticket: formatTicket({ tracker: link().tracker, fname, contentId }),
+    };
+  }
+}
+
+function checkedName(name: string): FileName {
+  const fault = fileNameFault(name);
+  if (fault === undefined) return v.parse(FileNameSchema, name);
+  throw new P2pfsError("refused", `cannot publish as ${JSON.stringify(name)}: ${fault}`, {
+    hint: "give a FNAME after the path",
+  });
+}
+
+function resolvePath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    throw sourceError(`cannot read ${path}`, error);
+  }
+}

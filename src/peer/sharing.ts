@@ -1,0 +1,189 @@
+/**
+ * What other peers can ask of this one: manifests, membership in a swarm, chunks. Chunks wait in the upload queue, are
+ * bound to their request as late as they are sent, and read from disk while they go out.
+ */
+import { P2pfsError } from "../core/errors.ts";
+import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import { type ContentId, digestOfChunk } from "../core/manifest.ts";
+import type { PeerId } from "../core/model.ts";
+import type { ConnectionHandlers, Outgoing } from "../net/connection.ts";
+import { proofOf } from "../net/proof.ts";
+import { payloadOf } from "../net/send-queue.ts";
+import type { UploadQueue } from "../swarm/upload-queue.ts";
+import type { Fields, Message, RequestName } from "../wire/messages.ts";
+import type { Library } from "./library.ts";
+import type { Neighbour } from "./neighbours.ts";
+import { rangePages, type Swarms } from "./swarms.ts";
+
+/** Chunks handed to one connection ahead of the wire: one being sent, one to follow without a gap. */
+const CHUNKS_AHEAD = 2;
+
+export interface SharingOptions {
+  readonly library: Library;
+  readonly swarms: Swarms;
+  readonly uploads: UploadQueue;
+}
+
+export class Sharing {
+  readonly #options: SharingOptions;
+  readonly #neighbours = new Map<string, Neighbour>();
+  /** The name and content that each queued chunk request gave, by neighbour and request. */
+  readonly #asked = new Map<string, Fields<"PEER_REQUEST_CHUNK">>();
+  #bytesSent = 0;
+
+  constructor(options: SharingOptions) {
+    this.#options = options;
+  }
+
+  /** Payload bytes of the chunks that went out. */
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  handlersOf(neighbour: Neighbour): ConnectionHandlers {
+    this.#neighbours.set(neighbour.id, neighbour);
+    return {
+      request: (message) => this.#handleRequest(neighbour, message),
+      notice: (message) => this.#handleNotice(neighbour, message),
+      sent: () => this.#pump(),
+      closed: () => {
+        this.#neighbours.delete(neighbour.id);
+        for (const request of this.#options.uploads.dropRequester(neighbour.id))
+          this.#asked.delete(askedKey(neighbour.id, request));
+        this.#options.swarms.drop(neighbour);
+        this.#pump();
+      },
+    };
+  }
+
+  /** The library changed: what is queued for the content is served from what there is now, or refused. */
+  refresh(contentId: ContentId): void {
+    const offer = this.#options.library.offer(contentId);
+    if (offer !== undefined) this.#options.uploads.setHoldings(contentId, offer.have);
+    else this.#dropContent(contentId);
+  }
+
+  #handleRequest(neighbour: Neighbour, message: Message<RequestName>): Outgoing | undefined {
+    switch (message.type) {
+      case "REQUEST_MANIFEST":
+        return this.#sendManifest(neighbour, message);
+      case "REQUEST_JOIN_SWARM":
+        return this.#join(neighbour, message);
+      case "PEER_REQUEST_CHUNK":
+        return this.#enqueue(neighbour, message);
+      case "REQUEST_PING_PONG":
+        return { type: "REPLY_PING_PONG", response: "pong" };
+      case "HEARTBEAT":
+        return { type: "REPLY_HEARTBEAT" };
+      default:
+        throw new P2pfsError("unknown_message", `${message.type} is for trackers`);
+    }
+  }
+
+  #handleNotice(neighbour: Neighbour, message: Message): void {
+    const { swarms, uploads } = this.#options;
+    if (message.type === "HAVE") swarms.has(message.content_id, neighbour, message.chunks);
+    else if (message.type === "LEAVE_SWARM") swarms.leave(message.content_id, neighbour);
+    else if (message.type === "CANCEL" && uploads.cancel(neighbour.id, message.request)) {
+      this.#asked.delete(askedKey(neighbour.id, message.request));
+      neighbour.connection.refuse(message.request, new P2pfsError("cancelled", "cancelled as asked"));
+    }
+  }
+
+  #sendManifest(neighbour: Neighbour, { request, content_id }: Fields<"REQUEST_MANIFEST">): undefined {
+    const bytes = this.#options.library.manifestBytes(content_id);
+    if (bytes === undefined) throw notHeld(content_id);
+    neighbour.connection.replyWithPayload(request, { type: "REPLY_MANIFEST", content_id }, payloadOf(bytes));
+  }
+
+  #join(neighbour: Neighbour, { content_id, chunks }: Fields<"REQUEST_JOIN_SWARM">): Outgoing {
+    const offer = this.#options.library.offer(content_id);
+    if (offer === undefined) throw notHeld(content_id);
+    this.#options.uploads.setHoldings(content_id, offer.have);
+    if (!this.#options.swarms.join(content_id, neighbour, chunks))
+      throw new P2pfsError("busy", "this peer has as many members in that swarm as it can serve");
+    const [first = offer.have.toRanges(CHUNK_RANGES_MAX), ...more] = rangePages(offer.have);
+    for (const page of more) neighbour.connection.send({ type: "HAVE", content_id, chunks: page });
+    return { type: "REPLY_JOIN_SWARM", content_id, chunks: first };
+  }
+
+  #enqueue(neighbour: Neighbour, message: Fields<"PEER_REQUEST_CHUNK">): undefined {
+    const { request, content_id, chunknum } = message;
+    if (!neighbour.swarms.has(content_id)) throw notHeld(content_id);
+    const now = performance.now();
+    const queued = this.#options.uploads.enqueue({
+      requester: neighbour.id,
+      request,
+      contentId: content_id,
+      chunks: chunknum,
+      now,
+    });
+    if (queued === "busy") throw new P2pfsError("busy", "this peer has as many requests queued as it takes");
+    this.#asked.set(askedKey(neighbour.id, request), message);
+    this.#pump();
+  }
+
+  /** Hands chunks to every connection that has room for them, in the queue's fair order. */
+  #pump(): void {
+    const { uploads } = this.#options;
+    const isReady = (requester: string) => {
+      const connection = this.#neighbours.get(requester)?.connection;
+      return connection?.isOpen === true && connection.payloadFramesQueued < CHUNKS_AHEAD;
+    };
+    for (let upload = uploads.next(isReady); upload !== undefined; upload = uploads.next(isReady)) {
+      this.#send(upload.requester, upload.request, upload.chunk);
+    }
+  }
+
+  #send(requester: string, request: number, chunk: number | undefined): void {
+    const neighbour = this.#neighbours.get(requester);
+    const key = askedKey(requester, request);
+    const asked = this.#asked.get(key);
+    this.#asked.delete(key);
+    if (neighbour === undefined || asked === undefined) return;
+    const { library } = this.#options;
+    const { content_id, filename } = asked;
+    try {
+      const manifest = library.manifest(content_id);
+      if (manifest === undefined || chunk === undefined) throw notHeld(content_id);
+      const bytes = library.chunkLength(content_id, chunk);
+      const digest = digestOfChunk(manifest, chunk);
+      neighbour.connection.replyWithPayload(
+        request,
+        { type: "PEER_REPLY_CHUNK", filename, content_id, chunknum: chunk, digest },
+        { bytes, read: (offset, target) => library.read(content_id, chunk, offset, target) },
+        () => {
+          this.#bytesSent += bytes;
+        },
+      );
+    } catch (thrown) {
+      if (!(thrown instanceof P2pfsError)) throw thrown;
+      neighbour.connection.refuse(request, thrown);
+    }
+  }
+
+  #dropContent(contentId: ContentId): void {
+    for (const { requester, request } of this.#options.uploads.dropContent(contentId)) {
+      this.#asked.delete(askedKey(requester, request));
+      this.#neighbours.get(requester)?.connection.refuse(request, notHeld(contentId));
+    }
+  }
+}
+
+/** Answers a tracker that dials back to prove an advertised address. */
+export function proofHandlers(peerId: PeerId): ConnectionHandlers {
+  return {
+    request(message) {
+      if (message.type === "REQUEST_PROOF") return { type: "REPLY_PROOF", proof: proofOf(peerId, message.challenge) };
+      throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
+    },
+  };
+}
+
+function askedKey(requester: string, request: number): string {
+  return `${requester} ${request}`;
+}
+
+function notHeld(contentId: ContentId): P2pfsError {
+  return new P2pfsError("not_found", `this peer does not hold the content ${contentId.slice(0, 12)}`);
+}

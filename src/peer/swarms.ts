@@ -1,0 +1,137 @@
+/**
+ * Who is in which swarm, and the gossip between them: members of a swarm tell each other which chunks they have, the
+ * new ones coalesced. A running fetch listens to the swarm of its content; a seeder only answers.
+ */
+import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
+import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import type { ContentId } from "../core/manifest.ts";
+import type { Neighbour } from "./neighbours.ts";
+
+/** Chunks gained within this time go out in one HAVE. */
+const GOSSIP_MS = 100;
+/** A member's chunks are remembered for a fetch that begins later, up to this many members. */
+const MEMBERS_MAX = 1024;
+
+/** The fetch of a content, as its swarm sees it. */
+export interface SwarmListener {
+  memberJoined(member: Neighbour, chunks: ChunkRanges): void;
+  memberHas(member: Neighbour, chunks: ChunkRanges): void;
+  memberGone(member: Neighbour): void;
+}
+
+interface Swarm {
+  readonly members: Set<Neighbour>;
+  listener: SwarmListener | undefined;
+  gained: number[];
+  timer: Timer | undefined;
+}
+
+export class Swarms {
+  readonly #swarms = new Map<ContentId, Swarm>();
+
+  /** The members so far, none of which the listener has heard of, are up to the listener's own requests to join. */
+  listen(contentId: ContentId, listener: SwarmListener): void {
+    this.#swarm(contentId).listener = listener;
+  }
+
+  unlisten(contentId: ContentId): void {
+    const swarm = this.#swarms.get(contentId);
+    if (swarm === undefined) return;
+    swarm.listener = undefined;
+    this.#forgetIfEmpty(contentId, swarm);
+  }
+
+  /** The neighbour is in the swarm and has these chunks; false where the swarm is full. */
+  join(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): boolean {
+    const swarm = this.#swarm(contentId);
+    if (swarm.members.has(neighbour)) {
+      swarm.listener?.memberHas(neighbour, chunks);
+      return true;
+    }
+    if (swarm.members.size >= MEMBERS_MAX) return false;
+    swarm.members.add(neighbour);
+    neighbour.swarms.add(contentId);
+    swarm.listener?.memberJoined(neighbour, chunks);
+    return true;
+  }
+
+  has(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): void {
+    const swarm = this.#swarms.get(contentId);
+    if (swarm?.members.has(neighbour)) swarm.listener?.memberHas(neighbour, chunks);
+  }
+
+  leave(contentId: ContentId, neighbour: Neighbour): void {
+    const swarm = this.#swarms.get(contentId);
+    neighbour.swarms.delete(contentId);
+    if (swarm === undefined || !swarm.members.delete(neighbour)) return;
+    swarm.listener?.memberGone(neighbour);
+    this.#forgetIfEmpty(contentId, swarm);
+  }
+
+  /** The neighbour's connection is gone. */
+  drop(neighbour: Neighbour): void {
+    for (const contentId of [...neighbour.swarms]) this.leave(contentId, neighbour);
+  }
+
+  /** This peer gives up the content: tells the members and forgets them. */
+  abandon(contentId: ContentId): void {
+    const swarm = this.#swarms.get(contentId);
+    if (swarm === undefined) return;
+    clearTimeout(swarm.timer);
+    this.#swarms.delete(contentId);
+    for (const { connection, swarms } of swarm.members) {
+      swarms.delete(contentId);
+      connection.send({ type: "LEAVE_SWARM", content_id: contentId });
+    }
+  }
+
+  /** Tells the members of a chunk that this peer has now, together with others of the same moment. */
+  gain(contentId: ContentId, chunk: number, chunkCount: number): void {
+    const swarm = this.#swarm(contentId);
+    swarm.gained.push(chunk);
+    swarm.timer ??= setTimeout(() => this.#gossip(contentId, chunkCount), GOSSIP_MS);
+  }
+
+  close(): void {
+    for (const swarm of this.#swarms.values()) clearTimeout(swarm.timer);
+    this.#swarms.clear();
+  }
+
+  #gossip(contentId: ContentId, chunkCount: number): void {
+    const swarm = this.#swarms.get(contentId);
+    if (swarm === undefined) return;
+    const gained = new Bitfield(chunkCount);
+    for (const chunk of swarm.gained) gained.add(chunk);
+    swarm.gained = [];
+    swarm.timer = undefined;
+    for (const chunks of rangePages(gained)) {
+      for (const { connection } of swarm.members) connection.send({ type: "HAVE", content_id: contentId, chunks });
+    }
+    this.#forgetIfEmpty(contentId, swarm);
+  }
+
+  #swarm(contentId: ContentId): Swarm {
+    const swarm = this.#swarms.get(contentId) ?? {
+      members: new Set(),
+      listener: undefined,
+      gained: [],
+      timer: undefined,
+    };
+    this.#swarms.set(contentId, swarm);
+    return swarm;
+  }
+
+  #forgetIfEmpty(contentId: ContentId, swarm: Swarm): void {
+    if (swarm.members.size === 0 && swarm.listener === undefined && swarm.timer === undefined)
+      this.#swarms.delete(contentId);
+  }
+}
+
+/** The set in as many messages as its ranges need; none for an empty set. */
+export function* rangePages(chunks: Bitfield): Generator<ChunkRanges> {
+  let page = chunks.toRanges(CHUNK_RANGES_MAX);
+  while (page.length > 0) {
+    yield page;
+    page = chunks.toRanges(CHUNK_RANGES_MAX, page.at(-1)! + 1);
+  }
+}

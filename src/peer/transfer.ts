@@ -1,0 +1,349 @@
+/**
+ * Runs the download engine over real connections: turns replies, gossip and losses into its events, carries out its
+ * effects. Buffers, sockets and the part file live here; every decision is the engine's.
+ */
+import type { Address } from "../core/address.ts";
+import type { ChunkRanges } from "../core/bitfield.ts";
+import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
+import type { FileName } from "../core/file-name.ts";
+import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import {
+  type ContentId,
+  chunkCountOf,
+  chunkLengthAt,
+  digestOfChunk,
+  type Manifest,
+  totalSizeOf,
+} from "../core/manifest.ts";
+import { MiB, SECOND_MS } from "../core/units.ts";
+import { digest } from "../disk/blake3.ts";
+import type { BufferPool } from "../disk/buffer-pool.ts";
+import type { PartFile } from "../disk/part-file.ts";
+import type { Reply } from "../net/connection.ts";
+import { DownloadManager } from "../swarm/download-manager.ts";
+import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
+import type { Message } from "../wire/messages.ts";
+import type { Neighbour, Neighbours } from "./neighbours.ts";
+import { rangePages, type SwarmListener, type Swarms } from "./swarms.ts";
+import type { SourceShare } from "./types.ts";
+
+/** Chunks that wait for the disk; with more than this the engine asks for nothing. */
+const UNWRITTEN_BYTES_MAX = 48 * MiB;
+const JOIN_MS_MAX = SECOND_MS;
+/** A swarm grows: ask the tracker for more holders now and then while there are few. */
+const REFRESH_MS = 5 * SECOND_MS;
+const SOURCES_AIM = 30;
+
+export interface TransferOptions {
+  readonly contentId: ContentId;
+  readonly fname: FileName;
+  readonly manifest: Manifest;
+  readonly part: PartFile;
+  readonly neighbours: Neighbours;
+  readonly swarms: Swarms;
+  readonly buffers: BufferPool;
+  /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
+  readonly findHolders: () => Promise<Address[]>;
+  /** A chunk is on disk and can be given to others. */
+  readonly gained: (chunk: number) => void;
+}
+
+interface PendingChunk {
+  readonly source: Neighbour;
+  readonly wireRequest: number;
+  readonly chunks: ChunkRanges;
+  buffer: Uint8Array | undefined;
+}
+
+export class Transfer implements SwarmListener {
+  readonly #options: TransferOptions;
+  readonly #engine: DownloadManager;
+  readonly #sources = new Map<string, Neighbour>();
+  readonly #names = new Map<string, string>();
+  readonly #dropped = new Set<string>();
+  readonly #pending = new Map<number, PendingChunk>();
+  readonly #arrived = new Map<number, Uint8Array>();
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #totalSize: number;
+  #unwrittenBytes = 0;
+  #paused = false;
+  #pumping = false;
+  #timer: Timer | undefined;
+  #refreshTimer: Timer | undefined;
+  #ended = false;
+  #searching = false;
+
+  constructor(options: TransferOptions) {
+    const { manifest, part } = options;
+    this.#options = options;
+    this.#totalSize = totalSizeOf(manifest);
+    this.#engine = new DownloadManager({
+      chunkCount: chunkCountOf(manifest),
+      chunkLength: (chunk) => this.#chunkLength(chunk),
+      have: part.have,
+      random: Math.random,
+    });
+  }
+
+  get counters(): DownloadCounters {
+    return this.#engine.counters;
+  }
+
+  /** What each source gave, sources of one address taken together. */
+  shares(): SourceShare[] {
+    const byName = new Map<string, SourceShare>();
+    for (const [source, { bytes, chunks, rejected }] of this.#engine.counters.bySource) {
+      const address = this.#names.get(source) ?? source;
+      const sum = byName.get(address) ?? { address, bytes: 0, chunks: 0, rejected: 0 };
+      byName.set(address, {
+        address,
+        bytes: sum.bytes + bytes,
+        chunks: sum.chunks + chunks,
+        rejected: sum.rejected + rejected,
+      });
+    }
+    return [...byName.values()];
+  }
+
+  get sourceCount(): number {
+    return this.#sources.size;
+  }
+
+  /** Resolves when every chunk is written; rejects with why it cannot be, or with the error given to `stop`. */
+  async run(holders: readonly Address[]): Promise<void> {
+    const { contentId, swarms } = this.#options;
+    swarms.listen(contentId, this);
+    this.#reachAll(holders);
+    this.#refreshTimer = setInterval(() => {
+      if (this.#sources.size < SOURCES_AIM) this.#findHolders();
+    }, REFRESH_MS);
+    this.#pump();
+    try {
+      await this.#finished.promise;
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** Ends the transfer; writes under way are waited for by closing the part file. */
+  stop(error: P2pfsError): void {
+    this.#ended = true;
+    this.#finished.reject(error);
+  }
+
+  memberJoined(member: Neighbour, chunks: ChunkRanges): void {
+    if (this.#ended || this.#dropped.has(member.name)) return;
+    this.#sources.set(member.id, member);
+    this.#names.set(member.id, member.name);
+    this.#handle({ type: "source_joined", source: member.id, chunks });
+  }
+
+  memberHas(member: Neighbour, chunks: ChunkRanges): void {
+    if (this.#sources.has(member.id)) this.#handle({ type: "source_has", source: member.id, chunks });
+  }
+
+  memberGone(member: Neighbour): void {
+    if (this.#sources.delete(member.id)) this.#handle({ type: "source_gone", source: member.id });
+  }
+
+  #handle(event: DownloadEvent): void {
+    if (this.#ended) return;
+    this.#engine.handle(event, performance.now());
+    this.#pump();
+  }
+
+  /** Carries out what the engine wants by now, and comes back when it says so. Effects may cause events: no nesting. */
+  #pump(): void {
+    if (this.#pumping || this.#ended) return;
+    this.#pumping = true;
+    try {
+      for (let effect = this.#engine.poll(); effect !== undefined && !this.#ended; effect = this.#engine.poll())
+        this.#carryOut(effect);
+    } catch (thrown) {
+      this.stop(asP2pfsError(thrown));
+    } finally {
+      this.#pumping = false;
+    }
+    clearTimeout(this.#timer);
+    const deadline = this.#ended ? undefined : this.#engine.deadline();
+    if (deadline === undefined) return;
+    this.#timer = setTimeout(() => this.#handle({ type: "tick" }), Math.max(1, deadline - performance.now()));
+  }
+
+  #carryOut(effect: DownloadEffect): void {
+    switch (effect.type) {
+      case "request":
+        return this.#request(effect.source, effect.request, effect.chunks);
+      case "cancel":
+        return this.#cancel(effect.request);
+      case "drop":
+        return this.#drop(effect.source);
+      case "write":
+        return this.#write(effect.request, effect.chunk);
+      case "discard":
+        return this.#release(effect.request);
+      case "find_holders":
+        return void this.#findHolders();
+      case "done":
+        this.#ended = true;
+        return this.#finished.resolve();
+      case "failed":
+        return this.stop(this.#failure(effect.code, effect.chunk));
+    }
+  }
+
+  #request(sourceId: string, request: number, chunks: ChunkRanges): void {
+    const source = this.#sources.get(sourceId);
+    if (source === undefined) return;
+    const { contentId, fname } = this.#options;
+    const { id, reply } = source.connection.ask(
+      { type: "PEER_REQUEST_CHUNK", filename: fname, content_id: contentId, chunknum: chunks },
+      { openPayload: (message, bytes) => this.#openChunk(request, message, bytes) },
+    );
+    this.#pending.set(request, { source, wireRequest: id, chunks, buffer: undefined });
+    reply.then(
+      (answer) => this.#handleReply(request, answer),
+      (error: unknown) => this.#handleRefusal(request, asP2pfsError(error)),
+    );
+  }
+
+  /** The header of a chunk is here. Only a chunk that was asked for, at its right length, gets a buffer. */
+  #openChunk(request: number, message: Message, bytes: number): Uint8Array | undefined {
+    const pending = this.#pending.get(request);
+    if (pending === undefined || this.#ended || message.type !== "PEER_REPLY_CHUNK") return undefined;
+    const { chunknum, content_id } = message;
+    if (content_id !== this.#options.contentId || !includes(pending.chunks, chunknum)) return undefined;
+    if (bytes !== this.#chunkLength(chunknum)) return undefined;
+    pending.buffer = this.#options.buffers.acquire(bytes);
+    this.#handle({ type: "chunk_opened", source: pending.source.id, request, chunk: chunknum });
+    return pending.buffer;
+  }
+
+  #handleReply(request: number, { message, payload }: Reply<"PEER_REPLY_CHUNK">): void {
+    const pending = this.#pending.get(request);
+    this.#pending.delete(request);
+    if (pending === undefined) return;
+    if (payload !== undefined) this.#arrived.set(request, payload);
+    const chunk = message.chunknum;
+    const expected = this.#options.manifest;
+    const valid = payload !== undefined && !this.#ended && equalBytes(digest(payload), digestOfChunk(expected, chunk));
+    const bytes = payload?.length ?? 0;
+    if (this.#ended) return this.#release(request);
+    this.#handle({ type: "chunk_arrived", source: pending.source.id, request, chunk, bytes, valid });
+  }
+
+  #handleRefusal(request: number, error: P2pfsError): void {
+    const pending = this.#pending.get(request);
+    this.#pending.delete(request);
+    if (pending === undefined || this.#ended) return;
+    if (pending.buffer !== undefined) this.#options.buffers.release(pending.buffer);
+    if (!pending.source.connection.isOpen) return;
+    const { retryable } = errorTable[error.code];
+    this.#handle({ type: "request_refused", source: pending.source.id, request, retryable });
+  }
+
+  #cancel(request: number): void {
+    const pending = this.#pending.get(request);
+    pending?.source.connection.send({ type: "CANCEL", request: pending.wireRequest });
+  }
+
+  #drop(sourceId: string): void {
+    const source = this.#sources.get(sourceId);
+    if (source === undefined) return;
+    this.#dropped.add(source.name);
+    source.connection.close(new P2pfsError("integrity", "what this peer sent is not what it was asked for"));
+  }
+
+  #write(request: number, chunk: number): void {
+    const bytes = this.#arrived.get(request);
+    if (bytes === undefined) throw new Error(`no bytes arrived for request ${request}`);
+    this.#arrived.delete(request);
+    this.#changeUnwritten(bytes.length);
+    this.#options.part.write(chunk, bytes).then(
+      () => {
+        this.#options.buffers.release(bytes);
+        this.#changeUnwritten(-bytes.length);
+        this.#options.gained(chunk);
+        this.#handle({ type: "chunk_written", chunk });
+      },
+      (error: unknown) => this.stop(asP2pfsError(error)),
+    );
+  }
+
+  #changeUnwritten(bytes: number): void {
+    this.#unwrittenBytes += bytes;
+    const behind = this.#unwrittenBytes > (this.#paused ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
+    if (behind === this.#paused) return;
+    this.#paused = behind;
+    this.#handle({ type: "paused", paused: behind });
+  }
+
+  #release(request: number): void {
+    const bytes = this.#arrived.get(request);
+    this.#arrived.delete(request);
+    if (bytes !== undefined) this.#options.buffers.release(bytes);
+  }
+
+  async #findHolders(): Promise<void> {
+    if (this.#searching || this.#ended) return;
+    this.#searching = true;
+    try {
+      this.#reachAll(await this.#options.findHolders());
+    } finally {
+      this.#searching = false;
+    }
+  }
+
+  #reachAll(holders: readonly Address[]): void {
+    const known = new Set([...this.#sources.values()].map((source) => source.name));
+    for (const address of holders) {
+      // One that cannot be reached now may be named again by the tracker later.
+      if (!known.has(address) && !this.#dropped.has(address)) this.#reach(address).catch(() => {});
+    }
+  }
+
+  async #reach(address: Address): Promise<void> {
+    const { neighbours, contentId, part, swarms } = this.#options;
+    const neighbour = await neighbours.reach(address);
+    if (this.#ended || this.#sources.has(neighbour.id)) return;
+    const [chunks = part.have.toRanges(CHUNK_RANGES_MAX), ...more] = rangePages(part.have);
+    const reply = await neighbour.connection.request(
+      { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
+      { timeoutMs: JOIN_MS_MAX },
+    );
+    for (const page of more) neighbour.connection.send({ type: "HAVE", content_id: contentId, chunks: page });
+    if (!this.#ended && neighbour.connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);
+  }
+
+  #close(): void {
+    const { contentId, swarms } = this.#options;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#refreshTimer);
+    for (const request of this.#pending.keys()) this.#cancel(request);
+    swarms.unlisten(contentId);
+  }
+
+  #chunkLength(chunk: number): number {
+    return chunkLengthAt(this.#totalSize, this.#options.manifest.chunkSize, chunk);
+  }
+
+  #failure(code: "no_holder" | "integrity", chunk: number): P2pfsError {
+    const total = chunkCountOf(this.#options.manifest);
+    const which = `chunk ${chunk} of ${total} of ${this.#options.fname}`;
+    return code === "no_holder"
+      ? new P2pfsError(code, `no reachable peer holds ${which}`)
+      : new P2pfsError(code, `every holder of ${which} sent damaged data`);
+  }
+}
+
+function includes(ranges: ChunkRanges, chunk: number): boolean {
+  for (let i = 0; i < ranges.length; i += 2) {
+    if (chunk >= ranges[i]! && chunk <= ranges[i + 1]!) return true;
+  }
+  return false;
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
