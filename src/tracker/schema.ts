@@ -1,0 +1,79 @@
+/**
+ * The tables of the registry. After a change: `drizzle-kit generate --dialect sqlite --schema src/tracker/schema.ts
+ * --out src/tracker/registry-sqlite`. Times are milliseconds since 1970.
+ */
+import { sql } from "drizzle-orm";
+import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+export const peers = sqliteTable(
+  "peers",
+  {
+    id: integer().primaryKey(),
+    peerId: text("peer_id").notNull().unique(),
+    ip: text().notNull(),
+    port: integer().notNull(),
+    hostName: text("host_name").notNull(),
+    online: integer({ mode: "boolean" }).notNull(),
+    /** Grows with each registration. */
+    session: integer().notNull(),
+    since: integer().notNull(),
+    lastSeen: integer("last_seen").notNull(),
+  },
+  (table) => [
+    uniqueIndex("peers_online_address").on(table.ip, table.port).where(sql`online = 1`),
+    index("peers_address").on(table.ip, table.port),
+  ],
+);
+
+/** A content id is told by peers and checked by nobody here, so that a lie about its size must not block the truth. */
+export const contents = sqliteTable(
+  "contents",
+  {
+    id: integer().primaryKey(),
+    contentId: text("content_id").notNull(),
+    size: integer().notNull(),
+  },
+  (table) => [uniqueIndex("contents_content_id_size").on(table.contentId, table.size)],
+);
+
+export const publications = sqliteTable(
+  "publications",
+  {
+    id: integer().primaryKey(),
+    peer: integer()
+      .notNull()
+      .references(() => peers.id, { onDelete: "cascade" }),
+    fname: text().notNull(),
+    /** `foldFileName(fname)`: unique within the peer (R2), and the order of the lists. */
+    fold: text().notNull(),
+    content: integer()
+      .notNull()
+      .references(() => contents.id),
+    path: text().notNull(),
+    /** Of the peer, when it told of this last. */
+    session: integer().notNull(),
+  },
+  (table) => [
+    uniqueIndex("publications_peer_fold").on(table.peer, table.fold),
+    index("publications_fold").on(table.fold),
+    index("publications_content").on(table.content),
+  ],
+);
+
+/** A row means a holder: there is none for a peer that holds no chunk of a content that has chunks. */
+export const holdings = sqliteTable(
+  "holdings",
+  {
+    content: integer()
+      .notNull()
+      .references(() => contents.id),
+    peer: integer()
+      .notNull()
+      .references(() => peers.id, { onDelete: "cascade" }),
+    /** Of the peer, when it told of this last. */
+    session: integer().notNull(),
+    /** The bytes of a Bitfield; null for every chunk. */
+    chunks: blob({ mode: "buffer" }),
+  },
+  (table) => [primaryKey({ columns: [table.content, table.peer] }), index("holdings_peer").on(table.peer)],
+);

@@ -1,0 +1,277 @@
+/**
+ * The lists of the registry on SQLite. They are read in steps of bounded size, in the order of an index, and other work
+ * gets its turn in between: how long a step takes does not depend on how many files there are, nor on how many of them
+ * have no holder online and are passed over.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { and, asc, desc, eq, gt, inArray, or, type SQL, sql } from "drizzle-orm";
+import { type Address, hostOf, portOf } from "../core/address.ts";
+import { formatRanges } from "../core/bitfield.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { foldFileName } from "../core/file-name.ts";
+import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { chunkCountFor } from "../core/manifest.ts";
+import type { FileInfo } from "../core/model.ts";
+import { PageBuilder } from "./page.ts";
+import type { Counts, FileFilter, ListedPeer, PeerRecord } from "./registry.ts";
+import { contents, holdings, peers, publications } from "./schema.ts";
+import type { RegistryDatabase } from "./sqlite-registry.ts";
+import {
+  addressOf,
+  chunkRangesOf,
+  type FileRow,
+  fileInfoOf,
+  formatCursor,
+  type Position,
+  parseCursor,
+  peerRecordOf,
+} from "./sqlite-rows.ts";
+import type { ChunkInfo, Page } from "./types.ts";
+
+/** Rows looked at in one step. */
+const STEP_ROWS = LIST_PAGE_MAX;
+/** Holders of one content looked at in one step; each may have a large bitfield. */
+const STEP_HOLDERS = 50;
+const COUNT_STEP_ROWS = 5000;
+
+/** Written out, so that SQLite sees that the partial index fits. */
+export const isOnline = sql`${peers.online} = 1`;
+
+export const fileColumns = {
+  id: publications.id,
+  fname: publications.fname,
+  fold: publications.fold,
+  path: publications.path,
+  content: publications.content,
+  contentId: contents.contentId,
+  size: contents.size,
+  ip: peers.ip,
+  port: peers.port,
+};
+
+export class SqliteLists {
+  readonly #db: RegistryDatabase;
+  /** Run once for every row of list_chunkinfo. */
+  readonly #holdersAfter;
+
+  constructor(db: RegistryDatabase) {
+    this.#db = db;
+    this.#holdersAfter = prepareHoldersAfter(db);
+  }
+
+  onlinePeers(): PeerRecord[] {
+    return this.#db.select().from(peers).where(isOnline).all().map(peerRecordOf);
+  }
+
+  findPeers({ ips, hostName, port }: { ips?: readonly string[]; hostName?: string; port?: number }): PeerRecord[] {
+    const byIp = ips === undefined ? undefined : inArray(peers.ip, [...ips]);
+    const byName = hostName === undefined ? undefined : sql`lower(${peers.hostName}) = lower(${hostName})`;
+    const byPort = port === undefined ? undefined : eq(peers.port, port);
+    const rows = this.#db
+      .select()
+      .from(peers)
+      .where(and(isOnline, or(byIp, byName), byPort));
+    return rows.orderBy(asc(peers.ip), asc(peers.port)).all().map(peerRecordOf);
+  }
+
+  peerAt(address: Address): PeerRecord | undefined {
+    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)));
+    const row = this.#db.select().from(peers).where(at).orderBy(desc(peers.online), desc(peers.lastSeen)).get();
+    return row === undefined ? undefined : peerRecordOf(row);
+  }
+
+  listPeers(cursor: string | null): Page<ListedPeer> {
+    const [ip, port] = parseCursor(cursor);
+    const rows = this.#db
+      .select()
+      .from(peers)
+      .where(and(isOnline, sql`(${peers.ip}, ${peers.port}) > (${ip}, ${port})`))
+      .orderBy(asc(peers.ip), asc(peers.port))
+      .limit(STEP_ROWS)
+      .all();
+    const page = new PageBuilder<ListedPeer>();
+    for (const [index, row] of rows.entries()) {
+      const files = this.#count(publications, eq(publications.peer, row.id));
+      if (page.add({ ...peerRecordOf(row), files }, row.hostName)) continue;
+      const last = rows[index - 1]!;
+      return { rows: page.rows, next: formatCursor([last.ip, last.port, 0]) };
+    }
+    const last = rows.at(-1);
+    return { rows: page.rows, next: rows.length < STEP_ROWS ? null : formatCursor([last!.ip, last!.port, 0]) };
+  }
+
+  listFiles({ fname, holder }: FileFilter, cursor: string | null): Promise<Page<FileInfo>> {
+    const named =
+      fname === undefined ? undefined : and(eq(publications.fold, foldFileName(fname)), eq(publications.fname, fname));
+    return this.#listPublications(named, holder === undefined ? undefined : this.#onlineIdAt(holder), cursor);
+  }
+
+  discover(address: Address, cursor: string | null): Promise<Page<FileInfo>> {
+    const peer = this.#onlineIdAt(address);
+    if (peer === NOBODY)
+      throw new P2pfsError("not_found", `no peer is online at ${address}`, { hint: "list-peers shows who is online" });
+    return this.#listPublications(eq(publications.peer, peer), undefined, cursor);
+  }
+
+  /** Rows of available publications, in the order of their folded names. */
+  async #listPublications(
+    where: SQL | undefined,
+    holder: number | undefined,
+    cursor: string | null,
+  ): Promise<Page<FileInfo>> {
+    const page = new PageBuilder<FileInfo>();
+    let position = parseCursor(cursor);
+    for (;;) {
+      const files = this.#filesAfter(position, where);
+      const holders = this.#holderCounts(files);
+      const ofHolder = holder === undefined ? undefined : this.#contentsOf(holder, files);
+      for (const file of files) {
+        const count = holders.get(file.content) ?? 0;
+        if (count > 0 && (ofHolder === undefined || ofHolder.has(file.content))) {
+          const info = fileInfoOf(file, count);
+          if (!page.add(info, info.key, info.fname, info.path, info.content_id, info.address))
+            return { rows: page.rows, next: formatCursor(position) };
+        }
+        position = [file.fold, file.id, 0];
+      }
+      if (files.length < STEP_ROWS) return { rows: page.rows, next: null };
+      if (page.rows.length >= LIST_PAGE_MAX) return { rows: page.rows, next: formatCursor(position) };
+      await nextTurn();
+    }
+  }
+
+  async listChunkInfo(cursor: string | null): Promise<Page<ChunkInfo>> {
+    const page = new PageBuilder<ChunkInfo>();
+    let position = parseCursor(cursor);
+    for (;;) {
+      // One less than the position's own row, whose holders may go on in this page.
+      const files = this.#filesAfter([position[0], position[1] - 1, 0], undefined);
+      for (const file of files) {
+        if (file.id !== position[1] || file.fold !== position[0]) position = [file.fold, file.id, 0];
+        for (let more = true; more; ) {
+          const holders = this.#holdersAfter.all({ content: file.content, after: position[2] });
+          for (const holder of holders) {
+            const row = chunkInfoOf(file, holder);
+            if (!page.add(row, row.key, row.content_id, row.holder, row.chunks))
+              return { rows: page.rows, next: formatCursor(position) };
+            position = [file.fold, file.id, holder.peer];
+          }
+          more = holders.length === STEP_HOLDERS;
+        }
+      }
+      if (files.length < STEP_ROWS) return { rows: page.rows, next: null };
+      await nextTurn();
+      const last = files.at(-1)!;
+      position = [last.fold, last.id, Number.MAX_SAFE_INTEGER];
+    }
+  }
+
+  async counts(): Promise<Counts> {
+    const held = (content: SQL | typeof contents.id | typeof publications.content) =>
+      sql`EXISTS (SELECT 1 FROM ${holdings} JOIN ${peers} ON ${peers.id} = ${holdings.peer}
+        WHERE ${holdings.content} = ${content} AND ${isOnline})`;
+    return {
+      peers: this.#count(peers, isOnline),
+      files: await this.#countInSteps(publications, held(publications.content)),
+      contents: await this.#countInSteps(contents, held(contents.id)),
+    };
+  }
+
+  async #countInSteps(table: typeof publications | typeof contents, where: SQL): Promise<number> {
+    const newest =
+      this.#db
+        .select({ id: sql<number | null>`max(${table.id})` })
+        .from(table)
+        .get()?.id ?? 0;
+    let count = 0;
+    for (let after = 0; after < newest; after += COUNT_STEP_ROWS) {
+      const inStep = and(gt(table.id, after), sql`${table.id} <= ${after + COUNT_STEP_ROWS}`);
+      count += this.#count(table, and(inStep, where));
+      await nextTurn();
+    }
+    return count;
+  }
+
+  #count(table: typeof publications | typeof contents | typeof peers, where: SQL | undefined): number {
+    return this.#db.select({ count: sql<number>`count(*)` }).from(table).where(where).get()?.count ?? 0;
+  }
+
+  #onlineIdAt(address: Address): number {
+    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)), isOnline);
+    return this.#db.select({ id: peers.id }).from(peers).where(at).get()?.id ?? NOBODY;
+  }
+
+  #filesAfter([fold, id]: Position, where: SQL | undefined): FileRow[] {
+    return this.#db
+      .select(fileColumns)
+      .from(publications)
+      .innerJoin(contents, eq(contents.id, publications.content))
+      .innerJoin(peers, eq(peers.id, publications.peer))
+      .where(and(where, sql`(${publications.fold}, ${publications.id}) > (${fold}, ${id})`))
+      .orderBy(asc(publications.fold), asc(publications.id))
+      .limit(STEP_ROWS)
+      .all();
+  }
+
+  /** For each of these files' contents that has any: how many peers hold it and are online. */
+  #holderCounts(files: readonly FileRow[]): Map<number, number> {
+    const rows = this.#db
+      .select({ content: holdings.content, count: sql<number>`count(*)` })
+      .from(holdings)
+      .innerJoin(peers, eq(peers.id, holdings.peer))
+      .where(and(among(holdings.content, files), isOnline))
+      .groupBy(holdings.content)
+      .all();
+    return new Map(rows.map((row) => [row.content, row.count]));
+  }
+
+  /** Those of these files' contents that the peer publishes or holds. */
+  #contentsOf(peer: number, files: readonly FileRow[]): Set<number> {
+    const held = this.#db
+      .select({ content: holdings.content })
+      .from(holdings)
+      .where(and(among(holdings.content, files), eq(holdings.peer, peer)));
+    const published = this.#db
+      .select({ content: publications.content })
+      .from(publications)
+      .where(and(among(publications.content, files), eq(publications.peer, peer)));
+    return new Set([...held.all(), ...published.all()].map((row) => row.content));
+  }
+}
+
+/** No row has this id. */
+const NOBODY = -1;
+
+function prepareHoldersAfter(db: RegistryDatabase) {
+  const { content, peer, chunks } = holdings;
+  return db
+    .select({ peer, chunks, ip: peers.ip, port: peers.port })
+    .from(holdings)
+    .innerJoin(peers, eq(peers.id, peer))
+    .where(and(eq(content, sql.placeholder("content")), gt(peer, sql.placeholder("after")), isOnline))
+    .orderBy(asc(peer))
+    .limit(STEP_HOLDERS)
+    .prepare();
+}
+
+type HolderRow = ReturnType<ReturnType<typeof prepareHoldersAfter>["all"]>[number];
+
+function among(column: typeof holdings.content | typeof publications.content, files: readonly FileRow[]): SQL {
+  const ids = JSON.stringify([...new Set(files.map((file) => file.content))]);
+  return sql`${column} IN (SELECT value FROM json_each(${ids}))`;
+}
+
+function chunkInfoOf(file: FileRow, holder: HolderRow): ChunkInfo {
+  const total = chunkCountFor(file.size);
+  const ranges = chunkRangesOf(holder.chunks, total);
+  let held = 0;
+  for (let i = 0; i < ranges.length; i += 2) held += ranges[i + 1]! - ranges[i]! + 1;
+  return {
+    key: fileInfoOf(file, 0).key,
+    content_id: file.contentId,
+    holder: addressOf(holder),
+    chunks: formatRanges(ranges),
+    total_chunknum: total,
+    percent: total === 0 ? 100 : Math.floor((1000 * held) / total) / 10,
+  };
+}

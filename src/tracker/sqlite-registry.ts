@@ -1,0 +1,352 @@
+/** The registry on SQLite: changes here, lists and locations in the modules beside it. */
+import { join } from "node:path";
+import { and, eq, lt, ne, notExists, sql } from "drizzle-orm";
+import { type Address, hostOf, portOf } from "../core/address.ts";
+import { Bitfield } from "../core/bitfield.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { type FileName, foldFileName } from "../core/file-name.ts";
+import { chunkCountFor } from "../core/manifest.ts";
+import type { FileInfo } from "../core/model.ts";
+import { asDatabaseError, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { GroupCommit } from "../store/group-commit.ts";
+import type {
+  Asker,
+  ChunkReport,
+  ContentLocation,
+  Counts,
+  Dropped,
+  FileFilter,
+  ListedPeer,
+  LocationQuery,
+  NewPublication,
+  PeerRecord,
+  Registration,
+  Registry,
+  SessionRef,
+} from "./registry.ts";
+import * as schema from "./schema.ts";
+import { SqliteLists } from "./sqlite-lists.ts";
+import { SqliteLocations } from "./sqlite-locations.ts";
+import { peerRecordOf } from "./sqlite-rows.ts";
+import type { ChunkInfo, Page } from "./types.ts";
+
+const { contents, holdings, peers, publications } = schema;
+
+export type RegistryDatabase = OpenDatabase<typeof schema>["db"];
+
+export interface SqliteRegistryOptions {
+  /** Of the database file, or `:memory:`. */
+  readonly path: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Throws `disk` where the database cannot be used. */
+export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegistry {
+  const { path } = options;
+  const database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "registry-sqlite") });
+  return new SqliteRegistry(database, options);
+}
+
+export class SqliteRegistry implements Registry {
+  readonly #database: OpenDatabase<typeof schema>;
+  readonly #commits: GroupCommit;
+  readonly #lists: SqliteLists;
+  readonly #locations: SqliteLocations;
+  readonly #statements: ReturnType<typeof prepareChanges>;
+  readonly #path: string;
+  readonly #now: () => number;
+  #countsCached: Promise<Counts> | undefined;
+
+  constructor(database: OpenDatabase<typeof schema>, { path, now }: SqliteRegistryOptions) {
+    this.#database = database;
+    this.#path = path;
+    this.#now = now;
+    this.#commits = new GroupCommit(database.sqlite, path);
+    this.#lists = new SqliteLists(database.db);
+    this.#locations = new SqliteLocations(database.db, now);
+    this.#statements = prepareChanges(database.db);
+  }
+
+  register({ peerId, address, hostName }: Registration): Promise<PeerRecord> {
+    return this.#write(() => {
+      const [ip, port] = [hostOf(address), portOf(address)];
+      const taken = this.#statements.onlineAt.get({ ip, port });
+      if (taken !== undefined && taken.peerId !== peerId)
+        throw new P2pfsError("refused", `another peer is online at ${address}`, {
+          hint: "listen on another port, or wait until the other peer has left",
+        });
+      const now = this.#now();
+      const row = { peerId, ip, port, hostName, online: true, lastSeen: now };
+      const known = this.#statements.peer.get({ peerId });
+      const [stored] =
+        known === undefined
+          ? this.#db
+              .insert(peers)
+              .values({ ...row, session: 1, since: now })
+              .returning()
+              .all()
+          : this.#db
+              .update(peers)
+              .set({ ...row, session: known.session + 1, since: known.online ? known.since : now })
+              .where(eq(peers.id, known.id))
+              .returning()
+              .all();
+      return peerRecordOf(stored!);
+    });
+  }
+
+  leave({ peerId, session }: SessionRef, lastSeen: number): Promise<boolean> {
+    return this.#write(() => {
+      const current = and(eq(peers.peerId, peerId), eq(peers.session, session), eq(peers.online, true));
+      const left = this.#db.update(peers).set({ online: false, lastSeen }).where(current).returning({ id: peers.id });
+      return left.all().length > 0;
+    });
+  }
+
+  publish(ref: SessionRef, { fname, contentId, size, path }: NewPublication): Promise<void> {
+    return this.#write(() => {
+      const { id: peer, session } = this.#currentPeer(ref);
+      const content = this.#contentRow(contentId, size);
+      const fold = foldFileName(fname);
+      const old = this.#statements.publication.get({ peer, fold });
+      if (old === undefined) this.#statements.addPublication.run({ peer, fname, fold, content, path, session });
+      else {
+        if (old.session === session) assertSamePublication(old, fname, content);
+        this.#statements.changePublication.run({ id: old.id, fname, content, path, session });
+      }
+      this.#statements.hold.run({ content, peer, session, chunks: null });
+    });
+  }
+
+  unpublish(ref: SessionRef, fname: FileName): Promise<void> {
+    return this.#write(() => {
+      const { id: peer } = this.#currentPeer(ref);
+      const old = this.#statements.publication.get({ peer, fold: foldFileName(fname) });
+      if (old === undefined || old.fname !== fname) throw new P2pfsError("not_found", `you do not share ${fname}`);
+      this.#db.delete(publications).where(eq(publications.id, old.id)).run();
+      const { content } = old;
+      const otherName = and(eq(publications.peer, peer), eq(publications.content, content));
+      const holding = and(eq(holdings.peer, peer), eq(holdings.content, content));
+      const stillPublished = this.#db.select({ id: publications.id }).from(publications).where(otherName);
+      this.#db
+        .delete(holdings)
+        .where(and(holding, notExists(stillPublished)))
+        .run();
+    });
+  }
+
+  registerChunks(ref: SessionRef, { contentId, size, chunks, replace }: ChunkReport): Promise<void> {
+    return this.#write(() => {
+      const { id: peer, session } = this.#currentPeer(ref);
+      const total = chunkCountFor(size);
+      if ((chunks.at(-1) ?? -1) >= total)
+        throw new P2pfsError("refused", `content ${contentId} has only ${total} chunks, not ${chunks.at(-1)! + 1}`);
+      const content = this.#contentRow(contentId, size);
+      const held = replace ? undefined : this.#statements.holding.get({ content, peer });
+      const field = held === undefined ? new Bitfield(total) : fieldOf(held.chunks, total);
+      field.addRanges(chunks);
+      if (field.count > 0 || total === 0) {
+        const bytes = field.isFull ? null : Buffer.from(field.bytes);
+        this.#statements.hold.run({ content, peer, session, chunks: bytes });
+      } else {
+        const holding = and(eq(holdings.peer, peer), eq(holdings.content, content));
+        this.#db.delete(holdings).where(holding).run();
+      }
+    });
+  }
+
+  dropUnannounced(ref: SessionRef): Promise<Dropped> {
+    return this.#write(() => {
+      const { id: peer, session } = this.#currentPeer(ref);
+      const older = <T extends typeof publications | typeof holdings>(table: T) =>
+        and(eq(table.peer, peer), ne(table.session, session));
+      const gone = this.#db.delete(publications).where(older(publications)).returning({ id: publications.id }).all();
+      const unheld = this.#db.delete(holdings).where(older(holdings)).returning({ content: holdings.content }).all();
+      return { publications: gone.length, holdings: unheld.length };
+    });
+  }
+
+  forget(leftBefore: number): Promise<number> {
+    return this.#write(() => {
+      const published = this.#db
+        .select({ id: publications.id })
+        .from(publications)
+        .where(eq(publications.peer, peers.id));
+      const gone = this.#db
+        .delete(peers)
+        .where(and(eq(peers.online, false), lt(peers.lastSeen, leftBefore), notExists(published)))
+        .returning({ id: peers.id })
+        .all();
+      const named = this.#db
+        .select({ id: publications.id })
+        .from(publications)
+        .where(eq(publications.content, contents.id));
+      const held = this.#db.select({ peer: holdings.peer }).from(holdings).where(eq(holdings.content, contents.id));
+      this.#db
+        .delete(contents)
+        .where(and(notExists(named), notExists(held)))
+        .run();
+      return gone.length;
+    });
+  }
+
+  onlinePeers(): Promise<readonly PeerRecord[]> {
+    return this.#read(() => this.#lists.onlinePeers());
+  }
+
+  findPeers(where: { ips?: readonly string[]; hostName?: string; port?: number }): Promise<readonly PeerRecord[]> {
+    return this.#read(() => this.#lists.findPeers(where));
+  }
+
+  peerAt(address: Address): Promise<PeerRecord | undefined> {
+    return this.#read(() => this.#lists.peerAt(address));
+  }
+
+  listPeers(cursor: string | null): Promise<Page<ListedPeer>> {
+    return this.#read(() => this.#lists.listPeers(cursor));
+  }
+
+  listFiles(filter: FileFilter, cursor: string | null): Promise<Page<FileInfo>> {
+    return this.#read(() => this.#lists.listFiles(filter, cursor));
+  }
+
+  discover(address: Address, cursor: string | null): Promise<Page<FileInfo>> {
+    return this.#read(() => this.#lists.discover(address, cursor));
+  }
+
+  listChunkInfo(cursor: string | null): Promise<Page<ChunkInfo>> {
+    return this.#read(() => this.#lists.listChunkInfo(cursor));
+  }
+
+  locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined> {
+    return this.#read(() => this.#locations.locate(query, asker));
+  }
+
+  /** Counting takes a while with many files, so that one count serves until something changes. */
+  counts(): Promise<Counts> {
+    this.#countsCached ??= this.#read(() => this.#lists.counts());
+    return this.#countsCached;
+  }
+
+  async close(): Promise<void> {
+    this.#commits.flush();
+    this.#database.close();
+  }
+
+  get #db(): RegistryDatabase {
+    return this.#database.db;
+  }
+
+  #write<T>(change: () => T): Promise<T> {
+    return this.#commits.write(() => {
+      this.#countsCached = undefined;
+      return change();
+    });
+  }
+
+  async #read<T>(read: () => T | Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (thrown) {
+      throw asDatabaseError(thrown, this.#path);
+    }
+  }
+
+  #currentPeer({ peerId, session }: SessionRef): { id: number; session: number } {
+    const peer = this.#statements.peer.get({ peerId });
+    if (peer?.online && peer.session === session) return peer;
+    throw new P2pfsError("refused", "this session has ended", { hint: "register again" });
+  }
+
+  #contentRow(contentId: string, size: number): number {
+    const known = this.#statements.content.get({ contentId, size });
+    return known?.id ?? this.#statements.addContent.get({ contentId, size }).id;
+  }
+}
+
+/** R2, within one session of a peer. */
+function assertSamePublication(old: { fname: string; content: number }, fname: FileName, content: number): void {
+  if (old.fname !== fname)
+    throw new P2pfsError(
+      "refused",
+      `you share ${old.fname}, which differs from ${fname} in case or normalisation only`,
+      {
+        hint: "publish under another name",
+      },
+    );
+  if (old.content !== content)
+    throw new P2pfsError("refused", `you share another file as ${fname} already`, {
+      hint: "publish under another name, or unpublish the other file first",
+    });
+}
+
+function fieldOf(chunks: Uint8Array | null, total: number): Bitfield {
+  return chunks === null ? Bitfield.full(total) : new Bitfield(total, chunks);
+}
+
+/** The statements that every publish and every report of chunks runs. */
+function prepareChanges(db: RegistryDatabase) {
+  const hole = sql.placeholder;
+  return {
+    peer: db
+      .select({ id: peers.id, session: peers.session, online: peers.online, since: peers.since })
+      .from(peers)
+      .where(eq(peers.peerId, hole("peerId")))
+      .prepare(),
+    onlineAt: db
+      .select({ peerId: peers.peerId })
+      .from(peers)
+      .where(and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")), sql`online = 1`))
+      .prepare(),
+    content: db
+      .select({ id: contents.id })
+      .from(contents)
+      .where(and(eq(contents.contentId, hole("contentId")), eq(contents.size, hole("size"))))
+      .prepare(),
+    addContent: db
+      .insert(contents)
+      .values({ contentId: hole("contentId"), size: hole("size") })
+      .returning({ id: contents.id })
+      .prepare(),
+    publication: db
+      .select()
+      .from(publications)
+      .where(and(eq(publications.peer, hole("peer")), eq(publications.fold, hole("fold"))))
+      .prepare(),
+    addPublication: db
+      .insert(publications)
+      .values({
+        peer: hole("peer"),
+        fname: hole("fname"),
+        fold: hole("fold"),
+        content: hole("content"),
+        path: hole("path"),
+        session: hole("session"),
+      })
+      .prepare(),
+    changePublication: db
+      .update(publications)
+      .set({
+        fname: sql`${hole("fname")}`,
+        content: sql`${hole("content")}`,
+        path: sql`${hole("path")}`,
+        session: sql`${hole("session")}`,
+      })
+      .where(eq(publications.id, hole("id")))
+      .prepare(),
+    holding: db
+      .select({ chunks: holdings.chunks })
+      .from(holdings)
+      .where(and(eq(holdings.content, hole("content")), eq(holdings.peer, hole("peer"))))
+      .prepare(),
+    hold: db
+      .insert(holdings)
+      .values({ content: hole("content"), peer: hole("peer"), session: hole("session"), chunks: hole("chunks") })
+      .onConflictDoUpdate({
+        target: [holdings.content, holdings.peer],
+        set: { session: sql`excluded.session`, chunks: sql`excluded.chunks` },
+      })
+      .prepare(),
+  };
+}

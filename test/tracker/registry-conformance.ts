@@ -1,0 +1,451 @@
+/** What every implementation of Registry does. An implementation's test file calls `testRegistry` with a way to open it. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { hostOf } from "../../src/core/address.ts";
+import { CHUNK_RANGES_MAX, CONTENT_SIZE_MAX, HOLDER_SAMPLE_MAX, LIST_PAGE_MAX } from "../../src/core/limits.ts";
+import { chunkCountFor } from "../../src/core/manifest.ts";
+import type { PeerId } from "../../src/core/model.ts";
+import { KiB, MiB } from "../../src/core/units.ts";
+import { PAGE_BYTES_MAX, type Registry, SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+import { address, allPages, contentId, errorOf, fileName, peerId, ranges } from "./fixtures.ts";
+
+export interface RegistryUnderTest {
+  readonly registry: Registry;
+  /** Closes the registry and opens it again on the same storage. */
+  reopen(): Promise<Registry>;
+  remove(): Promise<void>;
+}
+
+/** Ten chunks of 64 KiB. */
+const size = 640 * KiB;
+const elsewhere = { sameHost: false };
+
+export function testRegistry(name: string, open: (now: () => number) => Promise<RegistryUnderTest>): void {
+  describe(name, () => {
+    let now: number;
+    let subject: RegistryUnderTest;
+    let registry: Registry;
+    beforeEach(async () => {
+      now = 1_700_000_000_000;
+      subject = await open(() => now);
+      registry = subject.registry;
+    });
+    afterEach(() => subject.remove());
+
+    const join = (number: number, at = `10.0.0.${number}:7000`) =>
+      registry.register({ peerId: peerId(number), address: address(at), hostName: `host-${number}` });
+    const publication = (fname: string, content: number, path = `typed/${fname}`) => ({
+      fname: fileName(fname),
+      contentId: contentId(content),
+      size,
+      path,
+    });
+    const leave = (record: { peerId: PeerId; session: number }) => registry.leave(record, now);
+    const listed = async () => (await registry.listFiles({}, null)).rows.map((row) => `${row.key} ${row.holders}`);
+    const located = async (query: Parameters<Registry["locate"]>[0], asker: { peerId?: PeerId } = {}) => {
+      now += SAMPLE_REUSE_MS;
+      return registry.locate(query, { ...elsewhere, ...asker });
+    };
+    const holdersOf = async (content: number, asker: { peerId?: PeerId } = {}) =>
+      (await located({ contentId: contentId(content) }, asker))?.holders.map((row) => hostOf(row.address)).sort();
+
+    describe("peers", () => {
+      test("F7: a peer that registers is online and listed, a peer that left is not", async () => {
+        const one = await join(1);
+        await join(2);
+        expect(one).toMatchObject({ address: "10.0.0.1:7000", hostName: "host-1", online: true, since: now });
+        expect((await registry.listPeers(null)).rows.map((row) => row.address)).toEqual([
+          address("10.0.0.1:7000"),
+          address("10.0.0.2:7000"),
+        ]);
+        now += 5000;
+        expect(await leave(one)).toBe(true);
+        expect((await registry.listPeers(null)).rows.map((row) => row.peerId)).toEqual([peerId(2)]);
+        expect(await registry.peerAt(address("10.0.0.1:7000"))).toMatchObject({ online: false, lastSeen: now });
+      });
+
+      test("a second session replaces the first, whose late close touches nothing", async () => {
+        const first = await join(1);
+        const second = await join(1);
+        expect(second.session).toBeGreaterThan(first.session);
+        expect(await leave(first)).toBe(false);
+        expect((await registry.listPeers(null)).rows).toHaveLength(1);
+        expect((await errorOf(registry.publish(first, publication("a", 1)))).code).toBe("refused");
+        expect(await leave(second)).toBe(true);
+        expect(await leave(second)).toBe(false);
+      });
+
+      test("another id that claims an online address is refused; once that peer has left it is free", async () => {
+        const one = await join(1);
+        const error = await errorOf(join(2, "10.0.0.1:7000"));
+        expect(error.code).toBe("refused");
+        expect(error.message).toContain("10.0.0.1:7000");
+        await leave(one);
+        await join(2, "10.0.0.1:7000");
+        expect((await registry.peerAt(address("10.0.0.1:7000")))?.peerId).toBe(peerId(2));
+      });
+
+      test("a new address keeps the shares", async () => {
+        const one = await join(1);
+        await registry.publish(one, publication("a", 1));
+        await leave(one);
+        await join(1, "10.0.0.99:7001");
+        expect(await listed()).toEqual(["a_10.0.0.99_7001 1"]);
+        expect(await located({ key: "a_10.0.0.99_7001" })).toBeDefined();
+        expect(await located({ key: "a_10.0.0.1_7000" })).toBeUndefined();
+      });
+
+      test("`since` stands over replaced sessions and begins anew after an absence", async () => {
+        const begun = now;
+        await join(1);
+        now += 1000;
+        const second = await join(1);
+        expect(second.since).toBe(begun);
+        await leave(second);
+        now += 1000;
+        expect((await join(1)).since).toBe(now);
+      });
+
+      test("peers are found by IP, host name in any case, and port", async () => {
+        await join(1, "10.0.0.1:7000");
+        await join(2, "10.0.0.1:7001");
+        await leave(await join(3, "10.0.0.3:7000"));
+        const found = async (where: Parameters<Registry["findPeers"]>[0]) =>
+          (await registry.findPeers(where)).map((row) => row.peerId);
+        expect(await found({ ips: ["10.0.0.1"] })).toEqual([peerId(1), peerId(2)]);
+        expect(await found({ ips: ["10.0.0.1"], port: 7001 })).toEqual([peerId(2)]);
+        expect(await found({ hostName: "HOST-2" })).toEqual([peerId(2)]);
+        expect(await found({ ips: ["10.0.0.3"] })).toEqual([]);
+        expect(await found({ ips: [], port: 7000 })).toEqual([]);
+      });
+
+      test("listed peers have their number of files", async () => {
+        const one = await join(1);
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(one, publication("b", 1));
+        expect((await registry.listPeers(null)).rows[0]?.files).toBe(2);
+      });
+    });
+
+    describe("publications", () => {
+      test("R11: a row has key, name, size, chunks, path, address, content id and holders", async () => {
+        await registry.publish(await join(1), publication("a file", 7, "../typed by me"));
+        expect((await registry.listFiles({}, null)).rows).toEqual([
+          {
+            key: "a file_10.0.0.1_7000",
+            fname: fileName("a file"),
+            size,
+            total_chunknum: 10,
+            path: "../typed by me",
+            address: address("10.0.0.1:7000"),
+            content_id: contentId(7),
+            holders: 1,
+          },
+        ]);
+      });
+
+      test("R2: two peers may use one name, one peer may not; the same again is no change", async () => {
+        const one = await join(1);
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(await join(2), publication("a", 2));
+        await registry.publish(one, publication("a", 1));
+        expect((await errorOf(registry.publish(one, publication("a", 3)))).code).toBe("refused");
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "a_10.0.0.2_7000 1"]);
+      });
+
+      test("R2: names that differ in case or normalisation only clash within one peer", async () => {
+        const one = await join(1);
+        await registry.publish(one, publication("Größe", 1));
+        for (const name of ["grösse", "GRÖSSE"]) {
+          const error = await errorOf(registry.publish(one, publication(name, 1)));
+          expect(error.code).toBe("refused");
+          expect(error.message).toContain("Größe");
+        }
+        await registry.publish(await join(2), publication("GRÖSSE", 1));
+      });
+
+      test("a name from an earlier session gives way to what is announced now", async () => {
+        await registry.publish(await join(1), publication("a", 1));
+        const again = await join(1);
+        await registry.publish(again, publication("A", 2));
+        expect((await registry.listFiles({}, null)).rows.map((row) => [row.fname, row.content_id])).toEqual([
+          [fileName("A"), contentId(2)],
+        ]);
+      });
+
+      test("a write that is refused leaves those beside it alone", async () => {
+        const one = await join(1);
+        const results = await Promise.allSettled([
+          registry.publish(one, publication("a", 1)),
+          registry.publish(one, publication("A", 2)),
+          registry.publish(one, publication("b", 3)),
+        ]);
+        expect(results.map((result) => result.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
+      });
+
+      test("unpublish removes the row and what was held by it, unless another name remains", async () => {
+        const one = await join(1);
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(one, publication("b", 1));
+        await registry.unpublish(one, fileName("a"));
+        expect(await listed()).toEqual(["b_10.0.0.1_7000 1"]);
+        await registry.unpublish(one, fileName("b"));
+        expect(await listed()).toEqual([]);
+        expect(await holdersOf(1)).toEqual([]);
+        expect((await errorOf(registry.unpublish(one, fileName("b")))).code).toBe("not_found");
+      });
+
+      test("a publication is listed while any holder is online, publisher or not, and kept otherwise", async () => {
+        const [publisher, holder] = [await join(1), await join(2)];
+        await registry.publish(publisher, publication("a", 1));
+        const part = { contentId: contentId(1), size, chunks: ranges(0, 3), replace: false };
+        await registry.registerChunks(holder, part);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 2"]);
+        await leave(publisher);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1"]);
+        expect((await located({ key: "a_10.0.0.1_7000" }))?.holders).toEqual([
+          { address: address("10.0.0.2:7000"), chunks: ranges(0, 3) },
+        ]);
+        await leave(holder);
+        expect(await listed()).toEqual([]);
+        expect(await located({ key: "a_10.0.0.1_7000" })).toMatchObject({ fileInfo: { holders: 0 }, holders: [] });
+        await join(1);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1"]);
+      });
+
+      test("an empty file has no chunks and a holder all the same", async () => {
+        const one = await join(1);
+        await registry.publish(one, { ...publication("empty", 1), size: 0 });
+        expect((await registry.listFiles({}, null)).rows[0]).toMatchObject({ total_chunknum: 0, holders: 1 });
+        expect(await holdersOf(1)).toEqual(["10.0.0.1"]);
+        expect((await registry.listChunkInfo(null)).rows[0]).toMatchObject({ chunks: "", percent: 100 });
+      });
+
+      test("a lie about a content's size does not block the truth", async () => {
+        await registry.publish(await join(1), { ...publication("lie", 1), size: 5 });
+        await registry.publish(await join(2), publication("truth", 1));
+        expect(await holdersOf(1)).toEqual(["10.0.0.1", "10.0.0.2"]);
+      });
+
+      test("R10: discover lists one peer's files; nobody there is not found", async () => {
+        await registry.publish(await join(1), publication("a", 1));
+        const two = await join(2);
+        await registry.publish(two, publication("b", 2));
+        const rows = (await registry.discover(address("10.0.0.2:7000"), null)).rows;
+        expect(rows.map((row) => row.fname)).toEqual([fileName("b")]);
+        await leave(two);
+        expect((await errorOf(registry.discover(address("10.0.0.2:7000"), null))).code).toBe("not_found");
+      });
+
+      test("the list can be narrowed to a name, and to what one peer publishes or holds", async () => {
+        const [one, two] = [await join(1), await join(2)];
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(one, publication("A b", 2));
+        await registry.publish(two, publication("a", 3));
+        const chunks = { contentId: contentId(2), size, chunks: ranges(1, 1), replace: false };
+        await registry.registerChunks(two, chunks);
+        const keys = async (filter: Parameters<Registry["listFiles"]>[0]) =>
+          (await registry.listFiles(filter, null)).rows.map((row) => row.key);
+        expect(await keys({ fname: fileName("a") })).toEqual(["a_10.0.0.1_7000", "a_10.0.0.2_7000"]);
+        expect(await keys({ fname: fileName("A") })).toEqual([]);
+        expect(await keys({ holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000", "A b_10.0.0.1_7000"]);
+        expect(await keys({ fname: fileName("a"), holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000"]);
+        expect(await keys({ holder: address("10.0.0.3:7000") })).toEqual([]);
+      });
+    });
+
+    describe("holdings", () => {
+      const chunkinfo = async () => (await registry.listChunkInfo(null)).rows;
+
+      test("F11: which peer holds which chunks, under each name", async () => {
+        const [one, two] = [await join(1), await join(2)];
+        await registry.publish(one, publication("a", 1));
+        const report = { contentId: contentId(1), size, replace: false };
+        await registry.registerChunks(two, { ...report, chunks: ranges(0, 1, 9, 9) });
+        await registry.registerChunks(two, { ...report, chunks: ranges(2, 2) });
+        const common = { key: "a_10.0.0.1_7000", content_id: contentId(1), total_chunknum: 10 };
+        expect(await chunkinfo()).toEqual([
+          { ...common, holder: address("10.0.0.1:7000"), chunks: "0-9", percent: 100 },
+          { ...common, holder: address("10.0.0.2:7000"), chunks: "0-2,9", percent: 40 },
+        ]);
+      });
+
+      test("F19: a report adds or replaces; none left means no holder; beyond the size is refused", async () => {
+        const one = await join(1);
+        await registry.publish(await join(2), publication("a", 1));
+        const report = { contentId: contentId(1), size };
+        await registry.registerChunks(one, { ...report, chunks: ranges(0, 8), replace: false });
+        await registry.registerChunks(one, { ...report, chunks: ranges(9, 9), replace: true });
+        expect((await chunkinfo()).map((row) => row.chunks)).toEqual(["9", "0-9"]);
+        const beyond = registry.registerChunks(one, { ...report, chunks: ranges(10, 10), replace: false });
+        expect((await errorOf(beyond)).code).toBe("refused");
+        await registry.registerChunks(one, { ...report, chunks: ranges(), replace: true });
+        expect(await holdersOf(1)).toEqual(["10.0.0.2"]);
+      });
+
+      test("content that nobody published can be found by its id, and has no file info", async () => {
+        const one = await join(1);
+        const report = { contentId: contentId(1), size, chunks: ranges(3, 4), replace: false };
+        await registry.registerChunks(one, report);
+        expect(await located({ contentId: contentId(1) })).toEqual({
+          fileInfo: null,
+          holders: [{ address: address("10.0.0.1:7000"), chunks: ranges(3, 4) }],
+        });
+        expect(await located({ contentId: contentId(2) })).toBeUndefined();
+        expect(await located({ key: "no key" })).toBeUndefined();
+      });
+
+      test("what was not announced in this session is dropped, of this peer only", async () => {
+        const [one, two] = [await join(1), await join(2)];
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(one, publication("b", 2));
+        await registry.publish(two, publication("c", 2));
+        const part = { contentId: contentId(3), size, chunks: ranges(0, 0), replace: false };
+        await registry.registerChunks(one, part);
+        const again = await join(1);
+        await registry.publish(again, publication("b", 2));
+        expect(await registry.dropUnannounced(again)).toEqual({ publications: 1, holdings: 2 });
+        expect(await listed()).toEqual(["b_10.0.0.1_7000 2", "c_10.0.0.2_7000 2"]);
+        expect(await holdersOf(3)).toEqual([]);
+      });
+
+      test("the asker is left out, and loopback addresses stay on their host", async () => {
+        await registry.publish(await join(1, "127.0.0.1:7000"), publication("a", 1));
+        await registry.publish(await join(2, "[::1]:7000"), publication("a", 1));
+        await registry.publish(await join(3), publication("a", 1));
+        expect(await holdersOf(1, { peerId: peerId(3) })).toEqual([]);
+        expect(await holdersOf(1, { peerId: peerId(2) })).toEqual(["10.0.0.3"]);
+        const here = await registry.locate({ contentId: contentId(1) }, { sameHost: true, peerId: peerId(2) });
+        expect(here?.holders.map((row) => hostOf(row.address)).sort()).toEqual(["10.0.0.3", "127.0.0.1"]);
+      });
+
+      test("a sample is bounded, random, and may be reused for a moment", async () => {
+        const swarm = HOLDER_SAMPLE_MAX * 2;
+        const report = { contentId: contentId(1), size, chunks: ranges(0, 0), replace: false };
+        for (let number = 1; number <= swarm; number++) await registry.registerChunks(await join(number), report);
+        const seen = new Set<string>();
+        for (let round = 0; round < 20; round++) {
+          const holders = await holdersOf(1, { peerId: peerId(1) });
+          expect(holders).toHaveLength(HOLDER_SAMPLE_MAX);
+          expect(holders).not.toContain("10.0.0.1");
+          for (const holder of holders!) seen.add(holder);
+        }
+        // Each of 99 is missing from 20 samples of 50 with probability 2^-20.
+        expect(seen.size).toBe(swarm - 1);
+      });
+
+      test("a location of many scattered chunks fits its frame", async () => {
+        const large = { contentId: contentId(1), size: CONTENT_SIZE_MAX, replace: false };
+        // Single chunks with gaps between them, as many as one message tells of.
+        const scattered = ranges(...Array.from({ length: 2 * CHUNK_RANGES_MAX }, (_, i) => 60 * (i >> 1)));
+        for (let number = 1; number <= HOLDER_SAMPLE_MAX + 1; number++)
+          await registry.registerChunks(await join(number), { ...large, chunks: scattered });
+        const found = await located({ contentId: contentId(1) });
+        expect(found?.holders).toHaveLength(HOLDER_SAMPLE_MAX);
+        const frame = { request: 1, fileinfo: found!.fileInfo, chunkinfo: [...found!.holders] };
+        expect(encodeFrame({ type: "REPLY_FILE_LOCATION", ...frame }).length).toBeLessThan(MiB);
+      });
+    });
+
+    describe("pages", () => {
+      test("lists of any length come in pages, every row once, whatever leaves meanwhile", async () => {
+        const one = await join(1);
+        const count = LIST_PAGE_MAX * 2 + 3;
+        await Promise.all(Array.from({ length: count }, (_, i) => registry.publish(one, publication(`f${i}`, i))));
+        const files = await allPages((cursor) => registry.listFiles({}, cursor));
+        expect(new Set(files.rows.map((row) => row.key)).size).toBe(count);
+        expect(files.rows).toHaveLength(count);
+        expect(files.pages).toEqual([LIST_PAGE_MAX, LIST_PAGE_MAX, 3]);
+        expect((await allPages((cursor) => registry.discover(one.address, cursor))).rows).toEqual(files.rows);
+        const chunks = await allPages((cursor) => registry.listChunkInfo(cursor));
+        expect(chunks.rows.map((row) => row.key)).toEqual(files.rows.map((row) => row.key));
+        const first = await registry.listFiles({}, null);
+        await registry.unpublish(one, first.rows.at(-1)!.fname);
+        expect((await registry.listFiles({}, first.next)).rows[0]).toEqual(files.rows[LIST_PAGE_MAX]!);
+      });
+
+      test("a page stays within its bytes, with the longest paths and names", async () => {
+        const one = await join(1);
+        const long = (i: number) => `${i}`.padStart(4, "0") + "ü".repeat(125);
+        const path = "ü".repeat(4096);
+        await Promise.all(Array.from({ length: 100 }, (_, i) => registry.publish(one, publication(long(i), i, path))));
+        const { rows, pages } = await allPages((cursor) => registry.listFiles({}, cursor));
+        expect(rows).toHaveLength(100);
+        expect(pages.length).toBeGreaterThan(2);
+        const page = await registry.listFiles({}, null);
+        const frame = { request: 1, file_list: [...page.rows], next: page.next };
+        expect(encodeFrame({ type: "REPLY_FILE_LIST", ...frame }).length).toBeLessThan(PAGE_BYTES_MAX + KiB);
+      });
+
+      test("holders of one content go on over pages of chunk info", async () => {
+        const path = "p";
+        await registry.publish(await join(1), publication("a", 1, path));
+        const count = 130;
+        const report = { contentId: contentId(1), size, chunks: ranges(0, 0), replace: false };
+        for (let number = 2; number <= count; number++) await registry.registerChunks(await join(number), report);
+        const { rows } = await allPages((cursor) => registry.listChunkInfo(cursor));
+        expect(new Set(rows.map((row) => row.holder)).size).toBe(count);
+        expect(rows).toHaveLength(count);
+      });
+
+      test("peers come in pages", async () => {
+        const count = LIST_PAGE_MAX + 1;
+        await Promise.all(Array.from({ length: count }, (_, i) => join(i, `10.0.1.1:${7000 + i}`)));
+        const { rows, pages } = await allPages((cursor) => registry.listPeers(cursor));
+        expect(new Set(rows.map((row) => row.address)).size).toBe(count);
+        expect(pages).toEqual([LIST_PAGE_MAX, 1]);
+      });
+
+      test("a cursor that is not ours is a usage error", async () => {
+        for (const cursor of ["", "x", "{}", '["a"]', "[1,2]"])
+          expect((await errorOf(registry.listFiles({}, cursor))).code).toBe("usage");
+      });
+    });
+
+    test("counts are of what is online and listed", async () => {
+      const [one, two] = [await join(1), await join(2)];
+      expect(await registry.counts()).toEqual({ peers: 2, files: 0, contents: 0 });
+      await registry.publish(one, publication("a", 1));
+      await registry.publish(two, publication("a", 1));
+      await registry.publish(two, publication("b", 2));
+      expect(await registry.counts()).toEqual({ peers: 2, files: 3, contents: 2 });
+      await leave(two);
+      expect(await registry.counts()).toEqual({ peers: 1, files: 2, contents: 1 });
+    });
+
+    test("only peers that left long ago and published nothing are forgotten", async () => {
+      const [publisher, fetcher, online] = [await join(1), await join(2), await join(3)];
+      await registry.publish(publisher, publication("a", 1));
+      for (const peer of [fetcher, online])
+        await registry.registerChunks(peer, {
+          contentId: contentId(2),
+          size,
+          chunks: ranges(0, chunkCountFor(size) - 1),
+          replace: false,
+        });
+      await leave(publisher);
+      await leave(fetcher);
+      expect(await registry.forget(now)).toBe(0);
+      expect(await registry.forget(now + 1)).toBe(1);
+      expect(await registry.peerAt(address("10.0.0.2:7000"))).toBeUndefined();
+      expect(await registry.peerAt(address("10.0.0.1:7000"))).toBeDefined();
+      expect(await holdersOf(2)).toEqual(["10.0.0.3"]);
+    });
+
+    test("everything is there after closing and opening again", async () => {
+      const one = await join(1);
+      await registry.publish(one, publication("a", 1));
+      const chunks = { contentId: contentId(2), size, chunks: ranges(2, 3), replace: false };
+      await registry.registerChunks(one, chunks);
+      await leave(await join(2));
+      const before = await listed();
+      registry = await subject.reopen();
+      expect(await listed()).toEqual(before);
+      expect(await holdersOf(2)).toEqual(["10.0.0.1"]);
+      expect((await registry.onlinePeers()).map(({ peerId, session }) => ({ peerId, session }))).toEqual([
+        { peerId: peerId(1), session: one.session },
+      ]);
+    });
+  });
+}
