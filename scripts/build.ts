@@ -42,7 +42,8 @@ async function migrationFolders(): Promise<string[]> {
   return folders.map((folder) => join(root, folder));
 }
 
-async function build(outfile: string): Promise<void> {
+/** Makes the executable; `outfile` is replaced only when it is whole. */
+export async function build(outfile = join(root, "dist/p2pfs")): Promise<string> {
   const started = performance.now();
   await mkdir(dirname(outfile), { recursive: true });
   // Built aside and renamed, so that nobody starts half a file; the base name goes into the executable.
@@ -73,6 +74,7 @@ async function build(outfile: string): Promise<void> {
   console.error(
     `built ${outfile}: ${(size / MiB).toFixed(0)} MiB in ${((performance.now() - started) / 1000).toFixed(1)} s`,
   );
+  return outfile;
 }
 
-await build(process.argv[2] ?? join(root, "dist/p2pfs"));
+if (import.meta.main) await build(process.argv[2]);

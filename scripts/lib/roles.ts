@@ -1,0 +1,145 @@
+/**
+ * Trackers and peers as processes of the compiled executable, for the demonstration and the benchmarks. Each has its
+ * own data folder and any free port, is waited for by its admin endpoint, and is ended by its own pid.
+ */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+
+const startMsMax = 10_000;
+const stopMsMax = 5_000;
+const pollMs = 20;
+
+/** What `status` says, as far as it is used here. */
+interface Status {
+  readonly address: string | null;
+  readonly connected?: boolean;
+}
+
+/** Roles see none of the caller's settings (P2PFS_…, proxies). */
+const environment = process.env.TMPDIR === undefined ? {} : { TMPDIR: process.env.TMPDIR };
+
+export interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Roles {
+  readonly binary: string;
+  readonly folder: string;
+  readonly #running: Role[] = [];
+
+  /** @param folder takes the data folders and logs; whoever made it removes it. */
+  constructor(binary: string, folder: string) {
+    this.binary = binary;
+    this.folder = folder;
+  }
+
+  tracker(name = "tracker"): Promise<Role> {
+    return this.#start(
+      name,
+      ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0"],
+      (status) => status.address,
+    );
+  }
+
+  peer(name: string, tracker: Role): Promise<Role> {
+    const args = ["peer", "start", "--tracker", tracker.address];
+    return this.#start(name, args, (status) => (status.connected === true ? status.address : null));
+  }
+
+  /** Runs one command to its end. */
+  async run(args: readonly string[]): Promise<Outcome> {
+    const child = this.spawn(args);
+    const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { exitCode, stdout, stderr };
+  }
+
+  /** As `run`, for commands that must succeed; gives what they printed. */
+  async ask(args: readonly string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await this.run(args);
+    if (exitCode !== 0) throw new Error(`p2pfs ${args.join(" ")} ended with ${exitCode}:\n${stderr}${stdout}`);
+    return stdout;
+  }
+
+  spawn(args: readonly string[]): Subprocess<"ignore", "pipe", "pipe"> {
+    return Bun.spawn([this.binary, ...args], {
+      cwd: this.folder,
+      env: environment,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  /** Ends every role that was started here, the last one first. */
+  async stop(): Promise<void> {
+    for (const role of this.#running.splice(0).toReversed()) await role.stop();
+  }
+
+  async #start(name: string, args: readonly string[], ready: (status: Status) => string | null): Promise<Role> {
+    const data = join(this.folder, name);
+    await mkdir(data, { recursive: true });
+    const log = join(this.folder, `${name}.log`);
+    const child = Bun.spawn([this.binary, ...args, "--data", data], {
+      cwd: data,
+      env: environment,
+      stdio: ["ignore", Bun.file(log), Bun.file(log)],
+    });
+    const role = new Role(name, data, child);
+    this.#running.push(role);
+    await role.waitUntil(ready, log);
+    return role;
+  }
+}
+
+export class Role {
+  readonly name: string;
+  readonly data: string;
+  readonly #child: Subprocess;
+  #address = "";
+
+  constructor(name: string, data: string, child: Subprocess) {
+    this.name = name;
+    this.data = data;
+    this.#child = child;
+  }
+
+  /** `IP:PORT`, as others see it. */
+  get address(): string {
+    return this.#address;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  async waitUntil(ready: (status: Status) => string | null, log: string): Promise<void> {
+    for (const deadline = performance.now() + startMsMax; performance.now() < deadline; await Bun.sleep(pollMs)) {
+      if (this.#child.exitCode !== null) break;
+      const status = await this.#status();
+      const address = status === undefined ? null : ready(status);
+      if (address === null) continue;
+      this.#address = address;
+      return;
+    }
+    throw new Error(`${this.name} did not start:\n${await readFile(log, "utf8").catch(() => "")}`);
+  }
+
+  async #status(): Promise<Status | undefined> {
+    try {
+      const { url, token } = JSON.parse(await readFile(join(this.data, "admin.json"), "utf8"));
+      const response = await fetch(new URL("/api/status", url), { headers: { Authorization: `Bearer ${token}` } });
+      return response.ok ? ((await response.json()) as Status) : undefined;
+    } catch {
+      // Not up yet; the caller's deadline decides.
+      return undefined;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), stopMsMax);
+    await this.#child.exited;
+    clearTimeout(timer);
+  }
+}
