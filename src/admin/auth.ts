@@ -1,0 +1,88 @@
+/**
+ * Who may talk to a role's admin endpoint. Deny by default: every route needs the token of admin.json but the few named
+ * here, which tell nothing. The Host allow-list stops DNS rebinding, the Origin check stops pages of other sites, and
+ * a mutation takes JSON only, which no foreign form can send. There is no CORS and there are no cookies.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { canonicalIp, isIp, isLoopback, isWildcard } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { KiB } from "../core/units.ts";
+import { respondWithError } from "./http.ts";
+
+const BODY_BYTES_MAX = 64 * KiB;
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/", "/healthz"]);
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+export interface GuardOptions {
+  readonly token: string;
+  /** The host that the endpoint is bound to, as the user named it. */
+  readonly host: string;
+}
+
+/** On every response, errors included. */
+export const securityHeaders: MiddlewareHandler = async (context, next) => {
+  await next();
+  context.header("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+  context.header("X-Content-Type-Options", "nosniff");
+  context.header("Referrer-Policy", "no-referrer");
+  context.header("Cross-Origin-Resource-Policy", "same-origin");
+  context.header("Cache-Control", "no-store");
+};
+
+export function guard({ token, host }: GuardOptions): MiddlewareHandler {
+  const expected = digestOf(token);
+  return async (context, next) => {
+    const asked = hostAsked(context);
+    if (!isAllowedHost(asked, host)) return forbid(context, `no endpoint for the host ${asked}`);
+    const origin = context.req.header("origin");
+    if (origin !== undefined && origin !== new URL(context.req.url).origin)
+      return forbid(context, "requests from pages of other sites are not answered");
+    if (!OPEN_PATHS.has(context.req.path)) {
+      const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
+      if (!timingSafeEqual(digestOf(given), expected)) {
+        context.header("WWW-Authenticate", "Bearer");
+        return respondWithError(context, new P2pfsError("unauthorised", "this needs the token of the running role"));
+      }
+    }
+    if (!SAFE_METHODS.has(context.req.method) && !hasJsonBody(context))
+      return respondWithError(context, new P2pfsError("usage", "only JSON bodies are taken"), 415);
+    return next();
+  };
+}
+
+export const limitBody: MiddlewareHandler = bodyLimit({
+  maxSize: BODY_BYTES_MAX,
+  onError: (context) => respondWithError(context, new P2pfsError("usage", "the body is too large"), 413),
+});
+
+/** Digests have one length, so that the comparison takes one time whatever was given. */
+function digestOf(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+function hostAsked(context: Context): string {
+  const { hostname } = new URL(context.req.url);
+  return canonicalIp(hostname);
+}
+
+/** An IP literal cannot be rebound by DNS, so an endpoint on every interface answers to any of them. */
+function isAllowedHost(asked: string, bound: string): boolean {
+  if (isLoopback(asked) || asked === canonicalIp(bound)) return true;
+  return isWildcard(bound) && isIp(asked);
+}
+
+/** A request without any body changes nothing that its headers did not have to be authorised for. */
+function hasJsonBody(context: Context): boolean {
+  const type = context.req.header("content-type");
+  if (type === undefined) return context.req.raw.body === null;
+  return /^application\/json\s*(?:;|$)/i.test(type);
+}
+
+function forbid(context: Context, message: string): Response {
+  return respondWithError(context, new P2pfsError("unauthorised", message), 403);
+}

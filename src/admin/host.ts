@@ -1,0 +1,134 @@
+/**
+ * A role as it runs: its data folder, the role itself, its app served over HTTP, and the admin.json by which one-shot
+ * commands find it. The file goes when the role closes; one that a killed process left behind is written over.
+ */
+import { randomBytes } from "node:crypto";
+import type { Hono } from "hono";
+import { formatHostPort, type HostPort, isLoopback, isWildcard } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { DataFolder, Role } from "../store/data-folder.ts";
+import type { RoleAppOptions } from "./base-app.ts";
+import { type Connection, connectInProcess } from "./client.ts";
+
+/** A connection on which nothing moves is closed; streams of progress move all the time. */
+const IDLE_SECONDS_MAX = 30;
+const TOKEN_BYTES = 32;
+
+export interface RunningRole {
+  readonly name: Role;
+  /** Of the admin endpoint, `http://HOST:PORT`, as this machine reaches it. */
+  readonly url: string;
+  /** Into the app, without a socket. */
+  readonly connection: Connection;
+  /** Resolves when somebody has asked the role to end. */
+  readonly shutdownRequested: Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface OpenRoleOptions<Inside extends { close(): unknown }> {
+  readonly folder: DataFolder;
+  /** Where the admin endpoint listens. Port 0: the remembered one if it is free, else any. */
+  readonly admin: HostPort;
+  /** Whether an address that other machines reach is allowed. */
+  readonly open: boolean;
+  /** The role closes the folder with itself. */
+  readonly openRole: (folder: DataFolder) => Promise<Inside>;
+  readonly createApp: (role: Inside, options: RoleAppOptions) => Hono;
+}
+
+export function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString("base64url");
+}
+
+/** Throws `already_running` where a port is taken, `refused` where an address would be reachable from elsewhere. */
+export async function openRole<Inside extends { close(): unknown }>(
+  options: OpenRoleOptions<Inside>,
+): Promise<RunningRole> {
+  const { folder, admin } = options;
+  if (!options.open && !isLoopback(admin.host)) {
+    folder.close();
+    throw notOpened(admin);
+  }
+  const inside = await openOrRelease(options);
+  const shutdown = Promise.withResolvers<void>();
+  const token = newToken();
+  const app = options.createApp(inside, { token, host: admin.host, onShutdown: shutdown.resolve });
+  try {
+    const server = serveOnFirstFree(app, admin, folder);
+    const url = `http://${formatHostPort({ host: hostForThisMachine(admin.host), port: server.port! })}`;
+    folder.rememberPort("admin", server.port!);
+    folder.writeAdminFile({ url, token });
+    return {
+      name: folder.role,
+      url,
+      connection: connectInProcess(app, token),
+      shutdownRequested: shutdown.promise,
+      close: async () => {
+        folder.removeAdminFile();
+        // No new requests; streams of what the role is doing get their last line from its end.
+        const drained = server.stop(false);
+        await inside.close();
+        await Promise.race([drained, server.stop(true)]);
+      },
+    };
+  } catch (thrown) {
+    await inside.close();
+    throw thrown;
+  }
+}
+
+async function openOrRelease<Inside extends { close(): unknown }>(options: OpenRoleOptions<Inside>): Promise<Inside> {
+  try {
+    return await options.openRole(options.folder);
+  } catch (thrown) {
+    options.folder.close();
+    throw thrown;
+  }
+}
+
+function serveOnFirstFree(app: Hono, listen: HostPort, folder: DataFolder) {
+  const remembered = listen.port === 0 ? folder.rememberedPort("admin") : undefined;
+  if (remembered !== undefined) {
+    try {
+      return serve(app, { host: listen.host, port: remembered });
+    } catch {
+      // Somebody else has it now; any other will do.
+    }
+  }
+  try {
+    return serve(app, listen);
+  } catch (cause) {
+    throw cannotListen(listen, cause);
+  }
+}
+
+function serve(app: Hono, { host, port }: HostPort) {
+  return Bun.serve({
+    hostname: host,
+    port,
+    idleTimeout: IDLE_SECONDS_MAX,
+    development: false,
+    fetch: (request) => app.fetch(request),
+  });
+}
+
+function hostForThisMachine(host: string): string {
+  if (!isWildcard(host)) return host;
+  return host === "::" ? "::1" : "127.0.0.1";
+}
+
+function notOpened(admin: HostPort): P2pfsError {
+  return new P2pfsError("refused", `other machines would reach the admin address ${formatHostPort(admin)}`, {
+    hint: "add --open to allow that; whoever then learns the token of admin.json commands this role",
+  });
+}
+
+function cannotListen(admin: HostPort, cause: unknown): P2pfsError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE")
+    return new P2pfsError("already_running", `the admin address ${formatHostPort(admin)} is in use`, {
+      cause,
+      hint: "choose another one with --admin HOST:PORT; port 0 takes any",
+    });
+  return new P2pfsError("usage", `cannot listen on the admin address ${formatHostPort(admin)}: ${message}`, { cause });
+}

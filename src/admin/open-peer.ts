@@ -1,0 +1,54 @@
+/** Puts a peer and its admin endpoint together: one that runs in a data folder, or one for a single fetch. */
+import type { HostPort } from "../core/address.ts";
+import { defaultFilesFolder, Peer } from "../peer/peer.ts";
+import type { Log } from "../peer/tracker-link.ts";
+import { openDataFolder } from "../store/data-folder.ts";
+import { type Connection, connectInProcess } from "./client.ts";
+import { newToken, openRole, type RunningRole } from "./host.ts";
+import { createPeerApp } from "./peer-app.ts";
+
+export interface OpenPeerOptions {
+  readonly dataFolder: string | undefined;
+  readonly filesFolder: string | undefined;
+  readonly listen: HostPort;
+  readonly advertise: HostPort | undefined;
+  readonly tracker: HostPort;
+  readonly admin: HostPort;
+  readonly open: boolean;
+  readonly log: Log;
+}
+
+export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
+  const { listen, advertise, tracker, open, log } = options;
+  return openRole({
+    folder: openDataFolder({ role: "peer", flag: options.dataFolder }),
+    admin: options.admin,
+    open,
+    openRole: (folder) => {
+      const filesFolder = options.filesFolder ?? defaultFilesFolder(folder.path);
+      return Peer.open({ dataFolder: folder, filesFolder, listen, advertise, tracker, open, log });
+    },
+    createApp: createPeerApp,
+  });
+}
+
+export interface StandalonePeer {
+  readonly connection: Connection;
+  close(): Promise<void>;
+}
+
+/** A peer that remembers nothing, takes any free port and has no endpoint; only this process can command it. */
+export async function openStandalonePeer(options: { tracker: HostPort; filesFolder: string }): Promise<StandalonePeer> {
+  const peer = await Peer.open({
+    dataFolder: undefined,
+    filesFolder: options.filesFolder,
+    listen: { host: "127.0.0.1", port: 0 },
+    advertise: undefined,
+    tracker: options.tracker,
+    open: false,
+    log: () => undefined,
+  });
+  const token = newToken();
+  const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined });
+  return { connection: connectInProcess(app, token), close: () => peer.close() };
+}

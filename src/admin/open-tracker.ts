@@ -1,0 +1,25 @@
+/** Puts a tracker and its admin endpoint together. */
+import type { HostPort } from "../core/address.ts";
+import type { Log } from "../peer/tracker-link.ts";
+import { openDataFolder } from "../store/data-folder.ts";
+import { Tracker } from "../tracker/tracker.ts";
+import { openRole, type RunningRole } from "./host.ts";
+import { createTrackerApp } from "./tracker-app.ts";
+
+export interface OpenTrackerOptions {
+  readonly dataFolder: string | undefined;
+  readonly admin: HostPort;
+  readonly open: boolean;
+  readonly log: Log;
+}
+
+/** Up, but not listening: its `start` does that. */
+export async function openTracker({ dataFolder, admin, open, log }: OpenTrackerOptions): Promise<RunningRole> {
+  return openRole({
+    folder: openDataFolder({ role: "tracker", flag: dataFolder }),
+    admin,
+    open,
+    openRole: (folder) => Tracker.open({ dataFolder: folder, open, log }),
+    createApp: createTrackerApp,
+  });
+}

@@ -1,0 +1,36 @@
+/** The command line: from the words after `p2pfs` to an exit code. */
+import { buildRouteMap } from "@stricli/core";
+import type { CliContext } from "./context.ts";
+import { type Io, processIo } from "./io.ts";
+import { peerCommands } from "./peer-commands.ts";
+import { runWords } from "./run.ts";
+import { canonicalWords } from "./spelling.ts";
+import { trackerCommands } from "./tracker-commands.ts";
+
+/** Words that name the command: the role and what it is to do. */
+const COMMAND_DEPTH = 2;
+
+const commands = buildRouteMap<"tracker" | "peer", CliContext>({
+  docs: {
+    brief: "Share files between machines",
+    fullDescription:
+      "A tracker knows who has what; peers fetch from one another, from every holder at once, and check every chunk.\n\n" +
+      "EXAMPLES\n  p2pfs tracker start\n  p2pfs peer start\n  p2pfs peer publish report.pdf\n  p2pfs peer fetch report.pdf",
+  },
+  routes: { tracker: trackerCommands, peer: peerCommands },
+});
+
+export async function runCli(argv: readonly string[], io: Io = processIo()): Promise<number> {
+  const words = withTrackerShell(canonicalWords(argv, COMMAND_DEPTH));
+  const code = await runWords({ name: "p2pfs", commands, words, io });
+  await Promise.all([io.stdout.flush(), io.stderr.flush()]);
+  return code;
+}
+
+/** `p2pfs tracker` without a command is the shell of a tracker that does not listen yet. */
+function withTrackerShell(words: readonly string[]): readonly string[] {
+  const [role, second, ...rest] = words;
+  if (role !== "tracker" || (second !== undefined && !second.startsWith("-"))) return words;
+  if (words.some((word) => /^(?:-h|--help)$/.test(word))) return words;
+  return ["tracker", "shell", ...(second === undefined ? [] : [second]), ...rest];
+}

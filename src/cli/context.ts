@@ -1,0 +1,31 @@
+/** What every command gets as `this`. */
+import type { CommandContext, StricliProcess } from "@stricli/core";
+import type { Connection } from "../admin/client.ts";
+import type { Environment, Io } from "./io.ts";
+
+/** Present where commands are typed into, or piped to, a role of this very process. */
+export interface Session {
+  readonly role: "tracker" | "peer";
+  readonly connection: Connection;
+  /** Keeps the prompt usable while this runs; absent where commands run one after another. */
+  readonly inBackground?: (work: Promise<void>) => void;
+}
+
+export interface CliContext extends CommandContext {
+  readonly process: StricliProcess;
+  readonly io: Io;
+  readonly session?: Session;
+}
+
+export interface CommonFlags {
+  readonly json?: boolean;
+  readonly data?: string;
+}
+
+export function wantsJson(env: Environment, flags: CommonFlags): boolean {
+  return flags.json ?? isSet(env.P2PFS_JSON);
+}
+
+export function isSet(twin: string | undefined): boolean {
+  return twin !== undefined && /^(?:1|true|yes|on)$/i.test(twin);
+}

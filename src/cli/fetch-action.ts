@@ -1,0 +1,164 @@
+/**
+ * `fetch`: through the peer that runs in the data folder, or, where none does, by a peer of this process that lasts as
+ * long as the fetch. A signal stops the fetch and keeps what has arrived.
+ */
+import { existsSync } from "node:fs";
+import { relative, sep } from "node:path";
+import { type Connection, connectIfRunning, linesOf, peerClient } from "../admin/client.ts";
+import type { HostPort } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
+import { SECOND_MS } from "../core/units.ts";
+import type { FetchEvent, FetchProgress, FetchReceipt } from "../peer/types.ts";
+import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
+import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
+import { resolvePath } from "./io.ts";
+import { writeJson } from "./json.ts";
+import { openProgressBar } from "./progress.ts";
+import { dataFolderOf } from "./reach.ts";
+import { parseDuration, parsePort, parseRemote, settingOf } from "./settings.ts";
+import { type Interruption, listenForInterruption } from "./signals.ts";
+
+/** A fetch that is told to stop has written its journal by then. */
+const STOP_MS_MAX = 2 * SECOND_MS;
+const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
+
+export interface FetchFlags extends CommonFlags {
+  readonly tracker?: HostPort;
+  readonly seedFor?: number;
+}
+
+/** The peer that does it, and how to let go of it. */
+interface Fetcher {
+  readonly connection: Connection;
+  readonly isOwn: boolean;
+  close(): Promise<void>;
+}
+
+export async function fetchFile(this: CliContext, flags: FetchFlags, ...words: string[]): Promise<void> {
+  const request = requestOf(this, flags, words);
+  const seedMs = settingOf(this.io.env, "P2PFS_SEED_FOR", flags.seedFor, parseDuration) ?? 0;
+  const interruption = listenForInterruption();
+  let fetcher: Fetcher | undefined;
+  try {
+    fetcher = await openFetcher(this, flags, request.what);
+    const receipt = await follow(this, flags, fetcher.connection, request, interruption);
+    writeReceipt(this, flags, receipt);
+    if (fetcher.isOwn && seedMs > 0) await seed(this, seedMs, interruption);
+  } finally {
+    interruption.stopListening();
+    await fetcher?.close();
+  }
+}
+
+interface FetchRequest {
+  readonly what: string;
+  readonly destination?: string;
+  readonly from?: HostPort;
+  readonly tracker?: HostPort;
+}
+
+/** On the command line DESTINATION is a path from the current folder and defaults to it; a shell has the repository. */
+function requestOf(context: CliContext, flags: FetchFlags, words: readonly string[]): FetchRequest {
+  const [what, destination, ip, port] = words as [string, string?, string?, string?];
+  if (ip !== undefined && port === undefined)
+    throw new P2pfsError("usage", "PEER_PORT is missing after PEER_IP", {
+      hint: "fetch FNAME [DESTINATION [PEER_IP PEER_PORT]]",
+    });
+  if (looksLikeTicket(what)) parseTicket(what);
+  const typed = destination ?? (context.session === undefined ? "." : undefined);
+  return {
+    what,
+    ...(typed === undefined ? {} : { destination: destinationOf(context, typed) }),
+    ...(ip === undefined ? {} : { from: { host: ip, port: portOf(port!) } }),
+    ...(flags.tracker === undefined ? {} : { tracker: flags.tracker }),
+  };
+}
+
+function destinationOf({ io }: CliContext, typed: string): string {
+  const path = resolvePath(io, typed);
+  if (typed.endsWith(sep) && !existsSync(path))
+    throw new P2pfsError("disk", `there is no folder ${typed}`, { hint: "make it first, or leave the slash out" });
+  return path;
+}
+
+function portOf(text: string): number {
+  try {
+    return parsePort(text);
+  } catch (cause) {
+    throw new P2pfsError("usage", `PEER_PORT: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+async function openFetcher(context: CliContext, flags: FetchFlags, what: string): Promise<Fetcher> {
+  const leave = async () => undefined;
+  if (context.session !== undefined) return { connection: context.session.connection, isOwn: false, close: leave };
+  const running = await connectIfRunning("peer", dataFolderOf(context, flags));
+  if (running !== undefined) return { connection: running, isOwn: false, close: leave };
+  const { openStandalonePeer } = await import("../admin/open-peer.ts");
+  const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
+  const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
+  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd })), isOwn: true };
+}
+
+/** Shows the fetch's lines until the receipt. */
+async function follow(
+  context: CliContext,
+  flags: FetchFlags,
+  connection: Connection,
+  request: FetchRequest,
+  interruption: Interruption,
+): Promise<FetchReceipt> {
+  const { io } = context;
+  const isJson = wantsJson(io.env, flags);
+  const bar = await openProgressBar(io.stderr, "fetch");
+  const lines = linesOf<FetchEvent>(peerClient(connection).api.fetches.$post({ json: request }));
+  let latest: FetchProgress | undefined;
+  try {
+    for (;;) {
+      const next = await Promise.race([lines.next(), interruption.happened]);
+      if (typeof next === "string") throw stopped(latest);
+      if (next.done) throw new P2pfsError("not_running", "the peer ended before the fetch was done");
+      if (next.value.event === "receipt") return next.value;
+      latest = next.value;
+      if (isJson) writeJson(io.stdout, latest);
+      bar.show({ ...latest, bytesPerSecond: latest.bytes_per_second });
+    }
+  } finally {
+    bar.end();
+    await Promise.race([lines.return(undefined).catch(() => undefined), Bun.sleep(STOP_MS_MAX)]);
+  }
+}
+
+function stopped(latest: FetchProgress | undefined): P2pfsError {
+  const kept = latest === undefined ? "" : `; ${formatSize(latest.bytes)} of ${formatSize(latest.size)} are kept`;
+  return new P2pfsError("cancelled", `the fetch was stopped${kept}`, {
+    hint: "run the same command again to go on where it stopped",
+  });
+}
+
+function writeReceipt({ io }: CliContext, flags: FetchFlags, receipt: FetchReceipt): void {
+  if (wantsJson(io.env, flags)) return writeJson(io.stdout, receipt);
+  const lines = [
+    `fetched ${printable(shortest(io.cwd, receipt.destination))}: ${formatSize(receipt.size)} in ` +
+      `${formatDuration(receipt.duration_ms)}, ${formatRate(receipt.bytes_per_second)}`,
+    ...receipt.sources.map(
+      ({ address, bytes, chunks }) =>
+        `  from ${address}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
+    ),
+  ];
+  if (receipt.bytes_resumed > 0) lines.push(`  from an earlier session: ${formatSize(receipt.bytes_resumed)}`);
+  if (receipt.bytes_copied > 0) lines.push(`  from this machine: ${formatSize(receipt.bytes_copied)}`);
+  if (receipt.rejected > 0) lines.push(`  rejected as damaged, and fetched again: ${receipt.rejected} chunks`);
+  io.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function shortest(cwd: string, path: string): string {
+  const fromHere = relative(cwd, path);
+  return fromHere.length < path.length ? fromHere : path;
+}
+
+async function seed({ io }: CliContext, seedMs: number, interruption: Interruption): Promise<void> {
+  io.stderr.write(`serving it for ${formatDuration(seedMs)}; Ctrl-C ends that\n`);
+  await Promise.race([Bun.sleep(seedMs), interruption.happened]);
+}

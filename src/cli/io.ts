@@ -1,0 +1,61 @@
+/** The process's streams, environment and folder, as the commands see them; tests hand in others. */
+import { resolve } from "node:path";
+
+/** Where text goes. */
+export interface Sink {
+  readonly isTerminal: boolean;
+  readonly usesColor: boolean;
+  readonly columns: number;
+  /** The stream underneath, for what draws on a terminal. */
+  readonly stream?: NodeJS.WriteStream;
+  write(text: string): void;
+  /** Resolves when everything written has left the process, or nobody reads it any more. */
+  flush(): Promise<void>;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Io {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly env: Environment;
+  /** The folder that relative paths of the command line start from. */
+  readonly cwd: string;
+}
+
+const COLUMNS_WITHOUT_TERMINAL = 120;
+
+export function processIo(): Io {
+  return {
+    stdin: process.stdin,
+    stdout: streamSink(process.stdout, process.env),
+    stderr: streamSink(process.stderr, process.env),
+    env: process.env,
+    cwd: process.cwd(),
+  };
+}
+
+/** The path as the user meant it, absolute. */
+export function resolvePath(io: Io, typed: string): string {
+  return resolve(io.cwd, typed);
+}
+
+function streamSink(stream: NodeJS.WriteStream, env: Environment): Sink {
+  const isTerminal = stream.isTTY === true;
+  let last: Promise<void> = Promise.resolve();
+  // A reader that has gone (`| head`) takes nothing more; that is its right and no failure of ours.
+  stream.on("error", () => undefined);
+  return {
+    stream,
+    isTerminal,
+    usesColor: isTerminal && !env.NO_COLOR && env.TERM !== "dumb",
+    get columns() {
+      return stream.columns ?? COLUMNS_WITHOUT_TERMINAL;
+    },
+    write(text) {
+      last = new Promise((done) => stream.write(text, () => done()));
+    },
+    flush: () => last,
+  };
+}

@@ -1,0 +1,51 @@
+/** Flags and words that several commands take, each described once. */
+import { parseHostAndPort, parsePort, parseRemote, parseText } from "./settings.ts";
+
+export const jsonFlag = {
+  kind: "boolean",
+  brief: "Print the result as JSON",
+  optional: true,
+  withNegated: false,
+} as const;
+
+export const dataFlag = {
+  kind: "parsed",
+  parse: parseText,
+  brief: "Data folder of the role (P2PFS_DATA)",
+  placeholder: "DIR",
+  optional: true,
+} as const;
+
+export const openFlag = {
+  kind: "boolean",
+  brief: "Let other machines connect: everybody who reaches the address may join (P2PFS_OPEN)",
+  optional: true,
+  withNegated: false,
+} as const;
+
+export const adminFlag = {
+  kind: "parsed",
+  parse: parseHostAndPort,
+  brief: "Address of the admin endpoint; port 0 takes any (P2PFS_ADMIN)",
+  placeholder: "HOST:PORT",
+  optional: true,
+} as const;
+
+export const trackerFlag = {
+  kind: "parsed",
+  parse: parseRemote,
+  brief: "Address of the tracker (P2PFS_TRACKER), 127.0.0.1:7700 without it",
+  placeholder: "HOST:PORT",
+  optional: true,
+} as const;
+
+export const hostWord = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;
+export const portWord = { brief: "Port", placeholder: "PORT", parse: parsePort, optional: true } as const;
+
+/** Flags of a one-shot command; in a shell there is but one role. */
+export const commonFlags = { json: jsonFlag, data: dataFlag } as const;
+
+/** Examples as they stand at the end of a command's help. */
+export function withExamples(description: string, examples: readonly string[]): string {
+  return `${description}\n\nEXAMPLES\n${examples.map((example) => `  ${example}`).join("\n")}`;
+}

@@ -1,0 +1,100 @@
+/** What the peer's commands do: call the route, show what it answers. Fetching has a file of its own. */
+import { basename } from "node:path";
+import { allPagesOf, answerOf, linesOf } from "../admin/client.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { FetchProgress, Published, PublishProgress } from "../peer/types.ts";
+import type { CliContext, CommonFlags } from "./context.ts";
+import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
+import { resolvePath } from "./io.ts";
+import { openProgressBar } from "./progress.ts";
+import { reachPeer } from "./reach.ts";
+import { fileColumns, writeList, writeResult, writeStatus } from "./render.ts";
+import { hostAndMaybePort, hostAndPort } from "./settings.ts";
+import { bold, type Column } from "./table.ts";
+
+export async function connect(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const connected = await answerOf(api.connect.$post({ json: hostAndPort(host, port) }));
+  writeResult(this, flags, connected, ({ tracker, address }) => `joined ${tracker} as ${address}`);
+}
+
+export async function publish(this: CliContext, flags: CommonFlags, lname: string, fname?: string): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const { stdout, stderr } = this.io;
+  const json = { path: resolvePath(this.io, lname), lname, fname: fname ?? basename(lname) };
+  const bar = await openProgressBar(stderr, "publish");
+  let published: Published | undefined;
+  try {
+    for await (const line of linesOf<PublishProgress | Published>(api.shares.$post({ json }))) {
+      if ("event" in line) bar.show(line);
+      else published = line;
+    }
+  } finally {
+    bar.end();
+  }
+  if (published === undefined) throw new P2pfsError("not_running", "the peer ended before the file was published");
+  writeResult(
+    this,
+    flags,
+    published,
+    ({ fname: name, size, total_chunknum, ticket }) =>
+      `published ${bold(stdout, name)} (${formatSize(size)}, ${total_chunknum} ${total_chunknum === 1 ? "chunk" : "chunks"})\n${ticket}`,
+  );
+}
+
+export async function unpublish(this: CliContext, flags: CommonFlags, fname: string): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const result = await answerOf(api.shares[":fname"].$delete({ param: { fname } }));
+  writeResult(this, flags, result, ({ fname: name }) => `${name} is shared no longer`);
+}
+
+export async function listFiles(this: CliContext, flags: CommonFlags): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const rows = await allPagesOf((query) => api.files.$get({ query }));
+  await writeList(this, flags, rows, fileColumns, "no file is shared");
+}
+
+export async function discover(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const peer = hostAndMaybePort(host, port);
+  const query = peer.port === undefined ? { host: peer.host } : { host: peer.host, port: String(peer.port) };
+  const rows = await allPagesOf((page) => api.discover.$get({ query: { ...query, ...page } }));
+  await writeList(this, flags, rows, fileColumns, "this peer shares no file");
+}
+
+export async function listFetches(this: CliContext, flags: CommonFlags): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const rows = await answerOf(api.fetches.$get());
+  const columns: Column<FetchProgress>[] = [
+    { heading: "ID", cell: ({ id }) => id },
+    { heading: "FNAME", cell: ({ fname }) => printable(fname) },
+    { heading: "STATE", cell: ({ state }) => state },
+    { heading: "HAS", align: "right", cell: ({ bytes }) => formatSize(bytes) },
+    { heading: "OF", align: "right", cell: ({ size }) => formatSize(size) },
+    { heading: "RATE", align: "right", cell: ({ bytes_per_second }) => formatRate(bytes_per_second) },
+    { heading: "SOURCES", align: "right", cell: ({ sources }) => String(sources) },
+    { heading: "DESTINATION", cell: ({ destination }) => printable(destination) },
+  ];
+  await writeList(this, flags, rows, columns, "nothing has been fetched");
+}
+
+export async function cancel(this: CliContext, flags: CommonFlags, id: string): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const cancelled = await answerOf(api.fetches[":id"].$delete({ param: { id } }));
+  writeResult(this, flags, cancelled, () => `fetch ${printable(id)} is cancelled, and what had arrived is deleted`);
+}
+
+export async function status(this: CliContext, flags: CommonFlags): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  await writeStatus(this, flags, await answerOf(api.status.$get()), (peer) => [
+    ["role", `peer ${peer.version}, process ${peer.pid}`],
+    ["address", peer.address ?? `not known yet; takes peers on ${peer.listen}`],
+    ["tracker", peer.connected ? printable(peer.tracker) : `${printable(peer.tracker)}, not reached; trying again`],
+    ["up for", formatDuration(peer.uptime_ms)],
+    ["shares", `${peer.shares} published, ${peer.contents} contents served`],
+    ["fetches", String(peer.fetches)],
+    ["moved", `${formatSize(peer.bytes_sent)} sent, ${formatSize(peer.bytes_received)} received`],
+    ["data folder", printable(peer.data_folder)],
+    ["files folder", printable(peer.files_folder)],
+  ]);
+}

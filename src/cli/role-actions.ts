@@ -1,0 +1,140 @@
+/**
+ * Running a role, and ending one. A role lives until `exit`, a signal or its admin endpoint ends it: the end of its
+ * input does not. Commands come from the shell on a terminal, or from the lines of standard input.
+ */
+import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
+import type { RunningRole } from "../admin/host.ts";
+import type { HostPort } from "../core/address.ts";
+import { type CliContext, type CommonFlags, isSet, wantsJson } from "./context.ts";
+import { printable } from "./format.ts";
+import { writeJson } from "./json.ts";
+import { waitForEnd } from "./process-end.ts";
+import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
+import { writeResult } from "./render.ts";
+import { hostAndPort, parseHostAndPort, parseRemote, parseText, settingOf } from "./settings.ts";
+import { runPipedCommands, runShell } from "./shell.ts";
+import { listenForInterruption } from "./signals.ts";
+import type { TrackerStartFlags } from "./tracker-actions.ts";
+
+const TRACKER_ADMIN: HostPort = { host: "127.0.0.1", port: 7701 };
+const ANY_LOOPBACK: HostPort = { host: "127.0.0.1", port: 0 };
+const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
+
+export interface PeerStartFlags extends CommonFlags {
+  readonly listen?: HostPort;
+  readonly advertise?: HostPort;
+  readonly tracker?: HostPort;
+  readonly admin?: HostPort;
+  readonly files?: string;
+  readonly open?: boolean;
+}
+
+export async function startTracker(
+  this: CliContext,
+  flags: TrackerStartFlags,
+  host?: string,
+  port?: number,
+): Promise<void> {
+  const listen = host === undefined ? DEFAULT_TRACKER : hostAndPort(host, port);
+  await runTracker(this, flags, listen);
+}
+
+/** `p2pfs tracker`: listens once `start` is typed. */
+export async function openTrackerShell(this: CliContext, flags: TrackerStartFlags): Promise<void> {
+  await runTracker(this, flags, undefined);
+}
+
+async function runTracker(context: CliContext, flags: TrackerStartFlags, listen: HostPort | undefined): Promise<void> {
+  const { openTracker } = await import("../admin/open-tracker.ts");
+  const role = await openTracker({
+    dataFolder: dataFolderOf(context, flags),
+    admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
+    open: flags.open ?? isSet(context.io.env.P2PFS_OPEN),
+    log: logTo(context),
+  });
+  await runRole(context, flags, role, async () => {
+    const { api } = trackerClient(role.connection);
+    if (listen !== undefined) await answerOf(api.start.$post({ json: listen }));
+    const { address, data_folder } = await answerOf(api.status.$get());
+    return { address, data_folder };
+  });
+}
+
+export async function startPeer(this: CliContext, flags: PeerStartFlags): Promise<void> {
+  const { env } = this.io;
+  const { openPeer } = await import("../admin/open-peer.ts");
+  const role = await openPeer({
+    dataFolder: dataFolderOf(this, flags),
+    filesFolder: settingOf(env, "P2PFS_FILES", flags.files, parseText),
+    listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? ANY_LOOPBACK,
+    advertise: settingOf(env, "P2PFS_ADVERTISE", flags.advertise, parseHostAndPort),
+    tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
+    admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
+    open: flags.open ?? isSet(env.P2PFS_OPEN),
+    log: logTo(this),
+  });
+  await runRole(this, flags, role, async () => {
+    const { listen, tracker, data_folder } = await answerOf(peerClient(role.connection).api.status.$get());
+    return { address: listen, tracker, data_folder };
+  });
+}
+
+function logTo({ io }: CliContext) {
+  return (level: string, message: string) => io.stderr.write(`${level}: ${printable(message)}\n`);
+}
+
+interface Whereabouts {
+  readonly address: string | null;
+  readonly tracker?: string;
+  readonly data_folder: string;
+}
+
+/** From the role's first breath to its last. Its exit code is that of the first command that failed. */
+async function runRole(
+  context: CliContext,
+  flags: CommonFlags,
+  role: RunningRole,
+  begin: () => Promise<Whereabouts>,
+): Promise<void> {
+  const interruption = listenForInterruption();
+  try {
+    announce(context, flags, role, await begin());
+    const takeCommands = isInteractive(context) ? runShell : runPipedCommands;
+    const commands = takeCommands(context.io, { role: role.name, connection: role.connection });
+    const end = await Promise.race([role.shutdownRequested, interruption.happened]);
+    const firstFailure = await commands.stop();
+    if (end === undefined) context.process.exitCode = firstFailure;
+  } finally {
+    await role.close();
+    interruption.stopListening();
+  }
+}
+
+function announce({ io }: CliContext, flags: CommonFlags, role: RunningRole, where: Whereabouts): void {
+  if (wantsJson(io.env, flags)) {
+    writeJson(io.stdout, { role: role.name, ...where, admin: role.url, pid: process.pid });
+    return;
+  }
+  const place = where.address === null ? "is not listening yet" : `listens on ${where.address}`;
+  const tracker = where.tracker === undefined ? "" : `, tracker ${where.tracker}`;
+  io.stdout.write(`${role.name} ${place}${tracker}, admin ${role.url}, data folder ${where.data_folder}\n`);
+}
+
+function isInteractive({ io }: CliContext): boolean {
+  return io.stdin.isTTY === true && io.stdout.isTerminal;
+}
+
+export async function exitTracker(this: CliContext, flags: CommonFlags): Promise<void> {
+  await exit(this, flags, () => answerOf(reachTracker(this, flags).api.shutdown.$post()));
+}
+
+export async function exitPeer(this: CliContext, flags: CommonFlags): Promise<void> {
+  await exit(this, flags, () => answerOf(reachPeer(this, flags).api.shutdown.$post()));
+}
+
+async function exit(context: CliContext, flags: CommonFlags, shutDown: () => Promise<{ pid: number }>): Promise<void> {
+  const { pid } = await shutDown();
+  if (context.session !== undefined) return;
+  await waitForEnd(pid);
+  writeResult(context, flags, { stopped: true, pid }, () => `process ${pid} has ended`);
+}

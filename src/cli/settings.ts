@@ -1,0 +1,80 @@
+/**
+ * Flags that have a twin in the environment, and how their text is read. A flag wins over its twin; what a twin holds
+ * is checked as strictly as what is typed.
+ */
+import { type HostPort, parseHostPort } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
+import type { Environment } from "./io.ts";
+
+const PORT_MAX = 65_535;
+const MS_OF_UNIT = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: 60 * MINUTE_MS } as const;
+
+/** The flag as parsed, or its twin `P2PFS_NAME` read by the same parser. An empty twin counts as unset. */
+export function settingOf<Value>(
+  env: Environment,
+  twin: `P2PFS_${string}`,
+  flag: Value | undefined,
+  parse: (text: string) => Value,
+): Value | undefined {
+  const text = env[twin];
+  if (flag !== undefined || text === undefined || text === "") return flag;
+  try {
+    return parse(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new P2pfsError("usage", `the environment variable ${twin}: ${why}`, { cause });
+  }
+}
+
+export function parseText(text: string): string {
+  if (text === "") throw new SyntaxError("expected a text that is not empty");
+  return text;
+}
+
+export function parseHostAndPort(text: string): HostPort {
+  const parsed = parseHostPort(text);
+  if (parsed === undefined) throw new SyntaxError(`expected HOST:PORT or [IPV6]:PORT, not "${text}"`);
+  return parsed;
+}
+
+/** Where somebody can be reached: any port but 0. */
+export function parseRemote(text: string): HostPort {
+  const parsed = parseHostAndPort(text);
+  if (parsed.port === 0) throw new SyntaxError("port 0 is no place to connect to");
+  return parsed;
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > PORT_MAX)
+    throw new SyntaxError(`expected a port from 0 to ${PORT_MAX}, not "${text}"`);
+  return port;
+}
+
+/** `500ms`, `30s`, `10m`, `2h`; a bare number means seconds. In milliseconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw new SyntaxError(`expected a duration like 30s, 10m or 2h, not "${text}"`);
+  return Math.round(Number(match[1]) * MS_OF_UNIT[(match[2] ?? "s") as keyof typeof MS_OF_UNIT]);
+}
+
+export function parseSwitch(text: string): boolean {
+  if (/^(?:1|true|yes|on)$/i.test(text)) return true;
+  if (/^(?:0|false|no|off)$/i.test(text)) return false;
+  throw new SyntaxError(`expected 1 or 0, not "${text}"`);
+}
+
+/** HOST and PORT as two words, or as the one word `HOST:PORT` that the lists show. */
+export function hostAndMaybePort(host: string, port: number | undefined): { host: string; port?: number } {
+  if (port !== undefined) return { host, port };
+  return parseHostPort(host) ?? { host: host.replace(/^\[|\]$/g, "") };
+}
+
+/** The same where the port cannot be left out. */
+export function hostAndPort(host: string, port: number | undefined): HostPort {
+  const given = hostAndMaybePort(host, port);
+  if (given.port === undefined)
+    throw new P2pfsError("usage", `the port is missing after ${host}`, { hint: "give HOST PORT, or HOST:PORT" });
+  return { host: given.host, port: given.port };
+}
