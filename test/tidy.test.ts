@@ -24,7 +24,7 @@ type Rule = (file: ProjectFile) => string[];
 const arrows: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
   cli: ["admin"],
-  admin: ["tracker", "peer"],
+  admin: ["tracker", "peer", "store"],
   "admin/ui": [],
   tracker: ["net", "wire", "store"],
   peer: ["swarm", "disk", "net", "wire", "store"],
