@@ -16,6 +16,7 @@ import {
 import { SECOND_MS } from "../core/units.ts";
 import { digest } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
+import type { FileStamp } from "../disk/file-stamp.ts";
 import type { PartFile } from "../disk/part-file.ts";
 import type { Library } from "./library.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -46,8 +47,8 @@ export interface FetchJobOptions {
   /** The part file can be served from now on. */
   readonly began: () => void;
   readonly gained: (chunk: number) => void;
-  /** The file stands under its final name. */
-  readonly finished: () => Promise<void>;
+  /** The file stands under its final name and can be served from there. */
+  readonly finished: (stamp: FileStamp) => void;
   /** The fetch ended without its file: nothing of it can be served any more. */
   readonly abandoned: () => Promise<void>;
 }
@@ -125,8 +126,7 @@ export class FetchJob {
         began();
         await this.#runTransfer(holders);
       }
-      await part.finish();
-      await finished();
+      await part.finish({ placed: finished });
       this.#state = "done";
       return this.#receipt();
     } catch (thrown) {

@@ -12,7 +12,6 @@ import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../c
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { BufferPool } from "../disk/buffer-pool.ts";
 import { resolveInside } from "../disk/confine.ts";
-import { stampOf } from "../disk/file-stamp.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { Announcer } from "./announcer.ts";
@@ -194,12 +193,11 @@ export class Fetches {
           swarms.gain(contentId, chunk, part.have.size);
           announcer.gained(contentId, size, chunk);
         },
-        finished: async () => {
-          const { mtimeNs } = stampOf(destination);
+        finished: ({ mtimeNs }) => {
           const copy = { contentId, path: destination, size, mtimeNs };
           repository.addFetched(copy, part.manifestBytes);
           library.addCopy(copy);
-          await forgetPart();
+          forgetPart();
         },
         abandoned: async () => {
           swarms.abandon(contentId);
@@ -234,7 +232,7 @@ export class Fetches {
     } catch (thrown) {
       const error = asP2pfsError(thrown);
       if (this.#closed || error.code === "cancelled") return;
-      if (!errorTable[error.code].retryable) {
+      if (!errorTable[error.code].retryable && error.code !== "not_found") {
         log("warn", `gave up ${name}: ${error.message}`);
         return repository.removeUnfinished(fetch.destination);
       }

@@ -68,7 +68,7 @@ export class Peer {
   readonly #repository: Repository;
   readonly #readers = new ReaderPool(READERS_MAX);
   readonly #library: Library;
-  readonly #swarms = new Swarms();
+  readonly #swarms: Swarms;
   readonly #sharing: Sharing;
   readonly #neighbours: Neighbours;
   readonly #announcer: Announcer;
@@ -107,11 +107,11 @@ export class Peer {
     this.#library = new Library(this.#repository, this.#readers, {
       copyLost: (copy, why) => this.#handleCopyLost(copy, why),
     });
-    this.#sharing = new Sharing({
-      library: this.#library,
-      swarms: this.#swarms,
-      uploads: new UploadQueue({ random: Math.random }),
+    const uploads = new UploadQueue({ random: Math.random });
+    this.#swarms = new Swarms({
+      noteHeld: (member, contentId, chunks) => uploads.noteHeld(member.id, contentId, chunks),
     });
+    this.#sharing = new Sharing({ library: this.#library, swarms: this.#swarms, uploads });
     this.#neighbours = new Neighbours({
       local: () => this.#hello(),
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),

@@ -3,13 +3,14 @@
  * bound to their request as late as they are sent, and read from disk while they go out.
  */
 import { P2pfsError } from "../core/errors.ts";
+import type { FileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
 import type { PeerId } from "../core/model.ts";
 import type { ConnectionHandlers, Outgoing } from "../net/connection.ts";
 import { proofOf } from "../net/proof.ts";
 import { payloadOf } from "../net/send-queue.ts";
-import type { UploadQueue } from "../swarm/upload-queue.ts";
+import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields, Message, RequestName } from "../wire/messages.ts";
 import type { Library } from "./library.ts";
 import type { Neighbour } from "./neighbours.ts";
@@ -24,11 +25,15 @@ export interface SharingOptions {
   readonly uploads: UploadQueue;
 }
 
+interface Requester {
+  readonly neighbour: Neighbour;
+  /** Names that its queued requests gave, to be repeated in the replies. */
+  readonly filenames: Map<number, FileName>;
+}
+
 export class Sharing {
   readonly #options: SharingOptions;
-  readonly #neighbours = new Map<string, Neighbour>();
-  /** The name and content that each queued chunk request gave, by neighbour and request. */
-  readonly #asked = new Map<string, Fields<"PEER_REQUEST_CHUNK">>();
+  readonly #requesters = new Map<string, Requester>();
   #bytesSent = 0;
 
   constructor(options: SharingOptions) {
@@ -41,15 +46,14 @@ export class Sharing {
   }
 
   handlersOf(neighbour: Neighbour): ConnectionHandlers {
-    this.#neighbours.set(neighbour.id, neighbour);
+    this.#requesters.set(neighbour.id, { neighbour, filenames: new Map() });
     return {
       request: (message) => this.#handleRequest(neighbour, message),
       notice: (message) => this.#handleNotice(neighbour, message),
       sent: () => this.#pump(),
       closed: () => {
-        this.#neighbours.delete(neighbour.id);
-        for (const request of this.#options.uploads.dropRequester(neighbour.id))
-          this.#asked.delete(askedKey(neighbour.id, request));
+        this.#requesters.delete(neighbour.id);
+        this.#options.uploads.dropRequester(neighbour.id);
         this.#options.swarms.drop(neighbour);
         this.#pump();
       },
@@ -85,7 +89,7 @@ export class Sharing {
     if (message.type === "HAVE") swarms.has(message.content_id, neighbour, message.chunks);
     else if (message.type === "LEAVE_SWARM") swarms.leave(message.content_id, neighbour);
     else if (message.type === "CANCEL" && uploads.cancel(neighbour.id, message.request)) {
-      this.#asked.delete(askedKey(neighbour.id, message.request));
+      this.#requesters.get(neighbour.id)?.filenames.delete(message.request);
       neighbour.connection.refuse(message.request, new P2pfsError("cancelled", "cancelled as asked"));
     }
   }
@@ -93,6 +97,7 @@ export class Sharing {
   #sendManifest(neighbour: Neighbour, { request, content_id }: Fields<"REQUEST_MANIFEST">): undefined {
     const bytes = this.#options.library.manifestBytes(content_id);
     if (bytes === undefined) throw notHeld(content_id);
+    if (neighbour.connection.payloadFramesQueued > CHUNKS_AHEAD) throw new P2pfsError("busy", "one manifest at a time");
     neighbour.connection.replyWithPayload(request, { type: "REPLY_MANIFEST", content_id }, payloadOf(bytes));
   }
 
@@ -108,18 +113,17 @@ export class Sharing {
   }
 
   #enqueue(neighbour: Neighbour, message: Fields<"PEER_REQUEST_CHUNK">): undefined {
-    const { request, content_id, chunknum } = message;
+    const { request, content_id, chunknum, filename } = message;
     if (!neighbour.swarms.has(content_id)) throw notHeld(content_id);
-    const now = performance.now();
-    const queued = this.#options.uploads.enqueue({
+    const result = this.#options.uploads.enqueue({
       requester: neighbour.id,
       request,
       contentId: content_id,
       chunks: chunknum,
-      now,
+      now: performance.now(),
     });
-    if (queued === "busy") throw new P2pfsError("busy", "this peer has as many requests queued as it takes");
-    this.#asked.set(askedKey(neighbour.id, request), message);
+    if (result === "busy") throw new P2pfsError("busy", "this peer has as many requests queued as it takes");
+    this.#requesters.get(neighbour.id)?.filenames.set(request, filename);
     this.#pump();
   }
 
@@ -127,28 +131,25 @@ export class Sharing {
   #pump(): void {
     const { uploads } = this.#options;
     const isReady = (requester: string) => {
-      const connection = this.#neighbours.get(requester)?.connection;
+      const connection = this.#requesters.get(requester)?.neighbour.connection;
       return connection?.isOpen === true && connection.payloadFramesQueued < CHUNKS_AHEAD;
     };
-    for (let upload = uploads.next(isReady); upload !== undefined; upload = uploads.next(isReady)) {
-      this.#send(upload.requester, upload.request, upload.chunk);
-    }
+    for (let upload = uploads.next(isReady); upload !== undefined; upload = uploads.next(isReady)) this.#send(upload);
   }
 
-  #send(requester: string, request: number, chunk: number | undefined): void {
-    const neighbour = this.#neighbours.get(requester);
-    const key = askedKey(requester, request);
-    const asked = this.#asked.get(key);
-    this.#asked.delete(key);
-    if (neighbour === undefined || asked === undefined) return;
+  #send({ requester: id, request, contentId: content_id, chunk }: UploadGrant): void {
+    const requester = this.#requesters.get(id);
+    const filename = requester?.filenames.get(request);
+    if (requester === undefined || filename === undefined) return;
+    requester.filenames.delete(request);
+    const { connection } = requester.neighbour;
     const { library } = this.#options;
-    const { content_id, filename } = asked;
     try {
       const manifest = library.manifest(content_id);
       if (manifest === undefined || chunk === undefined) throw notHeld(content_id);
       const bytes = library.chunkLength(content_id, chunk);
       const digest = digestOfChunk(manifest, chunk);
-      neighbour.connection.replyWithPayload(
+      connection.replyWithPayload(
         request,
         { type: "PEER_REPLY_CHUNK", filename, content_id, chunknum: chunk, digest },
         { bytes, read: (offset, target) => library.read(content_id, chunk, offset, target) },
@@ -158,14 +159,14 @@ export class Sharing {
       );
     } catch (thrown) {
       if (!(thrown instanceof P2pfsError)) throw thrown;
-      neighbour.connection.refuse(request, thrown);
+      connection.refuse(request, thrown);
     }
   }
 
   #dropContent(contentId: ContentId): void {
     for (const { requester, request } of this.#options.uploads.dropContent(contentId)) {
-      this.#asked.delete(askedKey(requester, request));
-      this.#neighbours.get(requester)?.connection.refuse(request, notHeld(contentId));
+      this.#requesters.get(requester)?.filenames.delete(request);
+      this.#requesters.get(requester)?.neighbour.connection.refuse(request, notHeld(contentId));
     }
   }
 }
@@ -178,10 +179,6 @@ export function proofHandlers(peerId: PeerId): ConnectionHandlers {
       throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
     },
   };
-}
-
-function askedKey(requester: string, request: number): string {
-  return `${requester} ${request}`;
 }
 
 function notHeld(contentId: ContentId): P2pfsError {

@@ -26,8 +26,18 @@ interface Swarm {
   timer: Timer | undefined;
 }
 
+export interface SwarmsOptions {
+  /** A member told that it has these chunks. */
+  readonly noteHeld: (member: Neighbour, contentId: ContentId, chunks: ChunkRanges) => void;
+}
+
 export class Swarms {
+  readonly #options: SwarmsOptions;
   readonly #swarms = new Map<ContentId, Swarm>();
+
+  constructor(options: SwarmsOptions) {
+    this.#options = options;
+  }
 
   /** The members so far, none of which the listener has heard of, are up to the listener's own requests to join. */
   listen(contentId: ContentId, listener: SwarmListener): void {
@@ -44,11 +54,13 @@ export class Swarms {
   /** The neighbour is in the swarm and has these chunks; false where the swarm is full. */
   join(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): boolean {
     const swarm = this.#swarm(contentId);
-    if (swarm.members.has(neighbour)) {
+    const isNew = !swarm.members.has(neighbour);
+    if (isNew && swarm.members.size >= MEMBERS_MAX) return false;
+    this.#options.noteHeld(neighbour, contentId, chunks);
+    if (!isNew) {
       swarm.listener?.memberHas(neighbour, chunks);
       return true;
     }
-    if (swarm.members.size >= MEMBERS_MAX) return false;
     swarm.members.add(neighbour);
     neighbour.swarms.add(contentId);
     swarm.listener?.memberJoined(neighbour, chunks);
@@ -57,7 +69,9 @@ export class Swarms {
 
   has(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): void {
     const swarm = this.#swarms.get(contentId);
-    if (swarm?.members.has(neighbour)) swarm.listener?.memberHas(neighbour, chunks);
+    if (!swarm?.members.has(neighbour)) return;
+    this.#options.noteHeld(neighbour, contentId, chunks);
+    swarm.listener?.memberHas(neighbour, chunks);
   }
 
   leave(contentId: ContentId, neighbour: Neighbour): void {
