@@ -4,6 +4,7 @@
  */
 import { tmpdir } from "node:os";
 import { P2pfsError } from "../core/errors.ts";
+import { digestOfChunk, type Manifest } from "../core/manifest.ts";
 
 type Blake3 = (bytes: Uint8Array) => Uint8Array;
 
@@ -17,6 +18,11 @@ let loaded: Blake3 | undefined;
 export function digest(bytes: Uint8Array): Uint8Array {
   loaded ??= loadAddon();
   return loaded(bytes);
+}
+
+/** Whether these are the bytes of this chunk. */
+export function isChunk(bytes: Uint8Array, manifest: Manifest, chunk: number): boolean {
+  return Buffer.compare(digest(bytes), digestOfChunk(manifest, chunk)) === 0;
 }
 
 function loadAddon(): Blake3 {

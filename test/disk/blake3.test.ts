@@ -1,9 +1,10 @@
 /** The digest itself, and what becomes of it in a compiled binary whose temp folder is of no use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { digest } from "../../src/disk/blake3.ts";
+import { digest, isChunk } from "../../src/disk/blake3.ts";
+import { contentOf, needsRoot, withMount } from "./fixtures.ts";
 
 const repository = resolve(import.meta.dir, "../..");
 let folder: string;
@@ -46,6 +47,15 @@ test("a view into a larger buffer is digested alone", () => {
   expect(digest(bytes.subarray(10, 20))).toEqual(digest(new Uint8Array(10).fill(9)));
 });
 
+test("a chunk is told from one with a single wrong bit, and from its neighbour", () => {
+  const { manifest, chunk } = contentOf(150_000);
+  expect(isChunk(chunk(1), manifest, 1)).toBe(true);
+  expect(isChunk(chunk(1), manifest, 0)).toBe(false);
+  const damaged = chunk(1).slice();
+  damaged[700]! ^= 1;
+  expect(isChunk(damaged, manifest, 1)).toBe(false);
+});
+
 test("the addon is inside a compiled binary that runs with an empty environment", () => {
   expect(run({})).toBe(DIGEST_OF_NOTHING);
 });
@@ -57,19 +67,10 @@ test("a temp folder that cannot take the addon gives a typed error that names TM
   expect(shown).toContain("TMPDIR");
 });
 
-const needsMount = process.getuid?.() === 0 && process.platform === "linux";
-if (!needsMount) test.skipIf(process.env.CI !== "true")("mounting needs root on Linux", () => expect.unreachable());
-
 for (const option of ["noexec", "ro"]) {
-  test.if(needsMount)(`a ${option} temp folder gives the same error`, async () => {
-    const mounted = join(folder, option);
-    await mkdir(mounted);
-    const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `${option},size=8m`, "p2pfs-test", mounted]);
-    expect(mount.exitCode, mount.stderr.toString()).toBe(0);
-    try {
-      expect(run({ TMPDIR: mounted })).toMatch(/^P2pfsError\|disk\|.*\|.*TMPDIR/);
-    } finally {
-      Bun.spawnSync(["umount", mounted]);
-    }
-  });
+  needsRoot(`a ${option} temp folder gives the same error`, () =>
+    withMount(join(folder, option), `${option},size=8m`, async () => {
+      expect(run({ TMPDIR: join(folder, option) })).toMatch(/^P2pfsError\|disk\|.*\|.*TMPDIR/);
+    }),
+  );
 }

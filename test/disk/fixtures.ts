@@ -1,5 +1,17 @@
 /** What the tests of this room share. */
 import { test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { DIGEST_BYTES } from "../../src/core/limits.ts";
+import {
+  type ContentId,
+  chunkCountFor,
+  chunkSizeFor,
+  contentIdOf,
+  encodeManifest,
+  type Manifest,
+  manifestOfFile,
+} from "../../src/core/manifest.ts";
+import { digest } from "../../src/disk/blake3.ts";
 
 /** Bytes that count up to 250 and start again: chunks differ from one another, as no chunk size is a multiple of 251. */
 export function patternBytes(size: number): Uint8Array {
@@ -26,4 +38,36 @@ export function asNobody(script: string): string {
     { env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent" }, stderr: "inherit" },
   );
   return child.stdout.toString().trim();
+}
+
+export interface Content {
+  readonly bytes: Uint8Array;
+  readonly manifest: Manifest;
+  readonly contentId: ContentId;
+  readonly chunkCount: number;
+  chunk(index: number): Uint8Array;
+}
+
+/** A content of this size with its identity, made without a file. */
+export function contentOf(size: number): Content {
+  const bytes = patternBytes(size);
+  const chunkSize = chunkSizeFor(size);
+  const chunkCount = chunkCountFor(size);
+  const chunk = (index: number) => bytes.subarray(index * chunkSize, (index + 1) * chunkSize);
+  const digests = new Uint8Array(chunkCount * DIGEST_BYTES);
+  for (let index = 0; index < chunkCount; index++) digests.set(digest(chunk(index)), index * DIGEST_BYTES);
+  const manifest = manifestOfFile(size, digests);
+  return { bytes, manifest, contentId: contentIdOf(encodeManifest(manifest), digest), chunkCount, chunk };
+}
+
+/** A small file system of its own at this path while the body runs; needs root on Linux. */
+export async function withMount(path: string, options: string, body: () => Promise<void>): Promise<void> {
+  mkdirSync(path);
+  const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", options, "p2pfs-test", path]);
+  if (!mount.success) throw new Error(`cannot mount: ${mount.stderr}`);
+  try {
+    await body();
+  } finally {
+    Bun.spawnSync(["umount", path]);
+  }
 }

@@ -1,0 +1,55 @@
+/**
+ * The last step of a fetch: the part file becomes the destination, at once and whole, and never in place of another
+ * file. A rename replaces; a hard link does not. Where the file system has no hard links, an empty file is put at the
+ * destination first, which fails if there is one, and the rename replaces that.
+ */
+import { link, open, rename, stat, unlink } from "node:fs/promises";
+import { P2pfsError } from "../core/errors.ts";
+import { diskError, errnoOf } from "./disk-error.ts";
+
+export interface PlaceOptions {
+  /** Called before an empty file is put at the destination, so that it can be told from another's after a crash. */
+  readonly beforePlaceholder: () => Promise<void>;
+  /** Stands in for the system's in tests. */
+  readonly link?: (from: string, to: string) => Promise<void>;
+}
+
+/** Throws `refused` where the destination exists (R7), `disk` where it cannot be made; the part file then stays. */
+export async function placeWithoutReplacing(part: string, destination: string, options: PlaceOptions): Promise<void> {
+  try {
+    try {
+      await (options.link ?? link)(part, destination);
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") throw destinationExists(destination);
+      // Each file system has its own error for links that it does not have; a real fault comes again below.
+      await options.beforePlaceholder();
+      return await renameOverPlaceholder(part, destination);
+    }
+    await unlink(part);
+  } catch (error) {
+    throw diskError(`cannot write ${destination}`, error);
+  }
+}
+
+async function renameOverPlaceholder(part: string, destination: string): Promise<void> {
+  const placeholder = await open(destination, "wx").catch((error: unknown) =>
+    Promise.reject(errnoOf(error) === "EEXIST" ? destinationExists(destination) : error),
+  );
+  const { ino } = await placeholder.stat();
+  await placeholder.close();
+  try {
+    const now = await stat(destination);
+    if (now.ino !== ino || now.size > 0) throw destinationExists(destination);
+    await rename(part, destination);
+  } catch (error) {
+    const left = await stat(destination).catch(() => undefined);
+    if (left?.ino === ino && left.size === 0) await unlink(destination);
+    throw error;
+  }
+}
+
+export function destinationExists(destination: string): P2pfsError {
+  return new P2pfsError("refused", `${destination} exists already`, {
+    hint: "choose another destination, or move the existing file away; nothing is ever overwritten",
+  });
+}

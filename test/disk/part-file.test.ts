@@ -1,0 +1,292 @@
+/** The life of a part file: written, left, gone on with, placed, deleted; and what it must never touch. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import fc from "fast-check";
+import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";
+import { encodeManifest } from "../../src/core/manifest.ts";
+import { MiB } from "../../src/core/units.ts";
+import { PartFile } from "../../src/disk/part-file.ts";
+import { partPathsFor } from "../../src/disk/part-paths.ts";
+import { asNobody, type Content, contentOf, needsRoot, withMount } from "./fixtures.ts";
+
+let folder: string;
+let destination: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "p2pfs-part-"));
+  destination = join(folder, "file");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const openPart = (content: Content, to = destination) =>
+  PartFile.open({ destination: to, contentId: content.contentId, manifest: content.manifest });
+
+async function writeAll(part: PartFile, content: Content): Promise<void> {
+  const missing = Array.from({ length: content.chunkCount }, (_, chunk) => chunk).filter((c) => !part.have.has(c));
+  await Promise.all(missing.map((chunk) => part.write(chunk, content.chunk(chunk))));
+}
+
+const small = contentOf(5 * CHUNK_SIZE_MIN + 7);
+const refused = (what: string) =>
+  expect.objectContaining({ name: "P2pfsError", code: "refused", message: expect.stringContaining(what) });
+
+const chunk = CHUNK_SIZE_MIN;
+test.each([0, 1, chunk - 1, chunk, chunk + 1, 100 * chunk, 100 * chunk + 1, 200 * chunk])(
+  "%i bytes: written, placed, nothing left beside",
+  async (size) => {
+    const content = contentOf(size);
+    const part = await openPart(content);
+    expect(part.have.size).toBe(content.chunkCount);
+    await writeAll(part, content);
+    expect(existsSync(destination)).toBe(false);
+    const stamp = await part.finish();
+    expect(Buffer.compare(readFileSync(destination), content.bytes)).toBe(0);
+    expect(stamp).toMatchObject({ size, mtimeNs: String(statSync(destination, { bigint: true }).mtimeNs) });
+    expect(readdirSync(folder)).toEqual(["file"]);
+  },
+);
+
+test("random orders, with closing and opening again at random moments", async () => {
+  const order = fc.shuffledSubarray(
+    Array.from({ length: small.chunkCount }, (_, index) => index),
+    { minLength: small.chunkCount },
+  );
+  await fc.assert(
+    fc.asyncProperty(order, fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }), async (chunks, reopen) => {
+      const to = join(folder, crypto.randomUUID());
+      let part = await openPart(small, to);
+      const written: number[] = [];
+      for (const [step, index] of chunks.entries()) {
+        await part.write(index, small.chunk(index));
+        written.push(index);
+        if (!reopen[step]) continue;
+        await part.close();
+        part = await openPart(small, to);
+        expect([...part.have]).toEqual(written.toSorted());
+      }
+      await part.finish();
+      expect(Buffer.compare(readFileSync(to), small.bytes)).toBe(0);
+    }),
+    { numRuns: 25 },
+  );
+  expect(readdirSync(folder).filter((name) => name.startsWith(".p2pfs-"))).toEqual([]);
+});
+
+test("a chunk that is written twice at once is had once", async () => {
+  const part = await openPart(small);
+  await Promise.all([part.write(2, small.chunk(2)), part.write(2, small.chunk(2))]);
+  await part.write(2, small.chunk(2));
+  expect([...part.have]).toEqual([2]);
+  await part.close();
+});
+
+test("a chunk of the wrong number or length is a defect of the caller", async () => {
+  const part = await openPart(small);
+  expect(() => part.write(6, small.chunk(0))).toThrow(RangeError);
+  expect(() => part.write(0, small.chunk(5))).toThrow(RangeError);
+  expect(() => part.write(5, small.chunk(0))).toThrow(RangeError);
+  await expect(part.finish()).rejects.toThrow("6 chunks are missing");
+  await part.close();
+});
+
+test("F19: what is had can be read while the rest is missing", async () => {
+  const part = await openPart(small);
+  await part.write(3, small.chunk(3));
+  const target = new Uint8Array(1000);
+  await part.read(3 * chunk + 17, target);
+  expect(target).toEqual(small.chunk(3).slice(17, 1017));
+  await part.close();
+  await expect(part.read(3 * chunk, target)).rejects.toMatchObject({ code: "cancelled" });
+  await expect(part.write(0, small.chunk(0))).rejects.toMatchObject({ code: "cancelled" });
+});
+
+test("closing waits for what is under way", async () => {
+  const part = await openPart(small);
+  const writes = [0, 1, 2].map((index) => part.write(index, small.chunk(index)));
+  await part.close();
+  await Promise.all(writes);
+  const again = await openPart(small);
+  expect([...again.have]).toEqual([0, 1, 2]);
+  await again.close();
+});
+
+test("a name of 255 bytes", async () => {
+  const to = join(folder, "n".repeat(255));
+  const part = await openPart(small, to);
+  await writeAll(part, small);
+  await part.finish();
+  expect(readdirSync(folder)).toEqual(["n".repeat(255)]);
+});
+
+test("part and journal stand beside the destination under the contracted name", async () => {
+  const part = await openPart(small);
+  await part.close();
+  const stem = `\\.p2pfs-${small.contentId.slice(0, 16)}-[0-9a-f]{16}`;
+  expect(readdirSync(folder).toSorted()).toEqual([
+    expect.stringMatching(new RegExp(`^${stem}\\.journal$`)),
+    expect.stringMatching(new RegExp(`^${stem}\\.part$`)),
+  ]);
+  const { part: path } = partPathsFor(destination, small.contentId);
+  expect(partPathsFor(join(folder, "other"), small.contentId).part).not.toBe(path);
+  expect(partPathsFor(destination, contentOf(1).contentId).part).not.toBe(path);
+});
+
+test("discard deletes part and journal; closing is left without effect", async () => {
+  const part = await openPart(small);
+  await part.write(0, small.chunk(0));
+  await part.discard();
+  await part.close();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("the manifest is in the journal", async () => {
+  expect(PartFile.savedManifest(destination, small.contentId)).toBeUndefined();
+  await (await openPart(small)).close();
+  expect(PartFile.savedManifest(destination, small.contentId)).toEqual(encodeManifest(small.manifest));
+  const { journal } = partPathsFor(destination, small.contentId);
+  const bytes = readFileSync(journal);
+  bytes[100]! ^= 1;
+  writeFileSync(journal, bytes);
+  expect(PartFile.savedManifest(destination, small.contentId)).toBeUndefined();
+});
+
+test("R7: an existing destination is refused, and nothing appears beside it", async () => {
+  writeFileSync(destination, "mine");
+  await expect(openPart(small)).rejects.toEqual(refused(`${destination} exists already`));
+  await rm(destination);
+  await symlink("/nowhere/at/all", destination);
+  await expect(openPart(small)).rejects.toEqual(refused("exists already"));
+  expect(readdirSync(folder)).toEqual(["file"]);
+});
+
+const noLinks = () => Promise.reject(Object.assign(new Error("no links here"), { code: "EPERM" }));
+for (const [what, link] of Object.entries({ "hard links": undefined, "no hard links": noLinks })) {
+  const how = link === undefined ? {} : { link };
+
+  test(`with ${what}: the file is placed`, async () => {
+    const part = await openPart(small);
+    await writeAll(part, small);
+    await part.finish(how);
+    expect(Buffer.compare(readFileSync(destination), small.bytes)).toBe(0);
+    expect(readdirSync(folder)).toEqual(["file"]);
+  });
+
+  test(`with ${what}: R7, a destination that has come to exist is not replaced`, async () => {
+    const part = await openPart(small);
+    await writeAll(part, small);
+    writeFileSync(destination, "mine");
+    await expect(part.finish(how)).rejects.toEqual(refused("exists already"));
+    expect(readFileSync(destination, "utf8")).toBe("mine");
+    await part.close();
+    await rm(destination);
+    const again = await openPart(small);
+    expect(again.have.isFull).toBe(true);
+    await again.finish(how);
+    expect(Buffer.compare(readFileSync(destination), small.bytes)).toBe(0);
+  });
+}
+
+test("another fetch of the same part is refused, in this process as in another", async () => {
+  const part = await openPart(small);
+  await part.write(0, small.chunk(0));
+  await expect(openPart(small)).rejects.toEqual(refused("another fetch"));
+  const script = `
+    import { PartFile } from "${resolve(import.meta.dir, "../../src/disk/part-file.ts")}";
+    import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
+    const { manifest, contentId } = contentOf(${small.bytes.length});
+    await PartFile.open({ destination: "${destination}", manifest, contentId })
+      .then((part) => { console.log("opened", part.have.count); return part.close(); })
+      .catch((error) => console.log(error.code));
+  `;
+  const elsewhere = () => Bun.spawnSync([process.execPath, "--eval", script]).stdout.toString().trim();
+  expect(elsewhere()).toBe("refused");
+  // The refusals must not have shaken the lock.
+  expect(elsewhere()).toBe("refused");
+  await part.close();
+  expect(elsewhere()).toBe("opened 1");
+});
+
+test("a part file that somebody removes or replaces does not become the destination", async () => {
+  const { part: path } = partPathsFor(destination, small.contentId);
+  for (const meddle of [() => rm(path), () => rm(path).then(() => writeFileSync(path, small.bytes))]) {
+    const part = await openPart(small);
+    await writeAll(part, small);
+    await meddle();
+    await expect(part.finish()).rejects.toMatchObject({ code: "disk" });
+    expect(existsSync(destination)).toBe(false);
+    await part.discard();
+  }
+});
+
+test("a folder that is missing or no folder is a disk error that names it", async () => {
+  const missing = join(folder, "missing");
+  await expect(openPart(small, join(missing, "file"))).rejects.toMatchObject({
+    code: "disk",
+    message: `cannot write to the folder ${missing}: no such file or folder`,
+  });
+  writeFileSync(missing, "");
+  await expect(openPart(small, join(missing, "file"))).rejects.toMatchObject({
+    code: "disk",
+    message: `cannot write to the folder ${missing}: a part of the path is not a folder`,
+  });
+});
+
+needsRoot("no space left: a disk error with a hint, and the fetch goes on when there is some", () =>
+  withMount(join(folder, "tiny"), "size=1m", async () => {
+    const content = contentOf(MiB);
+    const to = join(folder, "tiny", "file");
+    const filler = join(folder, "tiny", "filler");
+    writeFileSync(filler, new Uint8Array(MiB / 2));
+    const part = await openPart(content, to);
+    const failed: unknown[] = [];
+    for (let index = 0; index < content.chunkCount; index++) {
+      await part.write(index, content.chunk(index)).catch((error: unknown) => failed.push(error));
+    }
+    expect(failed[0]).toMatchObject({
+      code: "disk",
+      message: expect.stringContaining("no space is left on the device"),
+      hint: expect.stringContaining("what has arrived is kept"),
+    });
+    const before = [...part.have];
+    expect(before.length).toBeGreaterThan(0);
+    expect(before.length).toBeLessThan(content.chunkCount);
+    await part.close();
+    expect(existsSync(to)).toBe(false);
+
+    await rm(filler);
+    Bun.spawnSync(["mount", "-o", "remount,size=4m", join(folder, "tiny")]);
+    const again = await openPart(content, to);
+    expect([...again.have]).toEqual(before);
+    await writeAll(again, content);
+    await again.finish();
+    expect(Buffer.compare(readFileSync(to), content.bytes)).toBe(0);
+  }),
+);
+
+needsRoot("no space for the journal: a disk error, and nothing is left", () =>
+  withMount(join(folder, "full"), "size=64k", async () => {
+    writeFileSync(join(folder, "full", "filler"), new Uint8Array(64 * 1024));
+    await expect(openPart(small, join(folder, "full", "file"))).rejects.toMatchObject({ code: "disk" });
+    expect(readdirSync(join(folder, "full"))).toEqual(["filler"]);
+  }),
+);
+
+needsRoot("a read-only file system and a folder of another user are disk errors that say so", () =>
+  withMount(join(folder, "ro"), "ro", async () => {
+    await expect(openPart(small, join(folder, "ro", "file"))).rejects.toMatchObject({
+      code: "disk",
+      message: expect.stringContaining("the file system is read-only"),
+    });
+    const script = `
+      import { PartFile } from "${resolve(import.meta.dir, "../../src/disk/part-file.ts")}";
+      import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
+      const { manifest, contentId } = contentOf(10);
+      await PartFile.open({ destination: "${destination}", manifest, contentId })
+        .catch((error) => console.log(error.code, error.message));
+    `;
+    Bun.spawnSync(["chmod", "755", folder]);
+    expect(asNobody(script)).toBe(`disk cannot write to the folder ${folder}: permission denied`);
+  }),
+);
