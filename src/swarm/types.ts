@@ -18,7 +18,12 @@ export type DownloadEvent =
   | { readonly type: "source_gone"; readonly source: SourceId }
   /** The header of a reply is here: the uploader has bound the request to this chunk, its bytes follow. */
   | { readonly type: "chunk_opened"; readonly source: SourceId; readonly request: RequestId; readonly chunk: number }
-  /** All bytes are here and their digest was compared with the manifest's. Answered by one write, discard or drop. */
+  /** Some of the bytes are here. Optional, at most a few times a second: it tells a slow source from a stalled one. */
+  | { readonly type: "chunk_progress"; readonly source: SourceId; readonly request: RequestId }
+  /**
+   * All bytes are here and their digest was compared with the manifest's. Answered by exactly one write or discard of
+   * this request (after which a drop of the source may follow), unless the fetch has ended.
+   */
   | {
       readonly type: "chunk_arrived";
       readonly source: SourceId;
@@ -45,8 +50,11 @@ export type DownloadEffect =
   /** Ask the source for any one of these chunks. */
   | { readonly type: "request"; readonly source: SourceId; readonly request: RequestId; readonly chunks: ChunkRanges }
   | { readonly type: "cancel"; readonly source: SourceId; readonly request: RequestId }
-  /** Close the connection to this source and do not use it again in this fetch. */
-  | { readonly type: "drop"; readonly source: SourceId; readonly reason: "integrity" | "protocol" }
+  /**
+   * Close the connection to this source; it is out of the fetch, no source_gone is needed. It is not used again, except
+   * where it was only stalled: then it may join anew.
+   */
+  | { readonly type: "drop"; readonly source: SourceId; readonly reason: "integrity" | "protocol" | "stalled" }
   /** Write the bytes that arrived for this request. */
   | { readonly type: "write"; readonly request: RequestId; readonly chunk: number }
   /** Forget the bytes that arrived for this request: a duplicate, or not what was asked for. */

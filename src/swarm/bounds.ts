@@ -1,0 +1,112 @@
+/**
+ * The named bounds of the transfer engine, together so that their relations can be seen and are asserted at load.
+ * Each can be replaced through the constructors, which the tests and the simulator do.
+ */
+import { CHUNK_RANGES_MAX, NOTICE_MS_MAX, WINDOW_SIZE } from "../core/limits.ts";
+import { SECOND_MS } from "../core/units.ts";
+
+export interface DownloadBounds {
+  /** D4: unanswered requests over all sources. */
+  readonly windowSize: number;
+  /** Requests that a source is kept supplied with at least, so that it never waits for the next one. */
+  readonly depthMin: number;
+  /** Work, as time at its measured rate, that a source is kept supplied with beyond its round trip. */
+  readonly queueAheadMs: number;
+  /** A source is taken as stalled after a multiple of its measured time per chunk, within these limits. */
+  readonly silenceFactor: number;
+  readonly silenceMsMin: number;
+  readonly silenceMsMax: number;
+  /** The same for a source that has not delivered yet. */
+  readonly silenceFirstMs: number;
+  /** A source that holds requests and says nothing for this long is dropped. */
+  readonly silenceDropMs: number;
+  /** A request is given up once this many later ones of the same source were answered before it. */
+  readonly overtakenMax: number;
+  /** Wait after a retryable refusal: doubled each time, from and up to. */
+  readonly backoffMsMin: number;
+  readonly backoffMsMax: number;
+  /** A rate measured longer ago than this says nothing about a source that was idle since. */
+  readonly rateFreshMs: number;
+  /** Bad chunks after which a source is dropped; one more for every so many good ones, for lines that flip bits. */
+  readonly badChunksMax: number;
+  readonly goodChunksPerBad: number;
+  /** Chunks never asked for, or other than asked for, after which a source is dropped. */
+  readonly breachesMax: number;
+  /** Released requests remembered per source, so that late answers are known as such. */
+  readonly releasedMax: number;
+  /** A chunk with at most this many holders is asked for as one of many, so that the uploader chooses (see STATE.md). */
+  readonly scarceHoldersMax: number;
+  /** Ranges named in one request, and chunks looked at to find them. */
+  readonly requestRangesMax: number;
+  readonly requestCandidatesMax: number;
+  /** Duplicates among its own choices after which a source is told each chunk exactly. */
+  readonly duplicatesMax: number;
+  /** At the end, a waiting request moves to an idle source that is this much faster; one whose bytes flow, this much. */
+  readonly stealFactor: number;
+  readonly stealOpenedFactor: number;
+  readonly stealMsMin: number;
+  readonly endgameCheckMs: number;
+  /** Pause between two calls for more holders: grows from and up to. */
+  readonly findHoldersMsMin: number;
+  readonly findHoldersMsMax: number;
+  /** D7: how long a chunk may be without a holder: if it never had one (R5), and if its holders left. */
+  readonly noHolderMs: number;
+  readonly holderLeftMs: number;
+}
+
+export const DOWNLOAD_BOUNDS: DownloadBounds = {
+  windowSize: WINDOW_SIZE,
+  depthMin: 2,
+  queueAheadMs: 50,
+  silenceFactor: 8,
+  silenceMsMin: 2 * SECOND_MS,
+  silenceMsMax: 20 * SECOND_MS,
+  silenceFirstMs: 4 * SECOND_MS,
+  silenceDropMs: 90 * SECOND_MS,
+  overtakenMax: WINDOW_SIZE,
+  backoffMsMin: 100,
+  backoffMsMax: 5 * SECOND_MS,
+  rateFreshMs: 2 * SECOND_MS,
+  badChunksMax: 3,
+  goodChunksPerBad: 64,
+  breachesMax: 3,
+  releasedMax: 2 * WINDOW_SIZE,
+  scarceHoldersMax: 1,
+  requestRangesMax: 64,
+  requestCandidatesMax: 4096,
+  duplicatesMax: 4,
+  stealFactor: 2,
+  stealOpenedFactor: 4,
+  stealMsMin: 50,
+  endgameCheckMs: 100,
+  findHoldersMsMin: 500,
+  findHoldersMsMax: 5 * SECOND_MS,
+  noHolderMs: 1500,
+  holderLeftMs: 5 * SECOND_MS,
+};
+
+export interface UploadBounds {
+  /** Requests of one requester that wait at a time; several fetches of one peer share it. */
+  readonly requestsPerRequesterMax: number;
+  readonly requestsMax: number;
+  /** Requesters with something waiting. */
+  readonly requestersMax: number;
+  /** Numbers in all waiting ranges together: what bounds the memory of the queue. */
+  readonly rangeNumbersMax: number;
+}
+
+export const UPLOAD_BOUNDS: UploadBounds = {
+  requestsPerRequesterMax: 8 * WINDOW_SIZE,
+  requestsMax: 16_384,
+  requestersMax: 1024,
+  rangeNumbersMax: 1 << 20,
+};
+
+function assertRelation(holds: boolean, sentence: string): void {
+  if (!holds) throw new RangeError(`swarm bounds: ${sentence}`);
+}
+
+assertRelation(DOWNLOAD_BOUNDS.noHolderMs < NOTICE_MS_MAX, "the notice that nobody has a chunk is out in time (R5)");
+assertRelation(DOWNLOAD_BOUNDS.findHoldersMsMin * 2 < DOWNLOAD_BOUNDS.noHolderMs, "holders are looked for repeatedly");
+assertRelation(DOWNLOAD_BOUNDS.requestRangesMax <= CHUNK_RANGES_MAX, "a request fits into its message");
+assertRelation(UPLOAD_BOUNDS.requestsPerRequesterMax >= WINDOW_SIZE, "a whole window may wait at one source");

@@ -1,0 +1,73 @@
+/**
+ * Sets of chunks as 32-bit words. `Bitfield` of core is laid out for the wire; scheduling intersects sets all the
+ * time, and does that a word at a time.
+ */
+import type { ChunkRanges } from "../core/bitfield.ts";
+
+export type ChunkBits = Uint32Array;
+
+export function emptyBits(chunkCount: number): ChunkBits {
+  return new Uint32Array((chunkCount + 31) >>> 5);
+}
+
+export function hasBit(bits: ChunkBits, chunk: number): boolean {
+  return (bits[chunk >>> 5]! & (1 << (chunk & 31))) !== 0;
+}
+
+export function addBit(bits: ChunkBits, chunk: number): void {
+  bits[chunk >>> 5]! |= 1 << (chunk & 31);
+}
+
+export function removeBit(bits: ChunkBits, chunk: number): void {
+  bits[chunk >>> 5]! &= ~(1 << (chunk & 31));
+}
+
+/** The lowest chunk in a word that has at least one. */
+export function lowestInWord(wordIndex: number, word: number): number {
+  return (wordIndex << 5) + (31 - Math.clz32(word & -word));
+}
+
+/** Calls `visit` for every chunk of the set, ascending. */
+export function forEachBit(bits: ChunkBits, visit: (chunk: number) => void): void {
+  for (let index = 0; index < bits.length; index++) {
+    for (let word = bits[index]!; word !== 0; word &= word - 1) visit(lowestInWord(index, word));
+  }
+}
+
+export function rangesInclude(ranges: ChunkRanges, chunk: number): boolean {
+  let low = 0;
+  let high = ranges.length / 2 - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    if (chunk < ranges[2 * middle]!) high = middle - 1;
+    else if (chunk > ranges[2 * middle + 1]!) low = middle + 1;
+    else return true;
+  }
+  return false;
+}
+
+/** Calls `visit` for every chunk of the ranges below the count. */
+export function forEachInRanges(ranges: ChunkRanges, chunkCount: number, visit: (chunk: number) => void): void {
+  for (let i = 0; i < ranges.length; i += 2) {
+    const last = Math.min(ranges[i + 1]!, chunkCount - 1);
+    for (let chunk = ranges[i]!; chunk <= last; chunk++) visit(chunk);
+  }
+}
+
+export function coversAll(ranges: ChunkRanges, chunkCount: number): boolean {
+  return ranges.length === 2 && ranges[0] === 0 && ranges[1]! >= chunkCount - 1;
+}
+
+/** Ranges of ascending chunks; where there are too many, the longest of them, for they leave the most choice. */
+export function longestRanges(ascending: readonly number[], rangesMax: number): ChunkRanges {
+  const flat: number[] = [];
+  for (const chunk of ascending) {
+    if (flat.length > 0 && flat[flat.length - 1] === chunk - 1) flat[flat.length - 1] = chunk;
+    else flat.push(chunk, chunk);
+  }
+  if (flat.length <= 2 * rangesMax) return flat as unknown as ChunkRanges;
+  const starts = Array.from({ length: flat.length / 2 }, (_, index) => 2 * index);
+  const length = (start: number) => flat[start + 1]! - flat[start]!;
+  const kept = starts.sort((a, b) => length(b) - length(a)).slice(0, rangesMax);
+  return kept.sort((a, b) => a - b).flatMap((start) => [flat[start]!, flat[start + 1]!]) as unknown as ChunkRanges;
+}

@@ -1,0 +1,318 @@
+/**
+ * The transfer engine of one fetch: events and the time go in, effects come out, one number says when to call again.
+ * It owns no clock, socket or disk, so the same code runs in a peer and in the simulator. STATE.md draws the states of
+ * a chunk and of a request. What is asked of whom is decided in scheduler.ts, what is known stands in ledger.ts; here
+ * events change the books and the clocks run out.
+ */
+import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
+import { DOWNLOAD_BOUNDS, type DownloadBounds } from "./bounds.ts";
+import { addBit, type ChunkBits, emptyBits, forEachInRanges, hasBit, rangesInclude } from "./chunk-bits.ts";
+import { HolderWatch } from "./holder-watch.ts";
+import { Ledger } from "./ledger.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { Request, Source } from "./source.ts";
+import type { DownloadCounters, DownloadEffect, DownloadEvent, SourceId } from "./types.ts";
+
+export interface DownloadManagerOptions extends Partial<DownloadBounds> {
+  readonly chunkCount: number;
+  /** Bytes of a chunk. */
+  readonly chunkLength: (chunk: number) => number;
+  /** Chunks written already. The manager adds to it as writes return; nobody else does. */
+  readonly have: Bitfield;
+  /** Numbers from 0 to below 1. */
+  readonly random: () => number;
+}
+
+type DropReason = Extract<DownloadEffect, { type: "drop" }>["reason"];
+type EventOf<Type extends DownloadEvent["type"]> = Extract<DownloadEvent, { type: Type }>;
+
+export class DownloadManager {
+  readonly have: Bitfield;
+  readonly #bounds: DownloadBounds;
+  readonly #chunkLength: (chunk: number) => number;
+  readonly #random: () => number;
+  readonly #ledger: Ledger;
+  readonly #watch: HolderWatch;
+  readonly #scheduler: Scheduler;
+  readonly #askedBefore: ChunkBits;
+  readonly #counters = { requestsSent: 0, rerequests: 0, chunksRejected: 0, duplicates: 0 };
+  #effects: DownloadEffect[] = [];
+  #effectIndex = 0;
+  #now = Number.NEGATIVE_INFINITY;
+  /** Clocks of sources need no look before this time. */
+  #wakeAt = Number.NEGATIVE_INFINITY;
+  /** Something happened since the last scheduling. */
+  #isChanged = true;
+  #isPaused = false;
+  #hasEnded = false;
+
+  constructor({ chunkCount, chunkLength, have, random, ...bounds }: DownloadManagerOptions) {
+    this.have = have;
+    this.#bounds = { ...DOWNLOAD_BOUNDS, ...bounds };
+    this.#chunkLength = chunkLength;
+    this.#random = random;
+    this.#ledger = new Ledger(chunkCount, have, random, this.#bounds);
+    this.#watch = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
+    this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
+      ask: (source, chunks, exactChunk) => this.#ask(source, chunks, exactChunk),
+      giveUp: (request) => this.#giveUp(request),
+    });
+    this.#askedBefore = emptyBits(chunkCount);
+    if (have.isFull) this.#end({ type: "done" });
+  }
+
+  get counters(): DownloadCounters {
+    return { ...this.#counters, bySource: this.#ledger.records };
+  }
+
+  /** Requests that wait for an answer or are receiving one; never more than the window. */
+  get unanswered(): number {
+    return this.#ledger.unanswered;
+  }
+
+  /** When to send a tick at the latest; undefined while nothing is awaited. Before the first event it is overdue. */
+  deadline(): number | undefined {
+    if (this.#hasEnded) return undefined;
+    if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
+    this.#wakeAt = Math.min(this.#watch.deadline(), this.#isPaused ? Number.POSITIVE_INFINITY : this.#sourcesWakeAt());
+    return this.#wakeAt === Number.POSITIVE_INFINITY ? undefined : this.#wakeAt;
+  }
+
+  /** `now` in milliseconds; time that runs backwards counts as standing still. */
+  handle(event: DownloadEvent, now: number): void {
+    if (event.type === "chunk_written") this.#handleWritten(event.chunk);
+    if (this.#hasEnded) return;
+    this.#now = Math.max(this.#now, now);
+    this.#isChanged = true;
+    if (event.type === "source_joined") this.#handleJoined(event);
+    else if (event.type === "source_has") this.#handleHas(event);
+    else if (event.type === "source_gone") this.#handleGone(event.source);
+    else if (event.type === "chunk_opened") this.#handleOpened(event);
+    else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
+    else if (event.type === "chunk_arrived") this.#handleArrived(event);
+    else if (event.type === "request_refused") this.#handleRefused(event);
+    else if (event.type === "paused") this.#handlePaused(event.paused);
+  }
+
+  /** The next thing to do; call until undefined. Scheduling waits for this call, so events can be handed in together. */
+  poll(): DownloadEffect | undefined {
+    if (this.#effectIndex === this.#effects.length && this.#isChanged && !this.#hasEnded) {
+      this.#isChanged = false;
+      this.#advance();
+    }
+    if (this.#effectIndex < this.#effects.length) return this.#effects[this.#effectIndex++];
+    this.#effects = [];
+    this.#effectIndex = 0;
+    return undefined;
+  }
+
+  #advance(): void {
+    if (this.#now === Number.NEGATIVE_INFINITY) return;
+    if (this.#now >= this.#wakeAt && !this.#isPaused) this.#checkSilences();
+    this.#watch.update(this.#now, this.#isStarved());
+    const failure = this.#watch.failure(this.#now);
+    if (failure !== undefined) return this.#end({ type: "failed", ...failure });
+    if (this.#watch.shouldFind(this.#now)) this.#effects.push({ type: "find_holders" });
+    if (!this.#isPaused) this.#scheduler.run(this.#now);
+  }
+
+  #end(effect: DownloadEffect): void {
+    this.#hasEnded = true;
+    this.#effects.push(effect);
+  }
+
+  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void {
+    const request = this.#ledger.open(source, chunks, exactChunk, this.#now);
+    this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
+    this.#counters.requestsSent++;
+    if (exactChunk !== undefined) this.#countAsked(exactChunk);
+  }
+
+  #countAsked(chunk: number): void {
+    if (hasBit(this.#askedBefore, chunk)) this.#counters.rerequests++;
+    else addBit(this.#askedBefore, chunk);
+  }
+
+  #giveUp(request: Request): void {
+    this.#effects.push({ type: "cancel", source: request.source.id, request: request.id });
+    this.#ledger.release(request);
+  }
+
+  #handleJoined({ source: id, chunks }: EventOf<"source_joined">): void {
+    const { banned } = this.#ledger.record(id);
+    if (banned !== undefined) {
+      this.#effects.push({ type: "drop", source: id, reason: banned });
+      return;
+    }
+    const known = this.#ledger.sources.get(id);
+    if (known === undefined) this.#ledger.addSource(id, chunks, this.#now);
+    else this.#ledger.growSource(known, chunks);
+    this.#noteKnown(chunks);
+  }
+
+  #handleHas({ source: id, chunks }: EventOf<"source_has">): void {
+    const source = this.#ledger.sources.get(id);
+    if (source === undefined || !this.#ledger.growSource(source, chunks)) return;
+    this.#noteKnown(chunks);
+    this.#watch.noteGrowth(this.#now);
+  }
+
+  #noteKnown(chunks: ChunkRanges): void {
+    forEachInRanges(chunks, this.#ledger.chunkCount, (chunk) => this.#watch.noteKnown(chunk));
+  }
+
+  #handleGone(id: SourceId): void {
+    const source = this.#ledger.sources.get(id);
+    if (source !== undefined) this.#removeSource(source, false);
+  }
+
+  #removeSource(source: Source, isLiar: boolean): void {
+    this.#ledger.removeSource(source, (chunk) => this.#watch.noteLost(chunk, isLiar));
+  }
+
+  #drop(source: Source, reason: DropReason): void {
+    if (reason !== "stalled") source.record.banned = reason;
+    this.#effects.push({ type: "drop", source: source.id, reason });
+    this.#removeSource(source, reason === "integrity");
+  }
+
+  #requestOf(event: { source: SourceId; request: number }): Request | undefined {
+    return this.#ledger.request(event.request, event.source);
+  }
+
+  /** A chunk that was not asked for is judged when its bytes are here. */
+  #handleOpened(event: EventOf<"chunk_opened">): void {
+    const request = this.#requestOf(event);
+    if (request === undefined || !rangesInclude(request.chunks, event.chunk)) return;
+    request.source.noteHeard(this.#now);
+    if (request.state === "opened") return;
+    const state = this.#ledger.state(event.chunk);
+    const rival = typeof state === "object" && state !== request ? state : undefined;
+    if (state === "held" || state === "writing" || rival?.state === "opened") {
+      if (request.state === "waiting") this.#giveUp(request);
+      return;
+    }
+    if (rival !== undefined) this.#giveUp(rival);
+    if (request.state === "released" && this.#ledger.unanswered >= this.#bounds.windowSize) return;
+    if (request.isChoice) this.#countAsked(event.chunk);
+    this.#ledger.bind(request, event.chunk);
+  }
+
+  #handleArrived(event: EventOf<"chunk_arrived">): void {
+    const { chunk } = event;
+    const request = this.#requestOf(event);
+    const source = this.#ledger.sources.get(event.source);
+    const isAsked = request !== undefined && rangesInclude(request.chunks, chunk);
+    const isGood = isAsked && event.valid && event.bytes === this.#chunkLength(chunk);
+    if (isGood) this.#take(request, event);
+    else this.#effects.push({ type: "discard", request: event.request, chunk });
+    if (request !== undefined) {
+      this.#noteAnswered(request);
+      this.#ledger.settle(request);
+    }
+    if (source === undefined || isGood) return;
+    if (isAsked) this.#punishBadChunk(source, chunk);
+    else if (++source.record.breaches >= this.#bounds.breachesMax) this.#drop(source, "protocol");
+  }
+
+  /** A good chunk that was asked for: to be written, unless it is here already. */
+  #take(request: Request, { chunk, bytes }: EventOf<"chunk_arrived">): void {
+    const { source } = request;
+    const state = this.#ledger.state(chunk);
+    if (state === "held" || state === "writing") {
+      this.#counters.duplicates++;
+      if (request.isChoice && ++source.duplicates > this.#bounds.duplicatesMax) source.exactOnly = true;
+      this.#effects.push({ type: "discard", request: request.id, chunk });
+      return;
+    }
+    if (typeof state === "object" && state !== request) this.#giveUp(state);
+    if (request.isChoice && request.claim !== chunk) this.#countAsked(chunk);
+    this.#ledger.startWriting(chunk, request);
+    source.record.chunks++;
+    source.record.bytes += bytes;
+    this.#effects.push({ type: "write", request: request.id, chunk });
+  }
+
+  /** A source answers in the order of asking, nearly; what it passes over again and again is asked elsewhere. */
+  #noteAnswered(answered: Request): void {
+    const { source } = answered;
+    source.noteAnswer(answered, this.#now);
+    if (answered.state === "released" || source.requests[0] === answered) return;
+    for (const request of [...source.requests]) {
+      if (request === answered) return;
+      if (request.state === "waiting" && ++request.overtaken > this.#bounds.overtakenMax) this.#giveUp(request);
+    }
+  }
+
+  #punishBadChunk(source: Source, chunk: number): void {
+    this.#counters.chunksRejected++;
+    const { record } = source;
+    record.rejected++;
+    const allowance = this.#bounds.badChunksMax + record.chunks / this.#bounds.goodChunksPerBad;
+    if (record.rejected >= allowance) this.#drop(source, "integrity");
+    else this.#ledger.spoil(source, chunk);
+  }
+
+  #handleRefused(event: EventOf<"request_refused">): void {
+    const request = this.#requestOf(event);
+    if (request === undefined) return;
+    const { source, state } = request;
+    this.#ledger.settle(request);
+    if (state === "released") return;
+    if (event.retryable) return source.noteRefusal(this.#now, this.#random());
+    source.noteHeard(this.#now);
+    forEachInRanges(request.chunks, this.#ledger.chunkCount, (chunk) => {
+      this.#ledger.disown(source, chunk);
+      this.#watch.noteLost(chunk, false);
+    });
+  }
+
+  #handleWritten(chunk: number): void {
+    this.#watch.noteKnown(chunk);
+    this.#ledger.hold(chunk);
+    if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
+  }
+
+  #handlePaused(isPaused: boolean): void {
+    if (this.#isPaused && !isPaused) for (const source of this.#ledger.sources.values()) source.excuse(this.#now);
+    this.#isPaused = isPaused;
+  }
+
+  /** Chunks are missing and everybody who could be asked is silent. */
+  #isStarved(): boolean {
+    for (const source of this.#ledger.sources.values()) if (!source.isStalled) return false;
+    return this.#ledger.sources.size > 0;
+  }
+
+  #checkSilences(): void {
+    for (const source of [...this.#ledger.sources.values()]) {
+      if (this.#now >= (source.dropsAt() ?? Number.POSITIVE_INFINITY)) this.#drop(source, "stalled");
+      else if (this.#now >= (source.stallsAt() ?? Number.POSITIVE_INFINITY)) this.#relieve(source);
+    }
+  }
+
+  /** A stalled source keeps what only it can answer; the rest goes to others. */
+  #relieve(stalled: Source): void {
+    stalled.noteSilence(this.#now);
+    for (const request of [...stalled.requests]) {
+      const chunk = request.claim;
+      if (chunk === undefined) continue;
+      for (const other of this.#ledger.sources.values()) {
+        if (other.isStalled || !other.has(chunk)) continue;
+        this.#giveUp(request);
+        break;
+      }
+    }
+  }
+
+  #sourcesWakeAt(): number {
+    let wakeAt = this.#scheduler.isEndgame ? this.#now + this.#bounds.endgameCheckMs : Number.POSITIVE_INFINITY;
+    for (const source of this.#ledger.sources.values()) {
+      wakeAt = Math.min(wakeAt, source.stallsAt() ?? wakeAt, source.dropsAt() ?? wakeAt);
+      if (source.quietUntil > this.#now && this.#ledger.usefulCount(source) > 0) {
+        wakeAt = Math.min(wakeAt, source.quietUntil);
+      }
+    }
+    return wakeAt;
+  }
+}

@@ -1,0 +1,114 @@
+/** How often an uploader has handed out each chunk of one content, and to whom; from that, the chunk to give next. */
+import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
+
+/** What is held of a content; a `Bitfield` is one. */
+export interface Holdings {
+  has(chunk: number): boolean;
+}
+
+/** Makes a chunk that the requester has come after any that it has not, however often that was handed out. */
+const HELD_PENALTY = 0x1_0000;
+const COUNT_MAX = HELD_PENALTY - 1;
+
+export class HandOut {
+  holdings: Holdings;
+  readonly #random: () => number;
+  #counts = new Uint16Array(0);
+  /** Chunks that a requester was sent or told of. */
+  readonly #heldBy = new Map<string, Set<number>>();
+  /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
+  #cursor: number | undefined;
+
+  constructor(holdings: Holdings, random: () => number) {
+    this.holdings = holdings;
+    this.#random = random;
+  }
+
+  canServe(chunks: ChunkRanges): boolean {
+    for (let i = 0; i < chunks.length; i += 2) {
+      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) if (this.holdings.has(chunk)) return true;
+    }
+    return false;
+  }
+
+  /** Chooses a chunk of these for the requester and counts it as sent; undefined where none is held. */
+  handOut(requester: string, chunks: ChunkRanges): number | undefined {
+    const chunk = onlyChunk(chunks) ?? this.#choose(requester, chunks);
+    if (chunk === undefined || !this.holdings.has(chunk)) return undefined;
+    if (chunk >= this.#counts.length) this.#grow(chunk + 1);
+    if (this.#counts[chunk]! < COUNT_MAX) this.#counts[chunk]!++;
+    this.#heldByOf(requester).add(chunk);
+    return chunk;
+  }
+
+  /** Of the chunks that are held: one new to the requester, handed out least often, next in order. */
+  #choose(requester: string, chunks: ChunkRanges): number | undefined {
+    const heldByRequester = this.#heldBy.get(requester);
+    this.#cursor ??= randomChunk(chunks, this.#random);
+    let best: number | undefined;
+    let bestRank = Number.POSITIVE_INFINITY;
+    const consider = (first: number, last: number): boolean => {
+      for (let chunk = first; chunk <= last; chunk++) {
+        const count = this.#counts[chunk] ?? 0;
+        if (count >= bestRank || !this.holdings.has(chunk)) continue;
+        const rank = heldByRequester?.has(chunk) ? count + HELD_PENALTY : count;
+        if (rank >= bestRank) continue;
+        best = chunk;
+        bestRank = rank;
+        if (rank === 0) return true;
+      }
+      return false;
+    };
+    if (!forRangesFrom(chunks, this.#cursor, consider)) forRangesBelow(chunks, this.#cursor, consider);
+    if (best !== undefined) this.#cursor = best + 1;
+    return best;
+  }
+
+  noteHeld(requester: string, chunks: ChunkRanges): void {
+    const held = this.#heldByOf(requester);
+    for (let i = 0; i < chunks.length; i += 2) {
+      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) held.add(chunk);
+    }
+  }
+
+  forget(requester: string): void {
+    this.#heldBy.delete(requester);
+  }
+
+  #heldByOf(requester: string): Set<number> {
+    let held = this.#heldBy.get(requester);
+    if (held === undefined) {
+      held = new Set();
+      this.#heldBy.set(requester, held);
+    }
+    return held;
+  }
+
+  #grow(length: number): void {
+    const counts = new Uint16Array(Math.max(length, 2 * this.#counts.length));
+    counts.set(this.#counts);
+    this.#counts = counts;
+  }
+}
+
+type Visit = (first: number, last: number) => boolean;
+
+/** Visits the part of the ranges from a chunk on until a visit returns true; whether one did. */
+function forRangesFrom(chunks: ChunkRanges, from: number, visit: Visit): boolean {
+  for (let i = 0; i < chunks.length; i += 2) {
+    if (chunks[i + 1]! >= from && visit(Math.max(chunks[i]!, from), chunks[i + 1]!)) return true;
+  }
+  return false;
+}
+
+function forRangesBelow(chunks: ChunkRanges, below: number, visit: Visit): boolean {
+  for (let i = 0; i < chunks.length && chunks[i]! < below; i += 2) {
+    if (visit(chunks[i]!, Math.min(chunks[i + 1]!, below - 1))) return true;
+  }
+  return false;
+}
+
+function randomChunk(chunks: ChunkRanges, random: () => number): number {
+  const i = 2 * Math.floor((random() * chunks.length) / 2);
+  return chunks[i]! + Math.floor(random() * (chunks[i + 1]! - chunks[i]! + 1));
+}

@@ -1,0 +1,111 @@
+/**
+ * D7: watches for chunks that no source owns. Calls for more holders at growing intervals while there are such chunks,
+ * and ends the fetch when waiting is over. While a source that was known before gets further chunks, the swarm is
+ * alive and may yet bring the missing one, so the wait starts anew; a swarm at rest gets no such grace.
+ */
+import type { DownloadBounds } from "./bounds.ts";
+import { addBit, type ChunkBits, emptyBits, hasBit } from "./chunk-bits.ts";
+import type { RarestFirst } from "./picker.ts";
+
+const FIND_INTERVAL_GROWTH = 1.5;
+
+export interface HolderFailure {
+  readonly code: "no_holder" | "integrity";
+  readonly chunk: number;
+}
+
+export class HolderWatch {
+  readonly #picker: RarestFirst;
+  readonly #bounds: DownloadBounds;
+  /** Chunks that a source held at some time. */
+  readonly #known: ChunkBits;
+  #unknownCount: number;
+  /** Chunks of which a holder went away, and those of which one was found lying. */
+  readonly #left: ChunkBits;
+  readonly #lied: ChunkBits;
+  #waitMs: number;
+  #unknownFailsAt: number | undefined;
+  #lostFailsAt: number | undefined;
+  #findAt = Number.NEGATIVE_INFINITY;
+  #findIntervalMs: number;
+  #isCalling = false;
+
+  /** The wanted chunks of the picker are those that are missing; nobody is known to hold any. */
+  constructor(picker: RarestFirst, chunkCount: number, bounds: DownloadBounds) {
+    this.#picker = picker;
+    this.#bounds = bounds;
+    this.#known = emptyBits(chunkCount);
+    this.#left = emptyBits(chunkCount);
+    this.#lied = emptyBits(chunkCount);
+    this.#unknownCount = picker.wantedCount;
+    this.#waitMs = bounds.holderLeftMs;
+    this.#findIntervalMs = bounds.findHoldersMsMin;
+  }
+
+  /** A missing chunk has a holder, or has come from elsewhere. */
+  noteKnown(chunk: number): void {
+    if (this.#unknownCount === 0 || hasBit(this.#known, chunk)) return;
+    addBit(this.#known, chunk);
+    this.#unknownCount--;
+  }
+
+  noteAllKnown(): void {
+    if (this.#unknownCount === 0) return;
+    this.#known.fill(0xffff_ffff);
+    this.#unknownCount = 0;
+  }
+
+  noteLost(chunk: number, isLiar: boolean): void {
+    addBit(isLiar ? this.#lied : this.#left, chunk);
+    this.#waitMs = isLiar ? this.#bounds.noHolderMs : this.#bounds.holderLeftMs;
+  }
+
+  /** A known source got further chunks. */
+  noteGrowth(now: number): void {
+    if (this.#unknownFailsAt !== undefined) this.#unknownFailsAt = now + this.#bounds.noHolderMs;
+    if (this.#lostFailsAt !== undefined) this.#lostFailsAt = now + this.#bounds.holderLeftMs;
+  }
+
+  /** Starts and stops the clocks after a change. `isStarved`: no source can be asked although chunks are missing. */
+  update(now: number, isStarved: boolean): void {
+    const orphanCount = this.#picker.orphanCount;
+    if (this.#unknownCount === 0) this.#unknownFailsAt = undefined;
+    else this.#unknownFailsAt ??= now + this.#bounds.noHolderMs;
+    if (orphanCount <= this.#unknownCount) this.#lostFailsAt = undefined;
+    else this.#lostFailsAt ??= now + this.#waitMs;
+    this.#isCalling = orphanCount > 0 || isStarved;
+    if (!this.#isCalling) this.#findIntervalMs = this.#bounds.findHoldersMsMin;
+  }
+
+  /** Whether to call for more holders now. */
+  shouldFind(now: number): boolean {
+    if (!this.#isCalling || now < this.#findAt) return false;
+    this.#findAt = now + this.#findIntervalMs;
+    this.#findIntervalMs = Math.min(this.#findIntervalMs * FIND_INTERVAL_GROWTH, this.#bounds.findHoldersMsMax);
+    return true;
+  }
+
+  failure(now: number): HolderFailure | undefined {
+    if (this.#unknownFailsAt !== undefined && now >= this.#unknownFailsAt) {
+      const chunk = this.#lowestOrphan((orphan) => !hasBit(this.#known, orphan));
+      return { code: "no_holder", chunk };
+    }
+    if (this.#lostFailsAt === undefined || now < this.#lostFailsAt) return undefined;
+    const chunk = this.#lowestOrphan((orphan) => hasBit(this.#known, orphan));
+    const onlyLiars = hasBit(this.#lied, chunk) && !hasBit(this.#left, chunk);
+    return { code: onlyLiars ? "integrity" : "no_holder", chunk };
+  }
+
+  deadline(): number {
+    const findAt = this.#isCalling ? this.#findAt : Number.POSITIVE_INFINITY;
+    return Math.min(
+      findAt,
+      this.#unknownFailsAt ?? Number.POSITIVE_INFINITY,
+      this.#lostFailsAt ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  #lowestOrphan(matches: (chunk: number) => boolean): number {
+    return this.#picker.orphans().reduce((low, chunk) => (chunk < low && matches(chunk) ? chunk : low), Infinity);
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The books of one fetch: the state of every chunk, every source and every request, and the only operations that
+ * change them. Each operation keeps picker, counts and claims in step; none decides anything.
+ */
+import { type Bitfield, type ChunkRanges, rangeOfOne } from "../core/bitfield.ts";
+import type { DownloadBounds } from "./bounds.ts";
+import { coversAll, emptyBits, forEachBit, forEachInRanges } from "./chunk-bits.ts";
+import { RarestFirst } from "./picker.ts";
+import { newRecord, type Request, Source, type SourceRecord } from "./source.ts";
+import type { RequestId, SourceId } from "./types.ts";
+
+/** Exactly one per chunk: free to be asked for, claimed by one request, on its way to the disk, or had. */
+export type ChunkState = "missing" | Request | "writing" | "held";
+
+export class Ledger {
+  readonly chunkCount: number;
+  /** D1: to_download. */
+  readonly picker: RarestFirst;
+  /** D2: file_chunk_info by owner; the picker counts the owners of a chunk. */
+  readonly sources = new Map<SourceId, Source>();
+  readonly records = new Map<SourceId, SourceRecord>();
+  readonly #bounds: DownloadBounds;
+  readonly #have: Bitfield;
+  readonly #chunks: ChunkState[] = [];
+  /** D3: pending; released requests that may still be answered are in it as well. */
+  readonly #requests = new Map<RequestId, Request>();
+  #unanswered = 0;
+  #nextRequest = 0;
+
+  constructor(chunkCount: number, have: Bitfield, random: () => number, bounds: DownloadBounds) {
+    this.chunkCount = chunkCount;
+    this.#have = have;
+    this.#bounds = bounds;
+    this.picker = new RarestFirst(chunkCount, random);
+    for (let chunk = 0; chunk < chunkCount; chunk++) {
+      this.#chunks.push(have.has(chunk) ? "held" : "missing");
+      if (!have.has(chunk)) this.picker.want(chunk);
+    }
+  }
+
+  /** Waiting and opened requests: what the window bounds. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  state(chunk: number): ChunkState | undefined {
+    return this.#chunks[chunk];
+  }
+
+  /** The request under this id, where it was sent to this source and is not answered. */
+  request(id: RequestId, source: SourceId): Request | undefined {
+    const request = this.#requests.get(id);
+    return request?.source.id === source ? request : undefined;
+  }
+
+  *unansweredRequests(): Generator<Request> {
+    for (const request of this.#requests.values()) if (request.state !== "released") yield request;
+  }
+
+  /** Wanted chunks that the source holds. */
+  usefulCount(source: Source): number {
+    return source.held === undefined ? this.picker.wantedCount : source.usefulCount;
+  }
+
+  addSource(id: SourceId, chunks: ChunkRanges, now: number): Source {
+    const source = new Source(id, this.record(id), this.#bounds, now);
+    this.sources.set(id, source);
+    if (coversAll(chunks, this.chunkCount)) {
+      this.picker.addCompleteHolder();
+    } else {
+      source.held = emptyBits(this.chunkCount);
+      this.growSource(source, chunks);
+    }
+    return source;
+  }
+
+  record(id: SourceId): SourceRecord {
+    let record = this.records.get(id);
+    if (record === undefined) {
+      record = newRecord();
+      this.records.set(id, record);
+    }
+    return record;
+  }
+
+  /** Whether the source holds anything that it was not known to hold. */
+  growSource(source: Source, chunks: ChunkRanges): boolean {
+    let hasGrown = false;
+    forEachInRanges(chunks, this.chunkCount, (chunk) => {
+      if (source.has(chunk) || source.spoiled.has(chunk)) return;
+      this.#addChunk(source, chunk);
+      hasGrown = true;
+    });
+    return hasGrown;
+  }
+
+  /** The source is not asked for this chunk any more. */
+  disown(source: Source, chunk: number): void {
+    if (!source.has(chunk)) return;
+    if (source.held === undefined) {
+      this.picker.removeCompleteHolder();
+      source.listChunks(this.chunkCount);
+      source.usefulCount = this.picker.wantedCount;
+      this.#forEachOpenChunk(source, (each) => this.picker.addHolder(each));
+    }
+    source.removeChunk(chunk);
+    if (this.state(chunk) === "held") return;
+    this.picker.removeHolder(chunk);
+    if (this.picker.isWanted(chunk)) source.usefulCount--;
+    if (this.picker.holders(chunk) === 0) this.#restoreSpoiled();
+  }
+
+  /** A bad chunk came from the source: others are asked first. Nobody else has it: the source may try again. */
+  spoil(source: Source, chunk: number): void {
+    if (this.picker.holders(chunk) <= 1 || !source.has(chunk)) return;
+    this.disown(source, chunk);
+    source.spoiled.add(chunk);
+  }
+
+  /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk that is lost with it. */
+  removeSource(source: Source, visit: (chunk: number) => void): void {
+    this.sources.delete(source.id);
+    for (const request of [...source.requests, ...source.released]) {
+      this.#freeClaim(request);
+      this.settle(request);
+    }
+    if (source.held === undefined) this.picker.removeCompleteHolder();
+    this.#forEachOpenChunk(source, (chunk) => {
+      if (source.held !== undefined) this.picker.removeHolder(chunk);
+      visit(chunk);
+    });
+    this.#restoreSpoiled();
+  }
+
+  /** A new request; one for a single chunk claims it. */
+  open(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, now: number): Request {
+    const request: Request = {
+      id: this.#nextRequest++,
+      source,
+      chunks: exactChunk === undefined ? chunks : rangeOfOne(exactChunk),
+      isChoice: exactChunk === undefined,
+      sentAt: now,
+      state: "waiting",
+      claim: undefined,
+      overtaken: 0,
+    };
+    this.#requests.set(request.id, request);
+    source.requests.push(request);
+    this.#unanswered++;
+    if (exactChunk === undefined) source.openChoices++;
+    else this.#claim(request, exactChunk);
+    return request;
+  }
+
+  /** The uploader has chosen a chunk that is missing: the request claims it and is opened. */
+  bind(request: Request, chunk: number): void {
+    this.#leaveWaiting(request);
+    if (request.state === "released") {
+      request.source.released.splice(request.source.released.indexOf(request), 1);
+      request.source.requests.push(request);
+      this.#unanswered++;
+    }
+    request.state = "opened";
+    if (request.claim !== chunk) this.#claim(request, chunk);
+  }
+
+  /** Gives a request up: its chunk is free, a late answer is remembered as asked for. */
+  release(request: Request): void {
+    if (request.state === "released") return;
+    this.#leaveWindow(request);
+    request.state = "released";
+    this.#freeClaim(request);
+    request.source.released.push(request);
+    if (request.source.released.length <= this.#bounds.releasedMax) return;
+    this.#requests.delete(request.source.released.shift()!.id);
+  }
+
+  /** The request was answered: it is gone, and the chunk that it claimed is free unless it is being written. */
+  settle(request: Request): void {
+    this.#freeClaim(request);
+    if (request.state === "released") {
+      request.source.released.splice(request.source.released.indexOf(request), 1);
+    } else {
+      this.#leaveWindow(request);
+    }
+    this.#requests.delete(request.id);
+  }
+
+  /** D5: from missing, or claimed by this request, to writing; then the request is to be settled. */
+  startWriting(chunk: number, request: Request): void {
+    if (request.claim === chunk) request.claim = undefined;
+    else this.#setWanted(chunk, false);
+    this.#chunks[chunk] = "writing";
+  }
+
+  /** The chunk is on disk, from whatever state. */
+  hold(chunk: number): void {
+    const state = this.#chunks[chunk];
+    if (state === undefined || state === "held") return;
+    if (typeof state === "object") state.claim = undefined;
+    else if (state === "missing") this.#setWanted(chunk, false);
+    this.#chunks[chunk] = "held";
+    this.#have.add(chunk);
+  }
+
+  #claim(request: Request, chunk: number): void {
+    request.claim = chunk;
+    this.#chunks[chunk] = request;
+    this.#setWanted(chunk, false);
+  }
+
+  #freeClaim(request: Request): void {
+    if (request.claim === undefined) return;
+    this.#chunks[request.claim] = "missing";
+    this.#setWanted(request.claim, true);
+    request.claim = undefined;
+  }
+
+  #leaveWaiting(request: Request): void {
+    if (request.state === "waiting" && request.isChoice) request.source.openChoices--;
+  }
+
+  #leaveWindow(request: Request): void {
+    this.#leaveWaiting(request);
+    const { requests } = request.source;
+    requests.splice(requests.indexOf(request), 1);
+    this.#unanswered--;
+  }
+
+  #addChunk(source: Source, chunk: number): void {
+    source.addChunk(chunk);
+    if (this.#chunks[chunk] === "held") return;
+    this.picker.addHolder(chunk);
+    if (this.picker.isWanted(chunk)) source.usefulCount++;
+  }
+
+  #setWanted(chunk: number, isWanted: boolean): void {
+    if (isWanted) this.picker.want(chunk);
+    else this.picker.unwant(chunk);
+    const change = isWanted ? 1 : -1;
+    for (const source of this.sources.values()) {
+      if (source.held !== undefined && source.has(chunk)) source.usefulCount += change;
+    }
+  }
+
+  /** Chunks of the source that are not held here: those that the picker counts. */
+  #forEachOpenChunk(source: Source, visit: (chunk: number) => void): void {
+    const visitOpen = (chunk: number) => {
+      if (this.#chunks[chunk] !== "held") visit(chunk);
+    };
+    if (source.held !== undefined) forEachBit(source.held, visitOpen);
+    else for (let chunk = 0; chunk < this.chunkCount; chunk++) visitOpen(chunk);
+  }
+
+  /** A chunk whose last other owner is gone may be asked again from those who sent it damaged. */
+  #restoreSpoiled(): void {
+    for (const source of this.sources.values()) {
+      for (const chunk of source.spoiled) {
+        if (this.picker.holders(chunk) > 0) continue;
+        source.spoiled.delete(chunk);
+        this.#addChunk(source, chunk);
+      }
+    }
+  }
+}

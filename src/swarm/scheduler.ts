@@ -1,0 +1,193 @@
+/**
+ * Which source is asked for what: fills the window, makes room in it where requests pile up at one source while
+ * another is idle, and moves the last requests to sources that will answer sooner. One decision looks at every source
+ * once and at a bounded number of chunks.
+ */
+import { type ChunkRanges, NO_CHUNKS } from "../core/bitfield.ts";
+import type { DownloadBounds } from "./bounds.ts";
+import { longestRanges, lowestInWord } from "./chunk-bits.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Request, Source } from "./source.ts";
+
+/** What the scheduler does to the world; the manager turns it into effects. */
+export interface SchedulerActions {
+  ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void;
+  giveUp(request: Request): void;
+}
+
+export class Scheduler {
+  readonly #ledger: Ledger;
+  readonly #bounds: DownloadBounds;
+  readonly #random: () => number;
+  readonly #actions: SchedulerActions;
+  /** Sources found to have nothing to be asked for in this round. */
+  readonly #spent = new Set<Source>();
+  #shareUnmeasured = 0;
+
+  constructor(ledger: Ledger, bounds: DownloadBounds, random: () => number, actions: SchedulerActions) {
+    this.#ledger = ledger;
+    this.#bounds = bounds;
+    this.#random = random;
+    this.#actions = actions;
+  }
+
+  run(now: number): void {
+    this.#review();
+    this.#spent.clear();
+    while (this.#ledger.unanswered < this.#bounds.windowSize || this.#makeRoom(now)) {
+      const source = this.#nextSource(now);
+      if (source === undefined) break;
+      if (!this.#askSource(source)) this.#spent.add(source);
+    }
+    if (this.isEndgame) this.#moveLastRequests(now);
+  }
+
+  /** Every chunk is asked for, but not everything has come. */
+  get isEndgame(): boolean {
+    return this.#ledger.picker.wantedCount === 0 && this.#ledger.unanswered > 0 && this.#ledger.sources.size > 1;
+  }
+
+  /** Takes back choices for which nothing is left to choose, and divides the window for sources of unknown speed. */
+  #review(): void {
+    let usefulSources = 0;
+    for (const source of this.#ledger.sources.values()) {
+      const usefulCount = this.#ledger.usefulCount(source);
+      if (usefulCount > 0) usefulSources++;
+      while (source.openChoices > usefulCount) this.#actions.giveUp(newestChoice(source));
+    }
+    this.#shareUnmeasured = Math.max(
+      this.#bounds.depthMin,
+      Math.floor(this.#bounds.windowSize / Math.max(usefulSources, 1)),
+    );
+  }
+
+  #canAsk(source: Source, now: number): boolean {
+    return (
+      source.quietUntil <= now &&
+      this.#ledger.usefulCount(source) > source.openChoices &&
+      source.requests.length < source.depth(this.#shareUnmeasured, now) &&
+      !this.#spent.has(source)
+    );
+  }
+
+  /** D1: a source for the rarest chunk of all, where one can be asked for it; otherwise any that can be asked. */
+  #nextSource(now: number): Source | undefined {
+    const rarest = this.#ledger.picker.pick();
+    return (rarest === undefined ? undefined : this.#bestSource(now, rarest)) ?? this.#bestSource(now);
+  }
+
+  /** The source that is expected to answer the next request soonest; one of unknown speed gets its chance first. */
+  #bestSource(now: number, chunk?: number): Source | undefined {
+    let best: Source | undefined;
+    let bestScore = Number.POSITIVE_INFINITY;
+    for (const source of this.#ledger.sources.values()) {
+      if ((chunk !== undefined && !source.has(chunk)) || !this.#canAsk(source, now)) continue;
+      const score = (source.requests.length + this.#random()) * (source.intervalMs(now) ?? 0);
+      if (score >= bestScore) continue;
+      best = source;
+      bestScore = score;
+    }
+    return best;
+  }
+
+  #askSource(source: Source): boolean {
+    const { picker } = this.#ledger;
+    const held = source.held;
+    let chunk = picker.pick(held);
+    if (chunk === undefined) return false;
+    const holders = picker.holders(chunk);
+    if (holders <= this.#bounds.scarceHoldersMax && !source.exactOnly) {
+      const candidates = this.#scarceChunks(source, holders);
+      if (candidates.length > Math.max(source.openChoices, 1)) {
+        this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined);
+        return true;
+      }
+      if (source.openChoices > 0) chunk = picker.pick(held, this.#bounds.scarceHoldersMax + 1);
+      if (chunk === undefined) return false;
+    }
+    this.#actions.ask(source, NO_CHUNKS, chunk);
+    return true;
+  }
+
+  /** Wanted chunks of the source with so many holders, ascending: all, or a bounded number from a random place on. */
+  #scarceChunks(source: Source, holders: number): number[] {
+    const { picker } = this.#ledger;
+    const words = picker.wanted.length;
+    const isAll = picker.wantedCount <= this.#bounds.requestCandidatesMax;
+    const start = isAll ? 0 : Math.floor(this.#random() * words);
+    const found: number[] = [];
+    for (let index = start; index < words && found.length < this.#bounds.requestCandidatesMax; index++) {
+      let word = picker.wanted[index]! & (source.held === undefined ? ~0 : source.held[index]!);
+      for (; word !== 0; word &= word - 1) {
+        const chunk = lowestInWord(index, word);
+        if (picker.holders(chunk) === holders) found.push(chunk);
+      }
+    }
+    return found;
+  }
+
+  /** The window is full: takes a request back from a source with a pile, where another source would be idle. */
+  #makeRoom(now: number): boolean {
+    let hasIdle = false;
+    let hasUntried = false;
+    for (const source of this.#ledger.sources.values()) {
+      if (source.requests.length > 0 || !this.#canAsk(source, now)) continue;
+      hasIdle = true;
+      hasUntried ||= source.intervalMs(now) === undefined;
+    }
+    const request = hasIdle ? this.#requestToSpare(now, hasUntried) : undefined;
+    if (request === undefined) return false;
+    this.#actions.giveUp(request);
+    return true;
+  }
+
+  /** The newest request of the longest pile: more than keep its source busy, or, to try another source, than its share. */
+  #requestToSpare(now: number, isForTrial: boolean): Request | undefined {
+    let spare: Request | undefined;
+    let pileMax = 0;
+    for (const source of this.#ledger.sources.values()) {
+      const depth = source.depth(this.#shareUnmeasured, now);
+      const pile = source.requests.length - (isForTrial ? Math.min(depth, this.#shareUnmeasured) : depth);
+      const request = pile > pileMax ? newestWaiting(source) : undefined;
+      if (request === undefined) continue;
+      spare = request;
+      pileMax = pile;
+    }
+    return spare;
+  }
+
+  #moveLastRequests(now: number): void {
+    for (const source of this.#ledger.sources.values()) {
+      if (source.requests.length > 0 || source.isStalled || source.quietUntil > now) continue;
+      const request = this.#slowestRequest(source, now);
+      if (request?.claim === undefined) continue;
+      const chunk = request.claim;
+      this.#actions.giveUp(request);
+      this.#actions.ask(source, NO_CHUNKS, chunk);
+    }
+  }
+
+  /** The request that gains most by moving to the source; undefined where none gains enough. */
+  #slowestRequest(source: Source, now: number): Request | undefined {
+    let slowest: Request | undefined;
+    let slowestMs = this.#bounds.stealMsMin;
+    const answerMs = source.answerMs(now, this.#bounds.endgameCheckMs);
+    for (const request of this.#ledger.unansweredRequests()) {
+      if (request.claim === undefined || request.source === source || !source.has(request.claim)) continue;
+      const factor = request.state === "opened" ? this.#bounds.stealOpenedFactor : this.#bounds.stealFactor;
+      const gainMs = request.source.remainingMs(request, now) - factor * answerMs;
+      if (gainMs <= slowestMs) continue;
+      slowest = request;
+      slowestMs = gainMs;
+    }
+    return slowest;
+  }
+}
+
+function newestWaiting(source: Source): Request | undefined {
+  return source.requests.findLast((request) => request.state === "waiting");
+}
+
+function newestChoice(source: Source): Request {
+  return source.requests.findLast((request) => request.state === "waiting" && request.isChoice)!;
+}

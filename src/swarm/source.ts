@@ -1,0 +1,203 @@
+/**
+ * What a fetch knows of one source: the chunks that it holds, the requests that it has, how fast it answers. Decides
+ * nothing about chunks; that is the DownloadManager's.
+ */
+import type { ChunkRanges } from "../core/bitfield.ts";
+import type { DownloadBounds } from "./bounds.ts";
+import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
+import type { RequestId, SourceId } from "./types.ts";
+
+/** `waiting`: sent, nothing back. `opened`: bytes flow. `released`: given up, a late answer is still welcome. */
+export type RequestState = "waiting" | "opened" | "released";
+
+export interface Request {
+  readonly id: RequestId;
+  readonly source: Source;
+  /** Any one of these answers it. */
+  readonly chunks: ChunkRanges;
+  /** Whether it leaves the choice to the uploader; otherwise it names one chunk, claimed from the start. */
+  readonly isChoice: boolean;
+  readonly sentAt: number;
+  state: RequestState;
+  /** The chunk that nobody else is asked for meanwhile. */
+  claim: number | undefined;
+  /** Later requests of the source that were answered before this one. */
+  overtaken: number;
+}
+
+/** Outlives the connection, so that coming back does not clear a bad name. */
+export interface SourceRecord {
+  chunks: number;
+  bytes: number;
+  rejected: number;
+  breaches: number;
+  /** Why it is not used any more. */
+  banned: "integrity" | "protocol" | undefined;
+}
+
+export function newRecord(): SourceRecord {
+  return { chunks: 0, bytes: 0, rejected: 0, breaches: 0, banned: undefined };
+}
+
+/** Keeps the averages apart from zero where a clock is coarse. */
+const INTERVAL_MS_MIN = 0.01;
+/** Weight of the newest sample of the time per chunk. */
+const INTERVAL_WEIGHT = 0.25;
+/** The shortest round trip fades by this factor with each answer, so that a route that got longer is believed. */
+const ROUND_TRIP_FADE = 1.01;
+
+export class Source {
+  readonly id: SourceId;
+  readonly record: SourceRecord;
+  /** The chunks held; undefined while that is all of them. */
+  held: ChunkBits | undefined;
+  /** Chunks that were bad from here: not asked for again while anybody else has them. */
+  readonly spoiled = new Set<number>();
+  /** Wanted chunks that it holds; kept for partial sources only. */
+  usefulCount = 0;
+  /** Waiting and opened requests, oldest first. */
+  readonly requests: Request[] = [];
+  /** Waiting requests that leave the choice to the uploader. */
+  openChoices = 0;
+  /** Released requests that were not answered yet, oldest first. */
+  readonly released: Request[] = [];
+  /** Gave us chunks that we had too often when left to choose. */
+  exactOnly = false;
+  duplicates = 0;
+  /** No new requests before this time. */
+  quietUntil = 0;
+  /** Silences in a row; the next one has to be longer. */
+  silences = 0;
+
+  readonly #bounds: DownloadBounds;
+  #refusals = 0;
+  /** Requests that it takes at a time, learnt from refusals. */
+  #depthLimit: number;
+  #intervalMs: number | undefined;
+  #roundTripMs = 0;
+  #deliveredAt = Number.NEGATIVE_INFINITY;
+  #heardAt: number;
+  #stalledAt = Number.NEGATIVE_INFINITY;
+
+  constructor(id: SourceId, record: SourceRecord, bounds: DownloadBounds, now: number) {
+    this.id = id;
+    this.record = record;
+    this.#bounds = bounds;
+    this.#depthLimit = bounds.windowSize;
+    this.#heardAt = now;
+  }
+
+  has(chunk: number): boolean {
+    return this.held === undefined || hasBit(this.held, chunk);
+  }
+
+  addChunk(chunk: number): void {
+    if (this.held !== undefined) addBit(this.held, chunk);
+  }
+
+  removeChunk(chunk: number): void {
+    if (this.held !== undefined) removeBit(this.held, chunk);
+  }
+
+  /** From "all" to a set of its own, out of which single chunks can be taken. */
+  listChunks(chunkCount: number): void {
+    this.held = emptyBits(chunkCount);
+    for (let chunk = 0; chunk < chunkCount; chunk++) addBit(this.held, chunk);
+  }
+
+  get isStalled(): boolean {
+    return this.silences > 0;
+  }
+
+  /** Expected time per chunk; undefined where nothing recent is known. */
+  intervalMs(now: number): number | undefined {
+    const stale = this.requests.length === 0 && now - this.#heardAt > this.#bounds.rateFreshMs;
+    return stale ? undefined : this.#intervalMs;
+  }
+
+  /** How many requests keep it busy without a pile that others could work on. `share`: where nothing is measured. */
+  depth(share: number, now: number): number {
+    if (this.isStalled) return 1;
+    const intervalMs = this.intervalMs(now);
+    if (intervalMs === undefined) return Math.min(share, this.#depthLimit);
+    const ahead = Math.ceil((this.#roundTripMs + this.#bounds.queueAheadMs) / intervalMs) + 1;
+    return Math.min(Math.max(ahead, this.#bounds.depthMin), this.#depthLimit, this.#bounds.windowSize);
+  }
+
+  /** Expected time until a request sent now is answered. */
+  answerMs(now: number, unknownMs: number): number {
+    const intervalMs = this.intervalMs(now);
+    if (intervalMs === undefined) return unknownMs;
+    return this.#roundTripMs + (this.requests.length + 1) * intervalMs;
+  }
+
+  /** Expected time until this request is answered; the longer a source was silent, the longer it is expected to be. */
+  remainingMs(request: Request, now: number): number {
+    const silentMs = now - Math.max(this.#heardAt, request.sentAt);
+    const intervalMs = this.#intervalMs;
+    if (intervalMs === undefined) return silentMs;
+    const expectedMs = this.#roundTripMs + (this.requests.indexOf(request) + 1) * intervalMs;
+    return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
+  }
+
+  /** When its silence counts as a stall; undefined while it owes nothing. */
+  stallsAt(): number | undefined {
+    const oldest = this.requests[0];
+    return oldest === undefined
+      ? undefined
+      : Math.max(this.#heardAt, this.#stalledAt, oldest.sentAt) + this.#silenceMs();
+  }
+
+  dropsAt(): number | undefined {
+    const oldest = this.requests[0];
+    if (oldest === undefined) return undefined;
+    return Math.max(this.#heardAt, oldest.sentAt) + this.#bounds.silenceDropMs;
+  }
+
+  /** The fetch itself stood still: that is no silence of the source. */
+  excuse(now: number): void {
+    this.#heardAt = now;
+  }
+
+  noteHeard(now: number): void {
+    this.#heardAt = now;
+    if (this.silences > 0) this.quietUntil = now;
+    this.silences = 0;
+  }
+
+  /** It stalled: it keeps what it has and is tried with something new after a while only. */
+  noteSilence(now: number): void {
+    this.silences++;
+    this.#stalledAt = now;
+    this.quietUntil = now + this.#silenceMs();
+  }
+
+  noteAnswer(request: Request, now: number): void {
+    const sampleMs = Math.max(now - Math.max(this.#deliveredAt, request.sentAt), INTERVAL_MS_MIN);
+    const waitedMs = now - request.sentAt;
+    this.#roundTripMs =
+      this.#intervalMs === undefined ? waitedMs : Math.min(waitedMs, this.#roundTripMs * ROUND_TRIP_FADE);
+    this.#intervalMs =
+      this.#intervalMs === undefined ? sampleMs : this.#intervalMs + INTERVAL_WEIGHT * (sampleMs - this.#intervalMs);
+    this.#deliveredAt = now;
+    this.#refusals = 0;
+    this.#depthLimit = Math.min(this.#depthLimit + 1, this.#bounds.windowSize);
+    this.noteHeard(now);
+  }
+
+  /** A retryable refusal: fewer at a time, and not at once again. `jitter` from 0 to 1 keeps requesters apart. */
+  noteRefusal(now: number, jitter: number): void {
+    const waitMs = Math.min(this.#bounds.backoffMsMin * 2 ** this.#refusals, this.#bounds.backoffMsMax);
+    this.quietUntil = now + waitMs * (1 + jitter);
+    if (waitMs < this.#bounds.backoffMsMax) this.#refusals++;
+    this.#depthLimit = Math.max(1, this.requests.length);
+    this.noteHeard(now);
+  }
+
+  #silenceMs(): number {
+    const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
+    const expectedMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
+    const firstMs = Math.min(Math.max(expectedMs, silenceMsMin), silenceMsMax);
+    return Math.min(firstMs * 2 ** this.silences, silenceMsMax);
+  }
+}

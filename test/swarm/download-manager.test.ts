@@ -1,0 +1,393 @@
+import { describe, expect, test } from "bun:test";
+import { Bitfield } from "../../src/core/bitfield.ts";
+import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import type { DownloadEffect } from "../../src/swarm/types.ts";
+import { allOf, chunksIn, Driver, onlyChunk, rangeOfOne, rangesOf } from "./support.ts";
+
+const NO_ONE = rangesOf([]);
+
+function last(effects: readonly DownloadEffect[]): DownloadEffect | undefined {
+  return effects.at(-1);
+}
+
+/** Answers whatever waits, oldest first, each with a chunk that was not given yet where there is a choice. */
+function serveAll(driver: Driver, held = new Set<number>()): void {
+  for (let steps = 0; steps < 100_000; steps++) {
+    const [request] = driver.waiting.values();
+    if (request === undefined) return;
+    const chunk = chunksIn(request.chunks).find((each) => !held.has(each)) ?? request.chunks[0]!;
+    held.add(chunk);
+    driver.answer(request, { chunk });
+  }
+  throw new Error("does not end");
+}
+
+describe("a fetch from one source", () => {
+  test.each([1, 29, 30, 31, 100, 200, 1000, 1024, 1025])("of %d chunks ends (a multiple of 100 did not)", (count) => {
+    const driver = new Driver(count);
+    driver.join("a", allOf(count));
+    serveAll(driver);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.types().filter((type) => type === "write")).toHaveLength(count);
+    expect(driver.manager.counters).toMatchObject({ requestsSent: count, rerequests: 0, duplicates: 0 });
+    expect(driver.manager.counters.bySource.get("a")).toMatchObject({ chunks: count, bytes: count * 65536 });
+    expect(driver.manager.deadline()).toBeUndefined();
+  });
+
+  test("of nothing is done at once", () => {
+    const driver = new Driver(0);
+    expect(driver.drain()).toEqual([{ type: "done" }]);
+    expect(driver.manager.deadline()).toBeUndefined();
+  });
+
+  test("of which everything is here is done at once", () => {
+    expect(new Driver(3, { have: Bitfield.full(3) }).drain()).toEqual([{ type: "done" }]);
+  });
+
+  test("asks only for what is missing", () => {
+    const driver = new Driver(5, { have: Bitfield.fromRanges(5, rangesOf([0, 3])) });
+    driver.join("a", allOf(5));
+    expect(driver.waiting.size).toBe(3);
+    for (const request of driver.waiting.values()) {
+      for (const chunk of chunksIn(request.chunks)) expect([1, 2, 4]).toContain(chunk);
+    }
+  });
+
+  test("D4: fills the window with the first requests, and refills it by one", () => {
+    const driver = new Driver(100);
+    driver.join("a", allOf(100));
+    expect(driver.waiting.size).toBe(WINDOW_SIZE);
+    driver.now = 1;
+    driver.answer([...driver.waiting.values()][0]!, { chunk: 7 });
+    expect(driver.waiting.size).toBe(WINDOW_SIZE);
+  });
+
+  test("is done when the last write returned, not before", () => {
+    const driver = new Driver(1);
+    driver.join("a", allOf(1));
+    const [request] = driver.waiting.values();
+    const bytes = 65536;
+    driver.send({ type: "chunk_arrived", source: "a", request: request!.request, chunk: 0, bytes, valid: true });
+    expect(last(driver.effects)).toEqual({ type: "write", request: request!.request, chunk: 0 });
+    expect(driver.manager.have.count).toBe(0);
+    expect(driver.send({ type: "chunk_written", chunk: 0 })).toEqual([{ type: "done" }]);
+    expect(driver.manager.have.isFull).toBe(true);
+  });
+
+  test("asks for nothing while the disk is behind, and does not take the wait for a stall", () => {
+    const driver = new Driver(100);
+    driver.join("a", allOf(100));
+    driver.send({ type: "paused", paused: true });
+    const [request] = driver.waiting.values();
+    driver.answer(request!);
+    driver.advance(60_000);
+    driver.join("b", allOf(100));
+    expect(driver.waiting.size).toBe(WINDOW_SIZE - 1);
+    expect(driver.types()).not.toContain("cancel");
+    driver.send({ type: "paused", paused: false });
+    expect(driver.waiting.size).toBe(WINDOW_SIZE);
+    expect(driver.waitingAt("b").length).toBeGreaterThan(0);
+    expect(driver.manager.counters.rerequests).toBe(0);
+  });
+});
+
+describe("D1, D2: which chunk from whom", () => {
+  test("the chunk with the fewest holders comes first", () => {
+    const driver = new Driver(4, { windowSize: 1 });
+    driver.send({ type: "paused", paused: true });
+    driver.join("a", rangesOf([0, 1, 2, 3]));
+    driver.join("b", rangesOf([0, 1, 3]));
+    driver.join("c", rangesOf([0, 3]));
+    driver.join("d", rangesOf([0]));
+    driver.send({ type: "paused", paused: false });
+    const order: number[] = [];
+    while (driver.waiting.size > 0) {
+      const [request] = driver.waiting.values();
+      order.push(onlyChunk(request!.chunks)!);
+      driver.now += 10;
+      driver.answer(request!);
+    }
+    expect(order).toEqual([2, 1, 3, 0]);
+  });
+
+  test("news of holders re-order the queue", () => {
+    const driver = new Driver(3, { windowSize: 1, scarceHoldersMax: 0 });
+    driver.send({ type: "paused", paused: true });
+    driver.join("a", allOf(3));
+    driver.join("b", NO_ONE);
+    driver.send({ type: "source_has", source: "b", chunks: rangesOf([0, 2]) });
+    driver.send({ type: "paused", paused: false });
+    const first = [...driver.waiting.values()][0]!;
+    if (first.source === "a") expect(onlyChunk(first.chunks)).toBe(1);
+    else expect([0, 2]).toContain(onlyChunk(first.chunks)!);
+  });
+
+  test("a scarce holder is left the choice, and its choice is nobody else's any more", () => {
+    const driver = new Driver(50);
+    driver.join("seeder", allOf(50));
+    const [request] = driver.waitingAt("seeder");
+    expect(chunksIn(request!.chunks).length).toBe(50);
+    driver.send({ type: "chunk_opened", source: "seeder", request: request!.request, chunk: 9 });
+    driver.join("leecher", rangesOf([9]));
+    expect(driver.waitingAt("leecher")).toEqual([]);
+  });
+
+  test("room is made in a full window for a source that would be idle", () => {
+    const driver = new Driver(100);
+    driver.join("seeder", allOf(100));
+    const effects = driver.join("leecher", rangesOf([4]));
+    expect(effects.map((effect) => effect.type)).toContain("cancel");
+    expect(driver.waitingAt("leecher")).toMatchObject([{ chunks: rangeOfOne(4) }]);
+    expect(driver.waiting.size).toBeLessThanOrEqual(WINDOW_SIZE);
+  });
+});
+
+describe("D3, D5, D6: pending", () => {
+  test("requests of a source that is gone go to others", () => {
+    const driver = new Driver(10);
+    driver.join("a", allOf(10));
+    driver.join("b", allOf(10));
+    expect(driver.waitingAt("a").length).toBeGreaterThan(0);
+    driver.gone("a");
+    expect(driver.waitingAt("a")).toEqual([]);
+    serveAll(driver);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.manager.counters.bySource.get("b")!.chunks).toBe(10);
+  });
+
+  test("a stalled source's requests go to others; its late answers are used", () => {
+    const driver = new Driver(6, { scarceHoldersMax: 0 });
+    driver.send({ type: "paused", paused: true });
+    driver.join("slow", allOf(6));
+    driver.join("quick", allOf(6));
+    driver.send({ type: "paused", paused: false });
+    const [late] = driver.waitingAt("slow");
+    expect(late).toBeDefined();
+    driver.advance(2000);
+    const [alive] = driver.waitingAt("quick");
+    driver.send({ type: "chunk_progress", source: "quick", request: alive!.request });
+    driver.advance(2100);
+    expect(driver.waitingAt("slow")).toEqual([]);
+    expect(driver.waitingAt("quick")).toHaveLength(6);
+    const effects = driver.answer(late!);
+    expect(effects).toContainEqual({ type: "write", request: late!.request, chunk: late!.chunks[0]! });
+    serveAll(driver);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.types().filter((type) => type === "write")).toHaveLength(6);
+  });
+
+  test("a duplicate is discarded, whoever was first", () => {
+    const driver = new Driver(1);
+    driver.join("slow", allOf(1));
+    const [late] = driver.waitingAt("slow");
+    driver.join("quick", allOf(1));
+    driver.advance(4100);
+    const [other] = driver.waitingAt("quick");
+    const bytes = 65536;
+    driver.send({ type: "chunk_arrived", source: "quick", request: other!.request, chunk: 0, bytes, valid: true });
+    const effects = driver.answer(late!);
+    expect(effects).toEqual([{ type: "discard", request: late!.request, chunk: 0 }]);
+    expect(driver.manager.counters.duplicates).toBe(1);
+  });
+
+  test("a busy source is asked again, later each time; a source that has it not is not", () => {
+    const driver = new Driver(1);
+    driver.join("a", allOf(1));
+    const waits: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const [request] = driver.waiting.values();
+      const refusedAt = driver.now;
+      driver.refuse(request!, true);
+      expect(driver.waiting.size).toBe(0);
+      while (driver.waiting.size === 0) {
+        driver.now = driver.manager.deadline()!;
+        driver.send({ type: "tick" });
+      }
+      waits.push(driver.now - refusedAt);
+    }
+    expect(waits[0]).toBeGreaterThanOrEqual(100);
+    expect(waits[4]!).toBeGreaterThan(4 * waits[0]!);
+    const [request] = driver.waiting.values();
+    driver.refuse(request!, false);
+    const effects = driver.advance(6000);
+    expect(driver.waiting.size).toBe(0);
+    expect(last(effects)).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
+  });
+
+  test("a request that is passed over for ever goes to another source", () => {
+    const driver = new Driver(200, { scarceHoldersMax: 0 });
+    driver.join("unfair", allOf(200));
+    const [victim] = driver.waitingAt("unfair");
+    const chunk = onlyChunk(victim!.chunks)!;
+    for (let answered = 0; answered <= 31; answered++) {
+      driver.now += 1;
+      driver.answer(driver.waitingAt("unfair").find((request) => request !== victim)!);
+    }
+    expect(driver.effects).toContainEqual({ type: "cancel", source: "unfair", request: victim!.request });
+    expect(driver.manager.have.has(chunk)).toBe(false);
+  });
+
+  test("the last requests move from a slow source to an idle one, and are cancelled where they were", () => {
+    const driver = new Driver(40, { scarceHoldersMax: 0 });
+    driver.join("quick", allOf(40));
+    driver.join("slow", allOf(40));
+    for (let steps = 0; driver.waitingAt("quick").length > 0 && steps < 100; steps++) {
+      driver.now += 1;
+      driver.answer(driver.waitingAt("quick")[0]!);
+    }
+    const before = driver.waitingAt("slow").length;
+    expect(before).toBeGreaterThan(0);
+    driver.advance(1000);
+    for (let steps = 0; driver.waitingAt("quick").length > 0 && steps < 100; steps++) {
+      driver.now += 1;
+      driver.answer(driver.waitingAt("quick")[0]!);
+      driver.advance(200);
+    }
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.manager.counters.bySource.get("quick")!.chunks).toBe(40);
+    expect(driver.manager.counters.duplicates).toBe(0);
+  });
+});
+
+describe("F21: damaged and uncalled-for chunks", () => {
+  test("a bad chunk is asked from another holder, a liar is dropped after a bounded number", () => {
+    const driver = new Driver(40);
+    driver.send({ type: "paused", paused: true });
+    driver.join("liar", allOf(40));
+    driver.join("honest", allOf(40));
+    driver.send({ type: "paused", paused: false });
+    for (let steps = 0; steps < 1000 && driver.waiting.size > 0; steps++) {
+      driver.now += 1;
+      const [request] = driver.waiting.values();
+      const effects = driver.answer(request!, { valid: request!.source === "honest" });
+      if (request!.source === "honest") continue;
+      const bad = request!.chunks[0]!;
+      expect(effects).toContainEqual({ type: "discard", request: request!.request, chunk: bad });
+      for (const again of driver.waitingAt("liar")) expect(chunksIn(again.chunks)).not.toContain(bad);
+    }
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.effects).toContainEqual({ type: "drop", source: "liar", reason: "integrity" });
+    expect(driver.manager.counters.chunksRejected).toBe(3);
+    expect(driver.manager.counters.bySource.get("liar")).toMatchObject({ chunks: 0, rejected: 3 });
+  });
+
+  test("a liar that joins again is dropped again", () => {
+    const driver = new Driver(3);
+    driver.join("liar", allOf(3));
+    while (driver.waiting.size > 0) driver.answer([...driver.waiting.values()][0]!, { valid: false });
+    expect(driver.join("liar", allOf(3))).toContainEqual({ type: "drop", source: "liar", reason: "integrity" });
+    expect(driver.waiting.size).toBe(0);
+  });
+
+  test("the only holder gets another try, for lines flip bits", () => {
+    const driver = new Driver(1);
+    driver.join("a", allOf(1));
+    driver.answer([...driver.waiting.values()][0]!, { valid: false });
+    expect(last(driver.answer([...driver.waiting.values()][0]!))).toEqual({ type: "done" });
+  });
+
+  test("when every holder lied, the fetch ends with integrity within the time of R5", () => {
+    const driver = new Driver(5);
+    driver.join("liar", allOf(5));
+    while (driver.waiting.size > 0) driver.answer([...driver.waiting.values()][0]!, { valid: false });
+    expect(last(driver.advance(2000))).toEqual({ type: "failed", code: "integrity", chunk: 0 });
+  });
+
+  test("a chunk of the wrong length is bad", () => {
+    const driver = new Driver(1);
+    driver.join("a", allOf(1));
+    driver.answer([...driver.waiting.values()][0]!, { bytes: 1 });
+    expect(driver.manager.counters.chunksRejected).toBe(1);
+  });
+
+  test("wrong and unasked chunks are discarded, their sender dropped after a bounded number", () => {
+    const driver = new Driver(100, { scarceHoldersMax: 0 });
+    driver.join("a", allOf(100));
+    const [first, second] = driver.waiting.values();
+    driver.answer(first!, { chunk: onlyChunk(second!.chunks)! });
+    const unasked = { source: "a", chunk: 5, bytes: 65536, valid: true };
+    expect(driver.send({ type: "chunk_arrived", request: 999, ...unasked })).toEqual([
+      { type: "discard", request: 999, chunk: 5 },
+    ]);
+    expect(driver.send({ type: "chunk_arrived", request: 998, ...unasked })).toContainEqual({
+      type: "drop",
+      source: "a",
+      reason: "protocol",
+    });
+    expect(driver.types()).not.toContain("write");
+  });
+});
+
+describe("D7: a chunk that nobody owns", () => {
+  test("R5: with no source at all, holders are looked for and the notice comes within 2 s", () => {
+    const driver = new Driver(10);
+    expect(driver.manager.deadline()).toBeLessThanOrEqual(0);
+    const effects = driver.advance(1499);
+    const calls = effects.filter((effect) => effect.type === "find_holders").length;
+    expect(calls).toBeGreaterThanOrEqual(2);
+    expect(calls).toBeLessThanOrEqual(4);
+    expect(driver.advance(501)).toEqual([{ type: "failed", code: "no_holder", chunk: 0 }]);
+  });
+
+  test("R5: names the lowest such chunk, also while others arrive", () => {
+    const driver = new Driver(100, { windowSize: 1 });
+    driver.send({ type: "tick" });
+    driver.join("a", rangesOf([...Array(100).keys()].filter((chunk) => chunk !== 41 && chunk !== 77)));
+    while (!driver.types().includes("failed")) {
+      driver.advance(100);
+      const [request] = driver.waiting.values();
+      if (request !== undefined) driver.answer(request);
+    }
+    expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 41 });
+    expect(driver.now).toBeLessThanOrEqual(2000);
+  });
+
+  test("a chunk whose holder left waits longer for another", () => {
+    const driver = new Driver(3);
+    driver.join("a", allOf(3));
+    driver.gone("a");
+    expect(driver.advance(4900).some((effect) => effect.type === "failed")).toBe(false);
+    expect(last(driver.advance(200))).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
+  });
+
+  test("a holder that comes in time is used", () => {
+    const driver = new Driver(3);
+    driver.join("a", allOf(3));
+    driver.gone("a");
+    driver.advance(3000);
+    driver.join("b", allOf(3));
+    serveAll(driver);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+  });
+
+  test("while sources still get chunks themselves, the missing one may yet come", () => {
+    const driver = new Driver(20);
+    driver.join("leecher", NO_ONE);
+    for (let chunk = 0; chunk < 19; chunk++) {
+      driver.advance(1000);
+      driver.send({ type: "source_has", source: "leecher", chunks: rangeOfOne(chunk) });
+      serveAll(driver);
+    }
+    expect(driver.types()).not.toContain("failed");
+    expect(last(driver.advance(2000))).toEqual({ type: "failed", code: "no_holder", chunk: 19 });
+  });
+
+  test("a holder that says nothing at all is given up in the end", () => {
+    const driver = new Driver(2);
+    driver.join("silent", allOf(2));
+    driver.advance(120_000);
+    expect(driver.effects).toContainEqual({ type: "drop", source: "silent", reason: "stalled" });
+    expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
+  });
+
+  test("what is being written when the fetch fails still counts", () => {
+    const driver = new Driver(2);
+    driver.join("a", rangesOf([1]));
+    const [request] = driver.waiting.values();
+    const bytes = 65536;
+    driver.send({ type: "chunk_arrived", source: "a", request: request!.request, chunk: 1, bytes, valid: true });
+    expect(last(driver.advance(2000))).toMatchObject({ type: "failed", chunk: 0 });
+    expect(driver.send({ type: "chunk_written", chunk: 1 })).toEqual([]);
+    expect(driver.manager.have.has(1)).toBe(true);
+  });
+});

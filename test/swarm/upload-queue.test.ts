@@ -1,0 +1,161 @@
+import { describe, expect, test } from "bun:test";
+import { Bitfield } from "../../src/core/bitfield.ts";
+import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import type { ContentId } from "../../src/core/manifest.ts";
+import { UploadQueue, type UploadQueueOptions } from "../../src/swarm/upload-queue.ts";
+import { allOf, rangeOfOne, rangesOf, seededRandom } from "./support.ts";
+
+const CONTENT = "a".repeat(64) as ContentId;
+const OTHER = "b".repeat(64) as ContentId;
+const always = () => true;
+
+function makeQueue(chunkCount: number, options: Partial<UploadQueueOptions> = {}) {
+  const queue = new UploadQueue({ random: seededRandom(1), ...options });
+  queue.setHoldings(CONTENT, Bitfield.full(chunkCount));
+  let request = 0;
+  const ask = (requester: string, chunks = allOf(chunkCount), contentId = CONTENT) =>
+    queue.enqueue({ requester, request: request++, contentId, chunks, now: 0 });
+  return { queue, ask };
+}
+
+describe("binding as late as it is sent", () => {
+  test("hands out every chunk once before any twice, whoever asks", () => {
+    const { queue, ask } = makeQueue(12);
+    for (let i = 0; i < 6; i++) for (const requester of ["a", "b", "c", "d"]) ask(requester);
+    const chunks = Array.from({ length: 24 }, () => queue.next(always)!.chunk!);
+    expect(new Set(chunks.slice(0, 12)).size).toBe(12);
+    expect(new Set(chunks.slice(12)).size).toBe(12);
+  });
+
+  test("equals go out in order from a random place, so that the disk is read in order", () => {
+    const starts = [1, 2, 3, 4].map((seed) => {
+      const { queue, ask } = makeQueue(100, { random: seededRandom(seed) });
+      for (let i = 0; i < 100; i++) ask("a");
+      const chunks = Array.from({ length: 100 }, () => queue.next(always)!.chunk!);
+      for (const [index, chunk] of chunks.entries()) expect(chunk).toBe((chunks[0]! + index) % 100);
+      return chunks[0];
+    });
+    expect(new Set(starts).size).toBeGreaterThan(1);
+  });
+
+  test("a requester gets no chunk twice while it asks for others as well, not even a rarer one", () => {
+    const { queue, ask } = makeQueue(3);
+    for (let i = 0; i < 3; i++) ask("a", rangesOf([0, 1]));
+    ask("b", rangesOf([0, 1]));
+    queue.noteHeld("b", CONTENT, rangeOfOne(0));
+    const grants = Array.from({ length: 4 }, () => queue.next(always)!);
+    const toA = grants.filter((grant) => grant.requester === "a").map((grant) => grant.chunk);
+    expect(new Set(toA.slice(0, 2))).toEqual(new Set([0, 1]));
+    expect(grants.find((grant) => grant.requester === "b")!.chunk).toBe(1);
+  });
+
+  test("a request for one chunk is answered with it, as often as it is asked for", () => {
+    const { queue, ask } = makeQueue(5);
+    for (let i = 0; i < 3; i++) ask("a", rangeOfOne(4));
+    expect(Array.from({ length: 3 }, () => queue.next(always)!.chunk)).toEqual([4, 4, 4]);
+  });
+
+  test("only what is held is handed out, and holdings may grow", () => {
+    const queue = new UploadQueue({ random: seededRandom(1) });
+    const have = new Bitfield(10);
+    queue.setHoldings(CONTENT, have);
+    const request = { requester: "a", contentId: CONTENT, now: 0 };
+    expect(queue.enqueue({ ...request, request: 0, chunks: allOf(10) })).toBe("not_held");
+    have.add(6);
+    expect(queue.enqueue({ ...request, request: 1, chunks: allOf(10) })).toBe("queued");
+    expect(queue.next(always)).toEqual({ requester: "a", request: 1, contentId: CONTENT, chunk: 6 });
+    queue.enqueue({ ...request, request: 2, chunks: allOf(10) });
+    queue.setHoldings(CONTENT, new Bitfield(10));
+    expect(queue.next(always)!.chunk).toBeUndefined();
+  });
+});
+
+describe("F4: fair over requesters", () => {
+  test("requesters take turns, however much one of them asks for", () => {
+    const { queue, ask } = makeQueue(100);
+    for (let i = 0; i < 30; i++) ask("greedy");
+    ask("modest");
+    ask("other");
+    const turns = Array.from({ length: 4 }, () => queue.next(always)!.requester);
+    expect(turns).toEqual(["greedy", "modest", "other", "greedy"]);
+  });
+
+  test("a requester that cannot be sent to keeps nobody waiting, nor loses its turn", () => {
+    const { queue, ask } = makeQueue(100);
+    for (const requester of ["a", "b", "a", "b"]) ask(requester);
+    expect(queue.next((requester) => requester === "b")!.requester).toBe("b");
+    expect(queue.next(always)!.requester).toBe("a");
+    expect(queue.next(() => false)).toBeUndefined();
+    expect(queue.requestCount).toBe(2);
+  });
+
+  test("requests of one requester are answered in order", () => {
+    const { queue, ask } = makeQueue(100);
+    for (let i = 0; i < 5; i++) ask("a");
+    expect(Array.from({ length: 5 }, () => queue.next(always)!.request)).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
+describe("bounds", () => {
+  test("a whole window may wait; more than the bounds is refused as busy", () => {
+    const { ask } = makeQueue(100, { requestsPerRequesterMax: WINDOW_SIZE, requestersMax: 2, requestsMax: 40 });
+    for (let i = 0; i < WINDOW_SIZE; i++) expect(ask("a")).toBe("queued");
+    expect(ask("a")).toBe("busy");
+    for (let i = 0; i < 10; i++) expect(ask("b")).toBe("queued");
+    expect(ask("b")).toBe("busy");
+    expect(ask("c")).toBe("busy");
+  });
+
+  test("requesters served, and the memory of ranges", () => {
+    const { queue, ask } = makeQueue(100, { requestersMax: 1, rangeNumbersMax: 6 });
+    expect(ask("a", rangesOf([1, 3]))).toBe("queued");
+    expect(ask("a", rangesOf([1, 3]))).toBe("busy");
+    expect(ask("b")).toBe("busy");
+    queue.next(always);
+    expect(ask("b")).toBe("queued");
+  });
+
+  test("a request id that waits already is refused", () => {
+    const { queue } = makeQueue(5);
+    const request = { requester: "a", request: 7, contentId: CONTENT, chunks: allOf(5), now: 0 };
+    expect(queue.enqueue(request)).toBe("queued");
+    expect(queue.enqueue(request)).toBe("busy");
+  });
+});
+
+describe("taking back", () => {
+  test("a cancelled request is not answered; one that was sent is not cancelled", () => {
+    const { queue, ask } = makeQueue(5);
+    ask("a");
+    ask("a");
+    expect(queue.cancel("a", 0)).toBe(true);
+    expect(queue.cancel("a", 0)).toBe(false);
+    expect(queue.next(always)!.request).toBe(1);
+    expect(queue.cancel("a", 1)).toBe(false);
+    expect(queue.next(always)).toBeUndefined();
+  });
+
+  test("a requester that is gone leaves nothing behind", () => {
+    const { queue, ask } = makeQueue(5);
+    for (const requester of ["a", "b", "a"]) ask(requester);
+    expect(queue.dropRequester("a")).toEqual([0, 2]);
+    expect(queue.requestCount).toBe(1);
+    expect(queue.requesterCount).toBe(1);
+    expect(queue.dropRequester("a")).toEqual([]);
+  });
+
+  test("a content that is not served any more returns what is to be refused, and nothing else", () => {
+    const { queue, ask } = makeQueue(5);
+    queue.setHoldings(OTHER, Bitfield.full(5));
+    ask("a");
+    ask("a", allOf(5), OTHER);
+    ask("b");
+    expect(queue.dropContent(CONTENT)).toEqual([
+      { requester: "a", request: 0 },
+      { requester: "b", request: 2 },
+    ]);
+    expect(ask("a")).toBe("not_held");
+    expect(queue.next(always)!.contentId).toBe(OTHER);
+    expect(queue.next(always)).toBeUndefined();
+  });
+});
