@@ -67,7 +67,7 @@ const impure: readonly { readonly pattern: RegExp; readonly what: string }[] = [
 /** Written so that this file does not match them itself. */
 const foreign: readonly RegExp[] = [
   /\.\.\/share[d]\b/,
-  /\.librar[y]\b/,
+  /(?<![\w)\]])\.librar[y]\b/,
   /\/wor[k]\//,
   /\/roo[t]\//,
   /\/tmp\/tea[m]\b/,

@@ -42,6 +42,9 @@ export const HostPortSchema = v.object({
   port: v.pipe(PortSchema, v.minValue(1)),
 });
 
+/** Where to listen; port 0 asks for any free one. */
+export const ListenSchema = v.object({ ...HostPortSchema.entries, port: PortSchema });
+
 export const StoppingSchema = v.object({ stopping: v.literal(true), pid: v.number() });
 
 export function pageOf<Row extends v.GenericSchema>(row: Row) {

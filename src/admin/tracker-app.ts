@@ -19,7 +19,7 @@ import {
   checked,
   command,
   cursorOf,
-  HostPortSchema,
+  ListenSchema,
   mutable,
   PeerQuerySchema,
   pageOf,
@@ -50,7 +50,7 @@ export function createTrackerApp(tracker: TrackerRole, options: RoleAppOptions) 
     .post(
       "/api/start",
       command("start", "Listen for peers there; the same address again changes nothing", StartedSchema),
-      checked("json", v.partial(HostPortSchema)),
+      checked("json", v.partial(ListenSchema)),
       async (context) => {
         const { host = DEFAULT_LISTEN.host, port = DEFAULT_LISTEN.port } = context.req.valid("json");
         await tracker.start({ host, port });
