@@ -44,7 +44,7 @@ export function answerShutdown(context: Context, { onShutdown }: RoleAppOptions)
 
 /** Adds the fixed paths, which are no commands. */
 export function addFixedPaths(app: Hono, face: RoleFace): void {
-  app.get("/healthz", (context) => context.text("ok\n"));
+  app.get("/healthz", (context) => context.text("ok\n", 200, { "Content-Type": "text/plain; charset=utf-8" }));
   app.get("/readyz", async (context) => {
     const checks = await face.checks();
     const ready = Object.values(checks).every(Boolean);

@@ -12,6 +12,11 @@ import type { Page } from "../tracker/types.ts";
 import type { PeerApp } from "./peer-app.ts";
 import type { TrackerApp } from "./tracker-app.ts";
 
+/** What the commands answer, for those who render it. */
+export type { FileInfo } from "../core/model.ts";
+export type { FetchEvent, FetchProgress, FetchReceipt, Published, PublishProgress } from "../peer/types.ts";
+export type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
+
 /** A role answers within NOTICE_MS_MAX; one that is frozen, never. Streams begin within this time. */
 const ANSWER_MS_MAX = 10 * SECOND_MS;
 /** Any name that the guard lets pass; nothing is resolved or dialled. */

@@ -12,6 +12,8 @@ import { type Connection, connectInProcess } from "./client.ts";
 
 /** A connection on which nothing moves is closed; streams of progress move all the time. */
 const IDLE_SECONDS_MAX = 30;
+/** Answers that are on their way when the role ends get this long to leave. */
+const DRAIN_MS_MAX = 300;
 const TOKEN_BYTES = 32;
 
 export interface RunningRole {
@@ -31,7 +33,6 @@ export interface OpenRoleOptions<Inside extends { close(): unknown }> {
   readonly admin: HostPort;
   /** Whether an address that other machines reach is allowed. */
   readonly open: boolean;
-  /** The role closes the folder with itself. */
   readonly openRole: (folder: DataFolder) => Promise<Inside>;
   readonly createApp: (role: Inside, options: RoleAppOptions) => Hono;
 }
@@ -50,6 +51,10 @@ export async function openRole<Inside extends { close(): unknown }>(
     throw notOpened(admin);
   }
   const inside = await openOrRelease(options);
+  const closeInside = async () => {
+    await inside.close();
+    folder.close();
+  };
   const shutdown = Promise.withResolvers<void>();
   const token = newToken();
   const app = options.createApp(inside, { token, host: admin.host, onShutdown: shutdown.resolve });
@@ -67,12 +72,13 @@ export async function openRole<Inside extends { close(): unknown }>(
         folder.removeAdminFile();
         // No new requests; streams of what the role is doing get their last line from its end.
         const drained = server.stop(false);
-        await inside.close();
-        await Promise.race([drained, server.stop(true)]);
+        await closeInside();
+        await Promise.race([drained, Bun.sleep(DRAIN_MS_MAX)]);
+        await server.stop(true);
       },
     };
   } catch (thrown) {
-    await inside.close();
+    await closeInside();
     throw thrown;
   }
 }

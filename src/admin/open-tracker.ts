@@ -1,8 +1,7 @@
 /** Puts a tracker and its admin endpoint together. */
 import type { HostPort } from "../core/address.ts";
-import type { Log } from "../peer/tracker-link.ts";
 import { openDataFolder } from "../store/data-folder.ts";
-import { Tracker } from "../tracker/tracker.ts";
+import { type Log, Tracker } from "../tracker/tracker.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { createTrackerApp } from "./tracker-app.ts";
 

@@ -1,24 +1,14 @@
 /** The tracker's commands as routes. */
 import * as v from "valibot";
 import { AddressSchema, type HostPort } from "../core/address.ts";
-import { type FileInfo, FileInfoSchema } from "../core/model.ts";
-import {
-  type ChunkInfo,
-  ChunkInfoSchema,
-  type Page,
-  type PeerInfo,
-  PeerInfoSchema,
-  type PingResult,
-  PingResultSchema,
-  type TrackerStatus,
-  TrackerStatusSchema,
-} from "../tracker/types.ts";
+import { FileInfoSchema } from "../core/model.ts";
+import type { Tracker } from "../tracker/tracker.ts";
+import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../tracker/types.ts";
 import { addFixedPaths, answerShutdown, guardedApp, type RoleAppOptions } from "./base-app.ts";
 import {
   CursorSchema,
   checked,
   command,
-  cursorOf,
   ListenSchema,
   mutable,
   PeerQuerySchema,
@@ -26,23 +16,12 @@ import {
   StoppingSchema,
 } from "./http.ts";
 
-/** What the commands need of a tracker. */
-export interface TrackerRole {
-  status(): TrackerStatus | Promise<TrackerStatus>;
-  start(listen: HostPort): Promise<unknown>;
-  listPeers(cursor: string | null): Promise<Page<PeerInfo>>;
-  listFiles(cursor: string | null): Promise<Page<FileInfo>>;
-  listChunkInfo(cursor: string | null): Promise<Page<ChunkInfo>>;
-  discover(host: string, port: number | undefined, cursor: string | null): Promise<Page<FileInfo>>;
-  ping(host: string, port: number | undefined): Promise<PingResult>;
-}
-
 /** F6: where the tracker listens when it is told to start without an address. */
 const DEFAULT_LISTEN: HostPort = { host: "127.0.0.1", port: 7700 };
 
 const StartedSchema = v.object({ address: AddressSchema });
 
-export function createTrackerApp(tracker: TrackerRole, options: RoleAppOptions) {
+export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
   const app = guardedApp(options)
     .get("/api/status", command("status", "How the tracker is doing", TrackerStatusSchema), async (context) =>
       context.json(await tracker.status()),
@@ -53,36 +32,34 @@ export function createTrackerApp(tracker: TrackerRole, options: RoleAppOptions) 
       checked("json", v.partial(ListenSchema)),
       async (context) => {
         const { host = DEFAULT_LISTEN.host, port = DEFAULT_LISTEN.port } = context.req.valid("json");
-        await tracker.start({ host, port });
-        const { address } = await tracker.status();
-        return context.json({ address: address! });
+        return context.json({ address: await tracker.start({ host, port }) });
       },
     )
     .get(
       "/api/peers",
       command("list_peers", "Every joined peer", pageOf(PeerInfoSchema)),
       checked("query", CursorSchema),
-      async (context) => context.json(mutable(await tracker.listPeers(cursorOf(context.req.valid("query"))))),
+      async (context) => context.json(mutable(await tracker.listPeers(context.req.valid("query").cursor))),
     )
     .get(
       "/api/files",
       command("list_files", "Every file of every peer", pageOf(FileInfoSchema)),
       checked("query", CursorSchema),
-      async (context) => context.json(mutable(await tracker.listFiles(cursorOf(context.req.valid("query"))))),
+      async (context) => context.json(mutable(await tracker.listFiles(context.req.valid("query").cursor))),
     )
     .get(
       "/api/chunks",
       command("list_chunkinfo", "Which peer holds which chunks of every file", pageOf(ChunkInfoSchema)),
       checked("query", CursorSchema),
-      async (context) => context.json(mutable(await tracker.listChunkInfo(cursorOf(context.req.valid("query"))))),
+      async (context) => context.json(mutable(await tracker.listChunkInfo(context.req.valid("query").cursor))),
     )
     .get(
       "/api/discover",
       command("discover", "The files of one peer", pageOf(FileInfoSchema)),
       checked("query", v.object({ ...PeerQuerySchema.entries, ...CursorSchema.entries })),
       async (context) => {
-        const query = context.req.valid("query");
-        return context.json(mutable(await tracker.discover(query.host, query.port, cursorOf(query))));
+        const { host, port, cursor } = context.req.valid("query");
+        return context.json(mutable(await tracker.discover(host, port, cursor)));
       },
     )
     .get(

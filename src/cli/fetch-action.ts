@@ -4,12 +4,19 @@
  */
 import { existsSync } from "node:fs";
 import { relative, sep } from "node:path";
-import { type Connection, connectIfRunning, linesOf, peerClient } from "../admin/client.ts";
+import {
+  type Connection,
+  connectIfRunning,
+  type FetchEvent,
+  type FetchProgress,
+  type FetchReceipt,
+  linesOf,
+  peerClient,
+} from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { SECOND_MS } from "../core/units.ts";
-import type { FetchEvent, FetchProgress, FetchReceipt } from "../peer/types.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
 import { resolvePath } from "./io.ts";

@@ -1,8 +1,14 @@
 /** What the peer's commands do: call the route, show what it answers. Fetching has a file of its own. */
 import { basename } from "node:path";
-import { allPagesOf, answerOf, linesOf } from "../admin/client.ts";
+import {
+  allPagesOf,
+  answerOf,
+  type FetchProgress,
+  linesOf,
+  type Published,
+  type PublishProgress,
+} from "../admin/client.ts";
 import { P2pfsError } from "../core/errors.ts";
-import type { FetchProgress, Published, PublishProgress } from "../peer/types.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
 import { resolvePath } from "./io.ts";

@@ -5,13 +5,13 @@
 import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
-import { type CliContext, type CommonFlags, isSet, wantsJson } from "./context.ts";
+import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { writeJson } from "./json.ts";
 import { waitForEnd } from "./process-end.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
 import { writeResult } from "./render.ts";
-import { hostAndPort, parseHostAndPort, parseRemote, parseText, settingOf } from "./settings.ts";
+import { hostAndPort, parseHostAndPort, parseRemote, parseSwitch, parseText, settingOf } from "./settings.ts";
 import { runPipedCommands, runShell } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
@@ -49,7 +49,7 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   const role = await openTracker({
     dataFolder: dataFolderOf(context, flags),
     admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
-    open: flags.open ?? isSet(context.io.env.P2PFS_OPEN),
+    open: settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
     log: logTo(context),
   });
   await runRole(context, flags, role, async () => {
@@ -70,7 +70,7 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     advertise: settingOf(env, "P2PFS_ADVERTISE", flags.advertise, parseHostAndPort),
     tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
-    open: flags.open ?? isSet(env.P2PFS_OPEN),
+    open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
     log: logTo(this),
   });
   await runRole(this, flags, role, async () => {

@@ -1,8 +1,7 @@
 /** What the tracker's commands do: call the route, show what it answers. */
-import { allPagesOf, answerOf } from "../admin/client.ts";
+import { allPagesOf, answerOf, type ChunkInfo, type PeerInfo } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, formatContentId, formatDuration, printable } from "./format.ts";
 import { reachTracker } from "./reach.ts";

@@ -1,0 +1,81 @@
+/** Lines into words, names in either spelling, and the text of flags and their twins in the environment. */
+import { describe, expect, test } from "bun:test";
+import {
+  hostAndMaybePort,
+  hostAndPort,
+  parseDuration,
+  parseHostAndPort,
+  parsePort,
+  parseRemote,
+  parseSwitch,
+  settingOf,
+} from "../../src/cli/settings.ts";
+import { canonicalWords } from "../../src/cli/spelling.ts";
+import { splitWords } from "../../src/cli/split-words.ts";
+
+describe("a line of the shell", () => {
+  test.each([
+    ["", []],
+    ["  list_files  ", ["list_files"]],
+    ["publish 'a b.txt' \"c 'd'.txt\"", ["publish", "a b.txt", "c 'd'.txt"]],
+    ["publish a\\ b.txt", ["publish", "a b.txt"]],
+    ['fetch "say \\"hi\\" \\n"', ["fetch", 'say "hi" \\n']],
+    ["fetch 'a\\b'", ["fetch", "a\\b"]],
+    ["fetch a''b \"\"", ["fetch", "ab", ""]],
+    ["tab\tseparated", ["tab", "separated"]],
+    ["ends with \\", ["ends", "with", "\\"]],
+  ])("%j is split as in a shell", (line, words) => {
+    expect(splitWords(line)).toEqual(words);
+  });
+
+  test("with an open quote is refused", () => {
+    expect(() => splitWords("publish 'a b")).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+});
+
+describe("names of commands and flags", () => {
+  test("take - and _ alike, up to --", () => {
+    const words = ["peer", "list_files", "--seed_for=a_b", "my_file", "--", "--not_a_flag"];
+    expect(canonicalWords(words, 2)).toEqual(["peer", "list-files", "--seed-for=a_b", "my_file", "--", "--not_a_flag"]);
+  });
+
+  test("leave arguments alone that look like a command", () => {
+    expect(canonicalWords(["fetch", "list_files"], 1)).toEqual(["fetch", "list_files"]);
+  });
+});
+
+describe("values", () => {
+  test("durations have a unit, or mean seconds", () => {
+    expect(["500ms", "30s", "1.5m", "2h", "7"].map(parseDuration)).toEqual([500, 30_000, 90_000, 7_200_000, 7000]);
+    for (const text of ["", "1d", "-1s", "s", "1 s"]) expect(() => parseDuration(text)).toThrow("duration");
+  });
+
+  test("ports are whole numbers up to 65535", () => {
+    expect(["0", "65535"].map(parsePort)).toEqual([0, 65_535]);
+    for (const text of ["", "65536", "-1", "1.5", "0x10", "1e3", "abc"]) expect(() => parsePort(text)).toThrow("port");
+  });
+
+  test("addresses have a host and a port", () => {
+    expect(parseHostAndPort("[::1]:7700")).toEqual({ host: "::1", port: 7700 });
+    for (const text of ["localhost", ":1", "::1:1", "a b:1"]) expect(() => parseHostAndPort(text)).toThrow("HOST:PORT");
+    expect(() => parseRemote("localhost:0")).toThrow("port 0");
+  });
+
+  test("HOST PORT may come as the one word that the lists show", () => {
+    expect(hostAndPort("127.0.0.1", 7700)).toEqual({ host: "127.0.0.1", port: 7700 });
+    expect(hostAndPort("127.0.0.1:7700", undefined)).toEqual({ host: "127.0.0.1", port: 7700 });
+    expect(hostAndMaybePort("[::1]:7700", undefined)).toEqual({ host: "::1", port: 7700 });
+    expect(hostAndMaybePort("laptop", undefined)).toEqual({ host: "laptop" });
+    expect(() => hostAndPort("laptop", undefined)).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+
+  test("a flag wins over its twin, and a twin is read as strictly", () => {
+    const env = { P2PFS_LISTEN: "10.0.0.1:1", P2PFS_OPEN: "maybe", P2PFS_FILES: "" };
+    expect(settingOf(env, "P2PFS_LISTEN", undefined, parseHostAndPort)).toEqual({ host: "10.0.0.1", port: 1 });
+    expect(settingOf(env, "P2PFS_LISTEN", { host: "a", port: 2 }, parseHostAndPort)).toEqual({ host: "a", port: 2 });
+    expect(settingOf(env, "P2PFS_FILES", undefined, parseHostAndPort)).toBeUndefined();
+    expect(() => settingOf(env, "P2PFS_OPEN", undefined, parseSwitch)).toThrow(
+      expect.objectContaining({ code: "usage", message: expect.stringContaining("P2PFS_OPEN") }),
+    );
+  });
+});
