@@ -55,6 +55,8 @@ export async function build(outfile = join(root, "dist/p2pfs")): Promise<string>
       target: "bun",
       format: "esm",
       minify: { whitespace: true, syntax: true, identifiers: false },
+      // What one command does not use is not even parsed: --version takes a third of the time.
+      splitting: true,
       sourcemap: "none",
       plugins: [oneAddon],
       compile: {

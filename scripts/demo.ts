@@ -99,7 +99,7 @@ async function show(roles: Roles, folder: string, binary: string): Promise<void>
   indent(await roles.ask(["peer", "publish", source, name, "--data", anna.data]));
   indent(`hashed and announced in ${((performance.now() - publishStarted) / 1000).toFixed(2)} s`);
 
-  say("ben, clara and david fetch it at the same time, from anna and from each other");
+  say("ben, clara and david fetch it at the same time");
   const together = performance.now();
   const early = [ben, clara, david];
   const receipts = await Promise.all(
