@@ -114,10 +114,7 @@ export interface Registry {
    * what it has not announced in this session does not count and gives way.
    */
   publish(session: SessionRef, publication: NewPublication): Promise<void>;
-  /**
-   * Removes a publication, and its content from what the peer holds unless it publishes that under another name as
-   * well. Throws `not_found` where there is none of this name.
-   */
+  /** Removes a publication; what the peer holds stays. Throws `not_found` where there is none of this name. */
   unpublish(session: SessionRef, fname: FileName): Promise<void>;
   /** Throws `refused` where a chunk is beyond the content's size. */
   registerChunks(session: SessionRef, report: ChunkReport): Promise<void>;

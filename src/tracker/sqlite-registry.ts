@@ -125,14 +125,6 @@ export class SqliteRegistry implements Registry {
       const old = this.#statements.publication.get({ peer, fold: foldFileName(fname) });
       if (old === undefined || old.fname !== fname) throw new P2pfsError("not_found", `you do not share ${fname}`);
       this.#db.delete(publications).where(eq(publications.id, old.id)).run();
-      const { content } = old;
-      const otherName = and(eq(publications.peer, peer), eq(publications.content, content));
-      const holding = and(eq(holdings.peer, peer), eq(holdings.content, content));
-      const stillPublished = this.#db.select({ id: publications.id }).from(publications).where(otherName);
-      this.#db
-        .delete(holdings)
-        .where(and(holding, notExists(stillPublished)))
-        .run();
     });
   }
 

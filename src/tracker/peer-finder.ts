@@ -1,0 +1,64 @@
+/**
+ * Which peer a person means by a host and, perhaps, a port. The host is an IP, the name that a peer gave its machine, or
+ * any name that resolves; the port may be left out where one peer has that host.
+ */
+import { lookup } from "node:dns/promises";
+import { type Address, canonicalIp, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { isOwnIp } from "./own-host.ts";
+import type { PeerRecord, Registry } from "./registry.ts";
+
+const LOOKUP_MS_MAX = SECOND_MS;
+
+export class PeerFinder {
+  readonly #registry: Registry;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /**
+   * The online peer, or, where host and port name an address exactly, the one that was there last. Throws `not_found`,
+   * `ambiguous`, and `refused` where that is the tracker's own address, if one is given (R12).
+   */
+  async find(host: string, port: number | undefined, ownAddress?: Address): Promise<PeerRecord> {
+    const byPort = port === undefined ? {} : { port };
+    let found: readonly PeerRecord[] = [];
+    if (!isIp(host)) found = await this.#registry.findPeers({ hostName: host, ...byPort });
+    const ips = found.length > 0 ? [] : isIp(host) ? [canonicalIp(host)] : await ipsOf(host);
+    if (ips.length > 0) found = await this.#registry.findPeers({ ips, ...byPort });
+    if (ownAddress !== undefined && port === portOf(ownAddress)) refuseOwn(ips, found, ownAddress);
+    if (found.length === 1) return found[0]!;
+    if (found.length > 1) throw ambiguous(host, found);
+    const gone = port === undefined || ips.length !== 1 ? undefined : await this.#goneFrom(ips[0]!, port);
+    if (gone !== undefined) return gone;
+    const what = port === undefined ? `on ${host}` : `at ${host} port ${port}`;
+    throw new P2pfsError("not_found", `no peer is online ${what}`, { hint: "list-peers shows who is online" });
+  }
+
+  #goneFrom(ip: string, port: number): Promise<PeerRecord | undefined> {
+    return port === 0 ? Promise.resolve(undefined) : this.#registry.peerAt(makeAddress(ip, port));
+  }
+}
+
+/** R12: whatever name leads to this machine, with the tracker's port, unless a peer is known to be there. */
+function refuseOwn(ips: readonly string[], found: readonly PeerRecord[], ownAddress: Address): void {
+  if (ips.includes(hostOf(ownAddress)) || (found.length === 0 && ips.some(isOwnIp)))
+    throw new P2pfsError("refused", `${ownAddress} is the tracker's own address`, { hint: "name a peer's address" });
+}
+
+function ambiguous(host: string, found: readonly PeerRecord[]): P2pfsError {
+  const addresses = found.slice(0, 5).map((peer) => peer.address);
+  const text = `${addresses.join(", ")}${found.length > addresses.length ? ", …" : ""}`;
+  return new P2pfsError("ambiguous", `${found.length} peers are on ${host}: ${text}`, {
+    hint: "add the PORT of the peer that you mean",
+  });
+}
+
+/** Every IP of a host name; none where it has none or the name service does not answer in time. */
+async function ipsOf(host: string): Promise<string[]> {
+  const found = lookup(host, { all: true }).catch(() => []);
+  const addresses = await Promise.race([found, Bun.sleep(LOOKUP_MS_MAX).then(() => [])]);
+  return [...new Set(addresses.map(({ address }) => canonicalIp(address)))];
+}

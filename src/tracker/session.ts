@@ -1,0 +1,175 @@
+/**
+ * One peer's session: from its requests to replies, over the registry. What a message may say is checked by its schema
+ * before it comes here; here stand the rules between messages, and between what a peer says and what the tracker sees.
+ */
+import { type Address, hostOf, makeAddress, portOf } from "../core/address.ts";
+import { formatRanges } from "../core/bitfield.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { chunkCountFor } from "../core/manifest.ts";
+import { type PeerId, publicationKey } from "../core/model.ts";
+import type { Connection, Outgoing } from "../net/connection.ts";
+import type { Message, RequestName } from "../wire/messages.ts";
+import type { TrackerEvents } from "./events.ts";
+import type { Liveness } from "./liveness.ts";
+import { isOwnIp } from "./own-host.ts";
+import type { PeerRecord, Registry } from "./registry.ts";
+
+/** What all sessions of a tracker share. */
+export interface SessionHost {
+  readonly registry: Registry;
+  readonly liveness: Liveness;
+  /** The session of each peer that is connected. */
+  readonly sessions: Map<PeerId, Session>;
+  readonly events: TrackerEvents;
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Dials the address and throws `refused` unless the peer of this id answers there. */
+  prove(address: Address, peerId: PeerId): Promise<void>;
+}
+
+export class Session {
+  readonly connection: Connection;
+  readonly #host: SessionHost;
+  readonly #sameHost: boolean;
+  #peer: PeerRecord | undefined;
+  #ended = false;
+
+  constructor(connection: Connection, host: SessionHost) {
+    this.connection = connection;
+    this.#host = host;
+    this.#sameHost = isOwnIp(connection.remote.ip);
+  }
+
+  /** Undefined before registration. */
+  get peer(): PeerRecord | undefined {
+    return this.#peer;
+  }
+
+  async answer(message: Message<RequestName>): Promise<Outgoing> {
+    switch (message.type) {
+      case "REQUEST_PING_PONG":
+        return { type: "REPLY_PING_PONG", response: "pong" };
+      case "HEARTBEAT":
+        return { type: "REPLY_HEARTBEAT" };
+      case "REQUEST_REGISTER":
+        return this.#register(message);
+    }
+    const peer = this.#peer;
+    if (peer === undefined)
+      throw new P2pfsError("unauthorised", `${message.type} needs a registered session`, { hint: "register first" });
+    switch (message.type) {
+      case "REQUEST_PUBLISH":
+        return this.#publish(peer, message);
+      case "REQUEST_UNPUBLISH":
+        return this.#unpublish(peer, message);
+      case "REQUEST_CHUNK_REGISTER":
+        return this.#registerChunks(peer, message);
+      case "REQUEST_ANNOUNCED":
+        await this.#host.registry.dropUnannounced(peer);
+        return { type: "REPLY_ANNOUNCED" };
+      case "REQUEST_FILE_LIST": {
+        const filter = { fname: message.fname ?? undefined, holder: message.holder ?? undefined };
+        const { rows, next } = await this.#host.registry.listFiles(filter, message.cursor);
+        return { type: "REPLY_FILE_LIST", file_list: [...rows], next };
+      }
+      case "REQUEST_DISCOVER": {
+        const { rows, next } = await this.#host.registry.discover(message.address, message.cursor);
+        return { type: "REPLY_DISCOVER", file_list: [...rows], next };
+      }
+      case "REQUEST_FILE_LOCATION":
+        return this.#locate(peer, message);
+      default:
+        throw new P2pfsError("unknown_message", `${message.type} is for peers among themselves`);
+    }
+  }
+
+  /** The connection is gone: the peer is offline, unless it has a newer session. Resolves to whether it was online. */
+  async end(): Promise<boolean> {
+    if (this.#ended) return false;
+    this.#ended = true;
+    return this.#leave();
+  }
+
+  async #leave(): Promise<boolean> {
+    const peer = this.#peer;
+    if (peer === undefined) return false;
+    const { registry, liveness, sessions } = this.#host;
+    if (sessions.get(peer.peerId) === this) sessions.delete(peer.peerId);
+    liveness.release(peer);
+    return registry.leave(peer, this.#host.now());
+  }
+
+  async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
+    const { registry, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
+    const { peer_id: peerId, host_name: hostName } = message;
+    if (this.#peer !== undefined && this.#peer.peerId !== peerId)
+      throw new P2pfsError("refused", "this connection belongs to another peer id");
+    if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
+    const address = await this.#addressOf(message);
+    const peer = await registry.register({ peerId, address, hostName });
+    this.#peer = peer;
+    if (this.#ended) {
+      await this.#leave();
+      throw new P2pfsError("cancelled", "the connection closed while it registered");
+    }
+    const replaced = sessions.get(peerId);
+    sessions.set(peerId, this);
+    liveness.hold(peer, () => this.connection.lastReceivedMs);
+    if (replaced !== undefined && replaced !== this)
+      replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
+    events.emit({ type: "peer_joined", address, host_name: hostName });
+    return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
+  }
+
+  /** The host is what the tracker sees, unless the peer advertises another one and answers there. */
+  async #addressOf({ address, advertised, peer_id }: Message<"REQUEST_REGISTER">): Promise<Address> {
+    const seen = makeAddress(this.connection.remote.ip, portOf(address));
+    if (!advertised || hostOf(address) === hostOf(seen)) return seen;
+    await this.#host.prove(address, peer_id);
+    return makeAddress(hostOf(address), portOf(address));
+  }
+
+  async #publish(peer: PeerRecord, message: Message<"REQUEST_PUBLISH">): Promise<Outgoing<"REPLY_PUBLISH">> {
+    const { fname, size, content_id: contentId, local_file: path } = message;
+    const key = publicationKey(fname, peer.address);
+    if (message.author_address !== peer.address || message.primary_key.normalize("NFC") !== key)
+      throw new P2pfsError("refused", `the key of this publication would be ${key}, not ${message.primary_key}`);
+    if (message.total_chunknum !== chunkCountFor(size))
+      throw new P2pfsError(
+        "refused",
+        `${size} bytes make ${chunkCountFor(size)} chunks, not ${message.total_chunknum}`,
+      );
+    await this.#host.registry.publish(peer, { fname, contentId, size, path });
+    this.#host.events.emit({ type: "published", key, content_id: contentId, size });
+    return { type: "REPLY_PUBLISH", filename: fname, result: "ok" };
+  }
+
+  async #unpublish(peer: PeerRecord, { fname }: Message<"REQUEST_UNPUBLISH">): Promise<Outgoing<"REPLY_UNPUBLISH">> {
+    await this.#host.registry.unpublish(peer, fname);
+    this.#host.events.emit({ type: "unpublished", key: publicationKey(fname, peer.address) });
+    return { type: "REPLY_UNPUBLISH", filename: fname, result: "ok" };
+  }
+
+  async #registerChunks(
+    peer: PeerRecord,
+    { content_id: contentId, size, chunknum: chunks, replace }: Message<"REQUEST_CHUNK_REGISTER">,
+  ): Promise<Outgoing<"REPLY_CHUNK_REGISTER">> {
+    await this.#host.registry.registerChunks(peer, { contentId, size, chunks, replace });
+    const event = { holder: peer.address, content_id: contentId, chunks: formatRanges(chunks) };
+    this.#host.events.emit({ type: "chunks_registered", ...event });
+    return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
+  }
+
+  async #locate(
+    peer: PeerRecord,
+    { primary_key: key, content_id: contentId }: Message<"REQUEST_FILE_LOCATION">,
+  ): Promise<Outgoing<"REPLY_FILE_LOCATION">> {
+    const query = key === null ? contentId && { contentId } : contentId === null && { key: key.normalize("NFC") };
+    if (!query) throw new P2pfsError("usage", "a location is asked for by key or by content id, one of the two");
+    const found = await this.#host.registry.locate(query, { peerId: peer.peerId, sameHost: this.#sameHost });
+    if (found === undefined) throw new P2pfsError("not_found", `nobody has shared ${key ?? `content ${contentId}`}`);
+    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders] };
+  }
+}

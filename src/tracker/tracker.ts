@@ -1,0 +1,299 @@
+/**
+ * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Peers come and
+ * go and the listener moves without the registry noticing; closing takes nobody offline, so that a tracker that comes
+ * back within a lease finds everything as it was.
+ */
+import { type Address, type HostPort, hostOf, isLoopback, isWildcard, portOf } from "../core/address.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
+import type { FileInfo, PeerId } from "../core/model.ts";
+import { MINUTE_MS } from "../core/units.ts";
+import { VERSION } from "../core/version.ts";
+import type { Connection, LocalHello } from "../net/connection.ts";
+import { dial, type Listener, listen, resolveHost } from "../net/endpoint.ts";
+import type { DataFolder } from "../store/data-folder.ts";
+import { proveAddress } from "./dial-back.ts";
+import { TrackerEvents } from "./events.ts";
+import { Liveness } from "./liveness.ts";
+import { PeerFinder } from "./peer-finder.ts";
+import type { PeerRecord, Registry } from "./registry.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { openSqliteRegistry } from "./sqlite-registry.ts";
+import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
+
+/** Peers that fetched, left and published nothing are remembered this long. */
+const FORGET_AFTER_MS = 24 * 60 * MINUTE_MS;
+const FORGET_EVERY_MS = 60 * MINUTE_MS;
+
+export type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+export interface TrackerOptions {
+  /** Opened for the tracker; whoever opened it closes it, after the tracker. */
+  readonly dataFolder: DataFolder;
+  readonly log: Log;
+  /** Whether the tracker may listen beyond this machine. */
+  readonly open?: boolean;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly leaseMs?: number;
+  readonly heartbeatMs?: number;
+}
+
+export class Tracker implements SessionHost {
+  readonly registry: Registry;
+  readonly liveness: Liveness;
+  readonly sessions = new Map<PeerId, Session>();
+  readonly events = new TrackerEvents();
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly #options: TrackerOptions;
+  readonly #finder: PeerFinder;
+  /** With what resolves when each is closed. */
+  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #startedMs: number;
+  readonly #forgetTimer: Timer;
+  #listener: Listener | undefined;
+  /** Starts wait for one another. */
+  #starting: Promise<unknown> = Promise.resolve();
+  #closing = false;
+
+  /** Throws `disk` where the registry cannot be used. */
+  static async open(options: TrackerOptions): Promise<Tracker> {
+    const registry = openSqliteRegistry({ path: options.dataFolder.databasePath, now: options.now ?? Date.now });
+    const tracker = new Tracker(options, registry);
+    await tracker.#resume();
+    return tracker;
+  }
+
+  private constructor(options: TrackerOptions, registry: Registry) {
+    const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS, now = Date.now } = options;
+    this.#options = options;
+    this.now = now;
+    this.#startedMs = now();
+    this.leaseMs = leaseMs;
+    this.heartbeatMs = heartbeatMs;
+    this.registry = registry;
+    this.#finder = new PeerFinder(registry);
+    this.liveness = new Liveness({
+      leaseMs,
+      now: () => performance.now(),
+      expired: (peer, lastSeenMs) => this.#expire(peer, lastSeenMs),
+    });
+    this.#forgetTimer = setInterval(() => this.#forget(), FORGET_EVERY_MS);
+    this.#forgetTimer.unref();
+  }
+
+  /** F6: listens there. The same address again changes nothing, another one moves: whoever was connected has to follow. */
+  start(where: HostPort): Promise<Address> {
+    const started = this.#starting.then(() => this.#listenOn(where));
+    this.#starting = started.catch(() => {});
+    return started;
+  }
+
+  async status(): Promise<TrackerStatus> {
+    const address = this.#listener?.address ?? null;
+    return {
+      role: "tracker",
+      version: VERSION,
+      pid: process.pid,
+      address,
+      listening: address !== null,
+      data_folder: this.#options.dataFolder.path,
+      started: new Date(this.#startedMs).toISOString(),
+      uptime_ms: Math.max(0, this.now() - this.#startedMs),
+      ...(await this.registry.counts()),
+    };
+  }
+
+  /** F7 */
+  async listPeers(cursor?: string): Promise<Page<PeerInfo>> {
+    const { rows, next } = await this.registry.listPeers(cursor ?? null);
+    const peers = rows.map((row) => ({
+      address: row.address,
+      host_name: row.hostName,
+      since: new Date(row.since).toISOString(),
+      last_seen: new Date(this.#lastSeen(row)).toISOString(),
+      files: row.files,
+    }));
+    return { rows: peers, next };
+  }
+
+  /** F10 */
+  listFiles(cursor?: string): Promise<Page<FileInfo>> {
+    return this.registry.listFiles({}, cursor ?? null);
+  }
+
+  /** F11 */
+  listChunkInfo(cursor?: string): Promise<Page<ChunkInfo>> {
+    return this.registry.listChunkInfo(cursor ?? null);
+  }
+
+  /** F9: throws `not_found` and `ambiguous` where host and port name no peer, or several. */
+  async discover(host: string, port?: number, cursor?: string): Promise<Page<FileInfo>> {
+    const peer = await this.#finder.find(host, port);
+    return this.registry.discover(peer.address, cursor ?? null);
+  }
+
+  /** F8, R12, R13. */
+  async ping(host: string, port?: number): Promise<PingResult> {
+    const issuedMs = performance.now();
+    const peer = await this.#finder.find(host, port, this.#listener?.address);
+    const alive = peer.online && (await this.#answersPing(peer));
+    const durationMs = Math.round((performance.now() - issuedMs) * 1000) / 1000;
+    return { address: peer.address, alive, duration_ms: durationMs };
+  }
+
+  /** Peers see the connection close and try to come back; the registry keeps them online for a lease. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    clearInterval(this.#forgetTimer);
+    this.liveness.stop();
+    await this.#starting;
+    await this.#stopListening();
+    await this.registry.close();
+  }
+
+  prove(address: Address, peerId: PeerId): Promise<void> {
+    return proveAddress(address, peerId, this.#hello());
+  }
+
+  /** Sessions that were open when the tracker ended run one lease more, and so do their peers' shares. */
+  async #resume(): Promise<void> {
+    const startMs = performance.now();
+    for (const peer of await this.registry.onlinePeers()) this.liveness.hold(peer, () => startMs);
+    this.liveness.start();
+    await this.registry.forget(this.now() - FORGET_AFTER_MS);
+  }
+
+  async #listenOn({ host, port }: HostPort): Promise<Address> {
+    if (this.#closing) throw new P2pfsError("not_running", "the tracker is ending");
+    const ip = await resolveHost(host);
+    if (!isLoopback(ip) && !this.#options.open)
+      throw new P2pfsError("refused", `${host} is reachable from other machines`, {
+        hint: "start with --open to let everybody who can reach this address join, list and fetch",
+      });
+    const current = this.#listener?.address;
+    if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
+    const address = await this.#move(ip, port);
+    this.#options.log("info", `listening on ${address}`);
+    this.events.emit({ type: "listening", address });
+    return address;
+  }
+
+  async #move(ip: string, port: number): Promise<Address> {
+    const current = this.#listener?.address;
+    // One port on another host may overlap with the old listener, which then has to go first, and back on failure.
+    const overlaps = current !== undefined && portOf(current) === port;
+    if (overlaps) await this.#stopListening();
+    try {
+      const listener = await this.#openListener(ip, port);
+      if (!overlaps) await this.#stopListening();
+      this.#listener = listener;
+      return listener.address;
+    } catch (thrown) {
+      if (overlaps) this.#listener = await this.#openListener(hostOf(current), portOf(current));
+      throw thrown;
+    }
+  }
+
+  #openListener(host: string, port: number): Promise<Listener> {
+    return listen({ host, port, local: () => this.#hello(), onConnection: (connection) => this.#serve(connection) });
+  }
+
+  #hello(): LocalHello {
+    const address = this.#listener?.address;
+    const told = address === undefined || isWildcard(hostOf(address)) ? null : address;
+    return { role: "tracker", agent: `p2pfs/${VERSION}`, address: told };
+  }
+
+  #serve(connection: Connection): void {
+    const session = new Session(connection, this);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#connections.set(connection, promise);
+    connection.serve({
+      request: (message) => session.answer(message),
+      closed: () => {
+        this.#connections.delete(connection);
+        resolve();
+        if (!this.#closing) this.#end(session);
+      },
+    });
+  }
+
+  async #stopListening(): Promise<void> {
+    this.#listener?.stop();
+    this.#listener = undefined;
+    const open = [...this.#connections];
+    for (const [connection] of open) connection.close();
+    await Promise.all(open.map(([, gone]) => gone));
+  }
+
+  async #end(session: Session): Promise<void> {
+    try {
+      if (await session.end()) this.#left(session.peer!.address, "closed");
+    } catch (thrown) {
+      this.#failed("a peer left", thrown);
+    }
+  }
+
+  async #expire(peer: PeerRecord, lastSeenMs: number): Promise<void> {
+    try {
+      const wasOnline = await this.registry.leave(peer, this.#wallTime(lastSeenMs));
+      const session = this.sessions.get(peer.peerId);
+      // Its connection, if it still has one, is half open or its process frozen: it has to come back with a new one.
+      if (session?.peer?.session === peer.session)
+        session.connection.close(new P2pfsError("unreachable", "the lease ran out"));
+      if (wasOnline) this.#left(peer.address, "expired");
+    } catch (thrown) {
+      this.#failed("a lease ran out", thrown);
+    }
+  }
+
+  #left(address: Address, reason: "closed" | "expired"): void {
+    this.#options.log("info", reason === "closed" ? `${address} left` : `${address} is silent and counts as gone`);
+    this.events.emit({ type: "peer_left", address, reason });
+  }
+
+  async #answersPing(peer: PeerRecord): Promise<boolean> {
+    const session = this.sessions.get(peer.peerId);
+    try {
+      const ping = { type: "REQUEST_PING_PONG", peer_address: peer.address } as const;
+      await (session?.connection.request(ping, { timeoutMs: TRACKER_WAIT_MS }) ?? this.#pingByDialling(peer.address));
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof P2pfsError) return false;
+      throw thrown;
+    }
+  }
+
+  /** For a peer that has not come back yet since the tracker started. */
+  async #pingByDialling(address: Address): Promise<void> {
+    const connection = await dial(address, { local: this.#hello(), timeoutMs: TRACKER_WAIT_MS / 2 });
+    const ping = { type: "REQUEST_PING_PONG", peer_address: address } as const;
+    await connection.request(ping, { timeoutMs: TRACKER_WAIT_MS / 2 }).finally(() => connection.close());
+  }
+
+  async #forget(): Promise<void> {
+    try {
+      await this.registry.forget(this.now() - FORGET_AFTER_MS);
+    } catch (thrown) {
+      this.#failed("forgetting old peers", thrown);
+    }
+  }
+
+  #failed(when: string, thrown: unknown): void {
+    this.#options.log("error", `${when}: ${asP2pfsError(thrown).message}`);
+  }
+
+  #lastSeen({ peerId, lastSeen }: PeerRecord): number {
+    const seenMs = this.liveness.lastSeenMs(peerId);
+    return seenMs === undefined ? lastSeen : this.#wallTime(seenMs);
+  }
+
+  #wallTime(monotonicMs: number): number {
+    return Math.round(this.now() - (performance.now() - monotonicMs));
+  }
+}

@@ -1,0 +1,210 @@
+/** A peer's session with its tracker, over real sockets. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { Address } from "../../src/core/address.ts";
+import { NO_CHUNKS } from "../../src/core/bitfield.ts";
+import { proofOf } from "../../src/net/proof.ts";
+import type { Tracker } from "../../src/tracker/tracker.ts";
+import { contentId, errorOf, fileName, peerId, ranges, temporaryFolder } from "./fixtures.ts";
+import { fileSize, openTracker, provingListener, TestPeer } from "./test-peer.ts";
+
+let tracker: Tracker;
+let at: Address;
+const cleanups: (() => unknown)[] = [];
+beforeEach(async () => {
+  const folder = temporaryFolder();
+  cleanups.push(() => folder.remove());
+  const opened = await openTracker(folder.path);
+  cleanups.push(opened.close);
+  tracker = opened.tracker;
+  at = await tracker.start({ host: "127.0.0.1", port: 0 });
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const chunkReport = (content: number, ...flat: number[]) =>
+  ({
+    type: "REQUEST_CHUNK_REGISTER",
+    primary_key: null,
+    content_id: contentId(content),
+    size: fileSize,
+    chunknum: ranges(...flat),
+    replace: false,
+  }) as const;
+
+describe("registering", () => {
+  test("F22: nothing but ping and heartbeat is answered before it", async () => {
+    const peer = await TestPeer.dial(at, 1);
+    expect(await peer.request({ type: "REQUEST_PING_PONG", peer_address: null })).toMatchObject({ response: "pong" });
+    expect(await peer.request({ type: "HEARTBEAT" })).toMatchObject({ type: "REPLY_HEARTBEAT" });
+    expect((await errorOf(peer.listed())).code).toBe("unauthorised");
+    await peer.register({ address: "127.0.0.1:7001" as Address });
+    expect(await peer.listed()).toEqual([]);
+  });
+
+  test("the host is the one that the tracker sees; lease and heartbeat are told", async () => {
+    const peer = await TestPeer.dial(at, 1);
+    const reply = await peer.register({ address: "8.8.8.8:7001" as Address });
+    expect(reply).toMatchObject({
+      address: "127.0.0.1:7001",
+      lease_ms: tracker.leaseMs,
+      heartbeat_ms: tracker.heartbeatMs,
+    });
+  });
+
+  test("an advertised host is believed when the peer answers there", async () => {
+    const listener = await provingListener(peerId(1));
+    cleanups.push(() => listener.stop());
+    const peer = await TestPeer.dial(at, 1);
+    expect(await peer.register({ address: listener.address, advertised: true })).toMatchObject({
+      address: listener.address,
+    });
+    expect((await tracker.listPeers()).rows.map((row) => row.address)).toEqual([listener.address]);
+  });
+
+  test("an advertised host where another peer answers, or nobody, is refused in time", async () => {
+    const listener = await provingListener(peerId(2));
+    cleanups.push(() => listener.stop());
+    const peer = await TestPeer.dial(at, 1);
+    const before = performance.now();
+    for (const address of [listener.address, "127.0.0.3:1" as Address]) {
+      const error = await errorOf(peer.register({ address, advertised: true }));
+      expect(error.code).toBe("refused");
+      expect(error.message).toContain(address);
+    }
+    expect(performance.now() - before).toBeLessThan(4000);
+    expect((await tracker.listPeers()).rows).toEqual([]);
+  });
+
+  test("the proof is the one that the specification gives as an example", () => {
+    const id = "000102030405060708090a0b0c0d0e0f" as ReturnType<typeof peerId>;
+    expect(proofOf(id, new Uint8Array(32).fill(0xab)).toHex()).toBe(
+      "0ea26c972f7f2786b4ddc9eb8998f91fb04c4e2fd90142a6c4139223dc0c836a",
+    );
+  });
+
+  test("a second session replaces the first and closes it; its late close touches nothing", async () => {
+    const first = await TestPeer.join(at, 1);
+    await first.publish("a", 1);
+    const second = await TestPeer.join(at, 1);
+    await first.gone;
+    expect(first.connection.closeCause?.message).toContain("newer session");
+    expect(await second.listed()).toEqual(["a_127.0.0.1_7001"]);
+    expect((await tracker.listPeers()).rows).toHaveLength(1);
+  });
+
+  test("another id at an online address is refused, and may register elsewhere", async () => {
+    await TestPeer.join(at, 1);
+    const other = await TestPeer.dial(at, 2);
+    expect((await errorOf(other.register({ address: "127.0.0.1:7001" as Address }))).code).toBe("refused");
+    await other.register({ address: "127.0.0.1:7002" as Address });
+    expect((await tracker.listPeers()).rows).toHaveLength(2);
+  });
+
+  test("one connection is one peer, and a host name is printable", async () => {
+    const peer = await TestPeer.join(at, 1);
+    const address = "127.0.0.1:7009" as Address;
+    expect((await errorOf(peer.register({ peer_id: peerId(2), address }))).code).toBe("refused");
+    expect((await errorOf(peer.register({ host_name: "a\u001b[2J", address }))).code).toBe("refused");
+  });
+
+  test("a peer that closes its connection is gone at once, and its shares with it", async () => {
+    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    await one.publish("a", 1);
+    const left = new Promise<void>((resolve) =>
+      tracker.events.subscribe((event) => void (event.type === "peer_left" && resolve())),
+    );
+    await one.leave();
+    await left;
+    expect(await two.listed()).toEqual([]);
+    expect((await tracker.listPeers()).rows.map((row) => row.address)).toEqual([two.address]);
+  });
+});
+
+describe("publishing", () => {
+  test("F16, R1: after the reply the file is listed, located and its publisher a holder of all chunks", async () => {
+    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    expect(await one.publish("a", 1)).toMatchObject({ filename: "a", result: "ok" });
+    expect(await two.listed()).toEqual(["a_127.0.0.1_7001"]);
+    const key = { primary_key: "a_127.0.0.1_7001", content_id: null };
+    expect(await two.request<"REQUEST_FILE_LOCATION">({ type: "REQUEST_FILE_LOCATION", ...key })).toMatchObject({
+      fileinfo: { key: "a_127.0.0.1_7001", path: "./a", holders: 1 },
+      chunkinfo: [{ address: one.address, chunks: ranges(0, 9) }],
+    });
+  });
+
+  test("a key or author that is not the session's, and a chunk count that does not fit, are refused", async () => {
+    const peer = await TestPeer.join(at, 1);
+    const wrong = [
+      { primary_key: "a_127.0.0.1_7002" },
+      { primary_key: "b_127.0.0.1_7001" },
+      { author_address: "127.0.0.1:7002" as Address },
+      { total_chunknum: 9 },
+    ];
+    for (const fields of wrong) expect((await errorOf(peer.publish("a", 1, fields))).code).toBe("refused");
+    expect(await peer.listed()).toEqual([]);
+    await peer.publish("a", 1);
+  });
+
+  test("R2: one name twice is refused, the same publication again is not; the connection lives", async () => {
+    const peer = await TestPeer.join(at, 1);
+    await peer.publish("a", 1);
+    await peer.publish("a", 1);
+    expect((await errorOf(peer.publish("a", 2))).code).toBe("refused");
+    expect((await errorOf(peer.publish("A", 1))).code).toBe("refused");
+    expect(await peer.listed()).toEqual(["a_127.0.0.1_7001"]);
+  });
+
+  test("unpublish, and once more", async () => {
+    const peer = await TestPeer.join(at, 1);
+    await peer.publish("a", 1);
+    const unpublish = { type: "REQUEST_UNPUBLISH", fname: fileName("a") } as const;
+    expect(await peer.request(unpublish)).toMatchObject({ filename: "a", result: "ok" });
+    expect((await errorOf(peer.request(unpublish))).code).toBe("not_found");
+    expect(await peer.listed()).toEqual([]);
+  });
+
+  test("F19: registered chunks make a holder; REQUEST_ANNOUNCED drops what was not told again", async () => {
+    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    await one.publish("a", 1);
+    await one.publish("b", 2);
+    await two.request(chunkReport(1, 3, 5));
+    expect(await one.holders(1)).toEqual([two.address]);
+    await one.leave();
+    const again = await TestPeer.join(at, 1, 7999);
+    expect((await again.listed()).sort()).toEqual(["a_127.0.0.1_7999", "b_127.0.0.1_7999"]);
+    await again.publish("b", 2);
+    await again.request({ type: "REQUEST_ANNOUNCED" });
+    expect(await two.listed()).toEqual(["b_127.0.0.1_7999"]);
+    expect(await again.holders(1)).toEqual([two.address]);
+  });
+
+  test("chunks beyond the content, a location by neither or both, an unknown key: an ERROR each", async () => {
+    const peer = await TestPeer.join(at, 1);
+    await peer.publish("a", 1);
+    expect((await errorOf(peer.request(chunkReport(1, 10, 10)))).code).toBe("refused");
+    const locate = (primary_key: string | null, content: number | null) =>
+      peer.request<"REQUEST_FILE_LOCATION">({
+        type: "REQUEST_FILE_LOCATION",
+        primary_key,
+        content_id: content === null ? null : contentId(content),
+      });
+    expect((await errorOf(locate(null, null))).code).toBe("usage");
+    expect((await errorOf(locate("a_127.0.0.1_7001", 1))).code).toBe("usage");
+    expect((await errorOf(locate("a_127.0.0.1_7002", null))).code).toBe("not_found");
+    expect((await errorOf(locate(null, 2))).code).toBe("not_found");
+    const foreign = { type: "REQUEST_JOIN_SWARM", content_id: contentId(1), chunks: NO_CHUNKS } as const;
+    expect((await errorOf(peer.request(foreign))).code).toBe("unknown_message");
+    expect(await peer.listed()).toHaveLength(1);
+  });
+
+  test("F15: discover answers for a peer that is online", async () => {
+    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    await one.publish("a", 1);
+    const discover = (address: Address) =>
+      two.request<"REQUEST_DISCOVER">({ type: "REQUEST_DISCOVER", address, cursor: null });
+    expect((await discover(one.address)).file_list.map((row) => row.fname)).toEqual([fileName("a")]);
+    expect((await discover(two.address)).file_list).toEqual([]);
+    expect((await errorOf(discover("127.0.0.1:9" as Address))).code).toBe("not_found");
+  });
+});

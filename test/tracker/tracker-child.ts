@@ -1,0 +1,5 @@
+/** Child process of tracker.test.ts: a tracker in the folder named in argv; it prints where it listens. */
+import { openTracker } from "./test-peer.ts";
+
+const { tracker } = await openTracker(process.argv[2]!);
+process.stdout.write(`${await tracker.start({ host: "127.0.0.1", port: 0 })}\n`);
