@@ -34,8 +34,9 @@ export class Scheduler {
   run(now: number): void {
     this.#review();
     this.#spent.clear();
-    while (this.#ledger.unanswered < this.#bounds.windowSize || this.#makeRoom(now)) {
-      const source = this.#nextSource(now);
+    for (;;) {
+      const hasRoom = this.#ledger.unanswered < this.#bounds.windowSize;
+      const source = hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
       if (source === undefined) break;
       if (!this.#askSource(source)) this.#spent.add(source);
     }
@@ -126,19 +127,19 @@ export class Scheduler {
     return found;
   }
 
-  /** The window is full: takes a request back from a source with a pile, where another source would be idle. */
-  #makeRoom(now: number): boolean {
-    let hasIdle = false;
-    let hasUntried = false;
+  /** The window is full: takes a request back from a source with a pile, for another that would be idle; that one. */
+  #makeRoom(now: number): Source | undefined {
+    let idle: Source | undefined;
     for (const source of this.#ledger.sources.values()) {
       if (source.requests.length > 0 || !this.#canAsk(source, now)) continue;
-      hasIdle = true;
-      hasUntried ||= source.intervalMs(now) === undefined;
+      idle = source;
+      if (source.intervalMs(now) === undefined) break;
     }
-    const request = hasIdle ? this.#requestToSpare(now, hasUntried) : undefined;
-    if (request === undefined) return false;
+    if (idle === undefined) return undefined;
+    const request = this.#requestToSpare(now, idle.intervalMs(now) === undefined);
+    if (request === undefined) return undefined;
     this.#actions.giveUp(request);
-    return true;
+    return idle;
   }
 
   /** The newest request of the longest pile: more than keep its source busy, or, to try another source, than its share. */
