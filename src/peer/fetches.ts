@@ -104,8 +104,9 @@ export class Fetches {
   }
 
   async #startTarget(target: FetchTarget, destination: string, startedMs: number): Promise<FetchJob> {
-    const same = this.#running.get(destination) ?? (await this.#preparing.get(destination));
-    if (same !== undefined) {
+    const underWay = this.#running.get(destination) ?? this.#preparing.get(destination);
+    if (underWay !== undefined) {
+      const same = await underWay;
       if (same.contentId === target.contentId) return same;
       throw new P2pfsError("refused", `another fetch writes to ${destination}`, { hint: "choose another destination" });
     }

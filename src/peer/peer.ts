@@ -41,7 +41,7 @@ import type { Connected, FetchProgress, PeerStatus, Published, Unpublished } fro
 const READERS_MAX = 128;
 
 export interface PeerOptions {
-  /** Undefined for a peer that remembers nothing. */
+  /** Undefined for a peer that remembers nothing. Whoever opened it closes it, after the peer. */
   readonly dataFolder: DataFolder | undefined;
   /** The repository folder, where fetches go that name no destination; made when it is needed. */
   readonly filesFolder: string;
@@ -190,13 +190,13 @@ export class Peer {
   }
 
   /** F14: every shared file. */
-  async listFiles(cursor: string | null): Promise<FilePage> {
+  async listFiles(cursor: string | null = null): Promise<FilePage> {
     const page = await this.#link.request({ type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor });
     return { rows: page.file_list, next: page.next };
   }
 
   /** F15: the files of one peer. Without a port, the host has to have one peer only. */
-  async discover(host: string, port: number | undefined, cursor: string | null): Promise<FilePage> {
+  async discover(host: string, port: number | undefined, cursor: string | null = null): Promise<FilePage> {
     const address = await this.#peerAt(host, port);
     const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor });
     return { rows: page.file_list, next: page.next };
@@ -226,7 +226,6 @@ export class Peer {
     this.#neighbours.closeAll();
     this.#readers.close();
     this.#repository.close();
-    this.#options.dataFolder?.close();
   }
 
   async #listen(): Promise<void> {

@@ -3,7 +3,7 @@
  * effects. Buffers, sockets and the part file live here; every decision is the engine's.
  */
 import type { Address } from "../core/address.ts";
-import type { ChunkRanges } from "../core/bitfield.ts";
+import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
@@ -30,9 +30,12 @@ import type { SourceShare } from "./types.ts";
 /** Chunks that wait for the disk; with more than this the engine asks for nothing. */
 const UNWRITTEN_BYTES_MAX = 48 * MiB;
 const JOIN_MS_MAX = SECOND_MS;
-/** A swarm grows: ask the tracker for more holders now and then while there are few. */
-const REFRESH_MS = 5 * SECOND_MS;
+/** A swarm grows, most of all in its first moments: the tracker is asked for more holders while there are few. */
+const REFRESH_FIRST_MS = 250;
+const REFRESH_MS_MAX = 8 * SECOND_MS;
 const SOURCES_AIM = 30;
+/** How often the engine is told which chunks are on their way, so that it can tell a slow source from a stalled one. */
+const PROGRESS_MS = 500;
 
 export interface TransferOptions {
   readonly contentId: ContentId;
@@ -47,6 +50,8 @@ export interface TransferOptions {
   /** A chunk is on disk and can be given to others. */
   readonly gained: (chunk: number) => void;
 }
+
+type DropReason = Extract<DownloadEffect, { type: "drop" }>["reason"];
 
 interface PendingChunk {
   readonly source: Neighbour;
@@ -70,6 +75,7 @@ export class Transfer implements SwarmListener {
   #pumping = false;
   #timer: Timer | undefined;
   #refreshTimer: Timer | undefined;
+  #progressTimer: Timer | undefined;
   #ended = false;
   #searching = false;
 
@@ -80,7 +86,7 @@ export class Transfer implements SwarmListener {
     this.#engine = new DownloadManager({
       chunkCount: chunkCountOf(manifest),
       chunkLength: (chunk) => this.#chunkLength(chunk),
-      have: part.have,
+      have: new Bitfield(part.have.size, part.have.bytes),
       random: Math.random,
     });
   }
@@ -114,9 +120,8 @@ export class Transfer implements SwarmListener {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
     this.#reachAll(holders);
-    this.#refreshTimer = setInterval(() => {
-      if (this.#sources.size < SOURCES_AIM) this.#findHolders();
-    }, REFRESH_MS);
+    this.#refreshAfter(REFRESH_FIRST_MS);
+    this.#progressTimer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
     this.#pump();
     try {
       await this.#finished.promise;
@@ -177,7 +182,7 @@ export class Transfer implements SwarmListener {
       case "cancel":
         return this.#cancel(effect.request);
       case "drop":
-        return this.#drop(effect.source);
+        return this.#drop(effect.source, effect.reason);
       case "write":
         return this.#write(effect.request, effect.chunk);
       case "discard":
@@ -219,6 +224,14 @@ export class Transfer implements SwarmListener {
     return pending.buffer;
   }
 
+  #tellProgress(): void {
+    const since = performance.now() - PROGRESS_MS;
+    for (const [request, { source, buffer }] of this.#pending) {
+      if (buffer !== undefined && source.connection.lastReceivedMs > since)
+        this.#handle({ type: "chunk_progress", source: source.id, request });
+    }
+  }
+
   #handleReply(request: number, { message, payload }: Reply<"PEER_REPLY_CHUNK">): void {
     const pending = this.#pending.get(request);
     this.#pending.delete(request);
@@ -247,11 +260,14 @@ export class Transfer implements SwarmListener {
     pending?.source.connection.send({ type: "CANCEL", request: pending.wireRequest });
   }
 
-  #drop(sourceId: string): void {
+  /** A stalled source may come back; one that sent what it should not have is out for the rest of this fetch. */
+  #drop(sourceId: string, reason: DropReason): void {
     const source = this.#sources.get(sourceId);
     if (source === undefined) return;
+    if (reason === "stalled")
+      return source.connection.close(new P2pfsError("unreachable", "this peer does not answer"));
     this.#dropped.add(source.name);
-    source.connection.close(new P2pfsError("integrity", "what this peer sent is not what it was asked for"));
+    source.connection.close(new P2pfsError(reason, "what this peer sent is not what it was asked for"));
   }
 
   #write(request: number, chunk: number): void {
@@ -282,6 +298,13 @@ export class Transfer implements SwarmListener {
     const bytes = this.#arrived.get(request);
     this.#arrived.delete(request);
     if (bytes !== undefined) this.#options.buffers.release(bytes);
+  }
+
+  #refreshAfter(waitMs: number): void {
+    this.#refreshTimer = setTimeout(() => {
+      if (this.#sources.size < SOURCES_AIM) this.#findHolders();
+      this.#refreshAfter(Math.min(REFRESH_MS_MAX, 2 * waitMs));
+    }, waitMs);
   }
 
   async #findHolders(): Promise<void> {
@@ -319,7 +342,8 @@ export class Transfer implements SwarmListener {
     const { contentId, swarms } = this.#options;
     this.#ended = true;
     clearTimeout(this.#timer);
-    clearInterval(this.#refreshTimer);
+    clearTimeout(this.#refreshTimer);
+    clearInterval(this.#progressTimer);
     for (const request of this.#pending.keys()) this.#cancel(request);
     swarms.unlisten(contentId);
   }

@@ -1,0 +1,114 @@
+/** A peer made of protocol messages alone, so that it can misbehave in ways that ours cannot. */
+import { readFileSync } from "node:fs";
+import type { Address } from "../../src/core/address.ts";
+import { Bitfield } from "../../src/core/bitfield.ts";
+import { type ContentId, chunkCountOf } from "../../src/core/manifest.ts";
+import { digest } from "../../src/disk/blake3.ts";
+import { hashFile } from "../../src/disk/hash-file.ts";
+import type { Connection, Outgoing } from "../../src/net/connection.ts";
+import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import { payloadOf } from "../../src/net/send-queue.ts";
+import { randomPeerId } from "../../src/store/data-folder.ts";
+import type { Fields } from "../../src/wire/messages.ts";
+
+/** What it answers a chunk request with, given the right chunk and its bytes; undefined for silence. */
+export type Answer = (chunk: number, bytes: Uint8Array) => { chunk: number; bytes: Uint8Array } | undefined;
+
+export interface RogueOptions {
+  readonly tracker: Address;
+  /** The true content that it claims to hold. */
+  readonly path: string;
+  readonly answer: Answer;
+  /** The manifest that it sends; the true one without this. */
+  readonly manifest?: Uint8Array;
+}
+
+export class Rogue {
+  readonly address: Address;
+  readonly contentId: ContentId;
+  /** Chunk requests that it got. */
+  requests = 0;
+  readonly #listener: Listener;
+  readonly #session: Connection;
+
+  private constructor(listener: Listener, session: Connection, contentId: ContentId) {
+    this.#listener = listener;
+    this.#session = session;
+    this.address = listener.address;
+    this.contentId = contentId;
+  }
+
+  static async start({ tracker, path, answer, manifest }: RogueOptions): Promise<Rogue> {
+    const hashed = await hashFile(path);
+    const content = readFileSync(path);
+    const { chunkSize } = hashed.manifest;
+    const all = Bitfield.full(chunkCountOf(hashed.manifest)).toRanges();
+    let rogue: Rogue | undefined;
+    const local = { role: "peer", agent: "rogue", address: null } as const;
+    const sendChunk = (connection: Connection, message: Fields<"PEER_REQUEST_CHUNK">) => {
+      rogue!.requests++;
+      const asked = message.chunknum[0]!;
+      const answered = answer(asked, content.subarray(asked * chunkSize, (asked + 1) * chunkSize));
+      if (answered === undefined) return;
+      const reply: Outgoing = {
+        type: "PEER_REPLY_CHUNK",
+        filename: message.filename,
+        content_id: message.content_id,
+        chunknum: answered.chunk,
+        digest: digest(answered.bytes),
+      };
+      connection.replyWithPayload(message.request, reply, payloadOf(answered.bytes));
+    };
+    const queue: { connection: Connection; message: Fields<"PEER_REQUEST_CHUNK"> }[] = [];
+    const pump = () => {
+      while (queue.length > 0 && queue[0]!.connection.payloadFramesQueued < 2) {
+        const { connection, message } = queue.shift()!;
+        sendChunk(connection, message);
+      }
+    };
+    const listener = await listen({
+      host: "127.0.0.1",
+      port: 0,
+      local: () => local,
+      onConnection: (connection) =>
+        connection.serve({
+          request(message) {
+            if (message.type === "REQUEST_JOIN_SWARM")
+              return { type: "REPLY_JOIN_SWARM", content_id: message.content_id, chunks: all };
+            if (message.type === "REQUEST_MANIFEST") {
+              const reply = { type: "REPLY_MANIFEST", content_id: message.content_id } as const;
+              connection.replyWithPayload(message.request, reply, payloadOf(manifest ?? hashed.manifestBytes));
+            }
+            if (message.type === "PEER_REQUEST_CHUNK") queue.push({ connection, message });
+            queueMicrotask(pump);
+            return undefined;
+          },
+          sent: pump,
+        }),
+    });
+    const session = await dial(tracker, { local, timeoutMs: 1000 });
+    const { address } = listener;
+    await session.request({
+      type: "REQUEST_REGISTER",
+      peer_id: randomPeerId(),
+      address,
+      advertised: false,
+      host_name: "rogue",
+    });
+    await session.request({
+      type: "REQUEST_CHUNK_REGISTER",
+      primary_key: null,
+      content_id: hashed.contentId,
+      size: content.length,
+      chunknum: all,
+      replace: true,
+    });
+    rogue = new Rogue(listener, session, hashed.contentId);
+    return rogue;
+  }
+
+  close(): void {
+    this.#session.close();
+    this.#listener.stop();
+  }
+}
