@@ -2,7 +2,7 @@
  * Serves bytes of shared files. Every read checks that the path still leads to the file that was shared: one that was
  * changed, replaced or deleted is refused, so that a peer never offers what its lists no longer say.
  */
-import { close, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { P2pfsError } from "../core/errors.ts";
 import { diskError, sourceError } from "./disk-error.ts";
 import { type ContentStamp, type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
@@ -34,7 +34,7 @@ export class ChunkReader {
       if (!fstatSync(fd).isFile() || !sameStamp(file, stampOf(fd))) throw changed(file.path);
       return new ChunkReader(file, fd, stampOf(fd));
     } catch (error) {
-      close(fd);
+      closeSync(fd);
       throw diskError(attempt, error);
     }
   }
@@ -73,7 +73,7 @@ export class ChunkReader {
   }
 
   #closeWhenIdle(): void {
-    if (this.#closing && this.#reads === 0) close(this.#fd);
+    if (this.#closing && this.#reads === 0) closeSync(this.#fd);
   }
 
   #expectUnchanged(): void {
