@@ -4,10 +4,11 @@
  * at once are served several times faster than one by one, and a lone one waits no longer.
  */
 import type { Database } from "bun:sqlite";
+import { P2pfsError } from "../core/errors.ts";
 import { asDatabaseError } from "./database.ts";
 
 /** Changes in one transaction; more wait for the next turn, so that other work gets its own. */
-const CHANGES_PER_COMMIT_MAX = 500;
+const CHANGES_PER_COMMIT_MAX = 200;
 
 interface Waiting {
   /** Makes the change; what it returns is called after the commit. */
@@ -21,6 +22,7 @@ export class GroupCommit {
   readonly #statements;
   #waiting: Waiting[] = [];
   #scheduled = false;
+  #closed = false;
 
   constructor(sqlite: Database, path: string) {
     this.#sqlite = sqlite;
@@ -38,6 +40,7 @@ export class GroupCommit {
    * undone and rejects, without harm to the others. It runs synchronously and must not hold on to the transaction.
    */
   write<T>(change: () => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new P2pfsError("not_running", `the database ${this.#path} is closed`));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = () => {
       const result = change();
@@ -48,8 +51,9 @@ export class GroupCommit {
     return promise;
   }
 
-  /** Commits everything that waits, now. */
-  flush(): void {
+  /** Commits everything that waits, now, and takes no more. The database may be closed then. */
+  close(): void {
+    this.#closed = true;
     while (this.#waiting.length > 0) this.#commit(this.#waiting.splice(0, CHANGES_PER_COMMIT_MAX));
   }
 

@@ -1,6 +1,6 @@
 /** The registry on SQLite: changes here, lists and locations in the modules beside it. */
 import { join } from "node:path";
-import { and, eq, lt, ne, notExists, sql } from "drizzle-orm";
+import { and, eq, gt, lt, lte, max, ne, notExists, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { Bitfield } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
@@ -29,6 +29,9 @@ import { SqliteLists } from "./sqlite-lists.ts";
 import { SqliteLocations } from "./sqlite-locations.ts";
 import { peerRecordOf } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
+
+/** Contents looked at in one step of forgetting. */
+const FORGET_STEP_ROWS = 2000;
 
 const { contents, holdings, peers, publications } = schema;
 
@@ -159,8 +162,8 @@ export class SqliteRegistry implements Registry {
     });
   }
 
-  forget(leftBefore: number): Promise<number> {
-    return this.#write(() => {
+  async forget(leftBefore: number): Promise<number> {
+    const forgotten = await this.#write(() => {
       const published = this.#db
         .select({ id: publications.id })
         .from(publications)
@@ -168,19 +171,17 @@ export class SqliteRegistry implements Registry {
       const gone = this.#db
         .delete(peers)
         .where(and(eq(peers.online, false), lt(peers.lastSeen, leftBefore), notExists(published)))
-        .returning({ id: peers.id })
-        .all();
-      const named = this.#db
-        .select({ id: publications.id })
-        .from(publications)
-        .where(eq(publications.content, contents.id));
-      const held = this.#db.select({ peer: holdings.peer }).from(holdings).where(eq(holdings.content, contents.id));
-      this.#db
-        .delete(contents)
-        .where(and(notExists(named), notExists(held)))
-        .run();
-      return gone.length;
+        .returning({ id: peers.id });
+      return gone.all().length;
     });
+    const newest =
+      this.#db
+        .select({ id: max(contents.id) })
+        .from(contents)
+        .get()?.id ?? 0;
+    for (let after = 0; after < newest; after += FORGET_STEP_ROWS)
+      await this.#write(() => this.#dropContents(after, after + FORGET_STEP_ROWS));
+    return forgotten;
   }
 
   onlinePeers(): Promise<readonly PeerRecord[]> {
@@ -217,12 +218,17 @@ export class SqliteRegistry implements Registry {
 
   /** Counting takes a while with many files, so that one count serves until something changes. */
   counts(): Promise<Counts> {
-    this.#countsCached ??= this.#read(() => this.#lists.counts());
-    return this.#countsCached;
+    if (this.#countsCached !== undefined) return this.#countsCached;
+    const counting = this.#read(() => this.#lists.counts());
+    counting.catch(() => {
+      if (this.#countsCached === counting) this.#countsCached = undefined;
+    });
+    this.#countsCached = counting;
+    return counting;
   }
 
   async close(): Promise<void> {
-    this.#commits.flush();
+    this.#commits.close();
     this.#database.close();
   }
 
@@ -249,6 +255,20 @@ export class SqliteRegistry implements Registry {
     const peer = this.#statements.peer.get({ peerId });
     if (peer?.online && peer.session === session) return peer;
     throw new P2pfsError("refused", "this session has ended", { hint: "register again" });
+  }
+
+  /** Drops those contents in this range of ids that nobody publishes or holds. */
+  #dropContents(after: number, last: number): void {
+    const named = this.#db
+      .select({ id: publications.id })
+      .from(publications)
+      .where(eq(publications.content, contents.id));
+    const held = this.#db.select({ peer: holdings.peer }).from(holdings).where(eq(holdings.content, contents.id));
+    const inRange = and(gt(contents.id, after), lte(contents.id, last));
+    this.#db
+      .delete(contents)
+      .where(and(inRange, notExists(named), notExists(held)))
+      .run();
   }
 
   #contentRow(contentId: string, size: number): number {

@@ -165,7 +165,7 @@ export class Tracker implements SessionHost {
     const startMs = performance.now();
     for (const peer of await this.registry.onlinePeers()) this.liveness.hold(peer, () => startMs);
     this.liveness.start();
-    await this.registry.forget(this.now() - FORGET_AFTER_MS);
+    this.#forget();
   }
 
   async #listenOn({ host, port }: HostPort): Promise<Address> {
@@ -280,7 +280,7 @@ export class Tracker implements SessionHost {
     try {
       await this.registry.forget(this.now() - FORGET_AFTER_MS);
     } catch (thrown) {
-      this.#failed("forgetting old peers", thrown);
+      if (!this.#closing) this.#failed("forgetting old peers", thrown);
     }
   }
 

@@ -1,3 +1,4 @@
+/** Leases on a clock of the test. */
 import { expect, test } from "bun:test";
 import { Liveness } from "../../src/tracker/liveness.ts";
 import type { PeerRecord } from "../../src/tracker/registry.ts";

@@ -1,3 +1,4 @@
+/** The registry on SQLite: what every registry does, and how it stays quick with many files. */
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { LIST_PAGE_MAX } from "../../src/core/limits.ts";
