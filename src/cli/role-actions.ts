@@ -46,24 +46,29 @@ export async function openTrackerShell(this: CliContext, flags: TrackerStartFlag
 
 async function runTracker(context: CliContext, flags: TrackerStartFlags, listen: HostPort | undefined): Promise<void> {
   const { openTracker } = await import("../admin/open-tracker.ts");
-  const role = await openTracker({
+  const options = {
     dataFolder: dataFolderOf(context, flags),
     admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
     open: settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
     log: logTo(context),
-  });
-  await runRole(context, flags, role, async () => {
-    const { api } = trackerClient(role.connection);
-    if (listen !== undefined) await answerOf(api.start.$post({ json: listen }));
-    const { address, data_folder } = await answerOf(api.status.$get());
-    return { address, data_folder };
-  });
+  };
+  await runRole(
+    context,
+    flags,
+    () => openTracker(options),
+    async (role) => {
+      const { api } = trackerClient(role.connection);
+      if (listen !== undefined) await answerOf(api.start.$post({ json: listen }));
+      const { address, data_folder } = await answerOf(api.status.$get());
+      return { address, data_folder };
+    },
+  );
 }
 
 export async function startPeer(this: CliContext, flags: PeerStartFlags): Promise<void> {
   const { env } = this.io;
   const { openPeer } = await import("../admin/open-peer.ts");
-  const role = await openPeer({
+  const options = {
     dataFolder: dataFolderOf(this, flags),
     filesFolder: settingOf(env, "P2PFS_FILES", flags.files, parseText),
     listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? ANY_LOOPBACK,
@@ -72,11 +77,16 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
     open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
     log: logTo(this),
-  });
-  await runRole(this, flags, role, async () => {
-    const { listen, tracker, data_folder } = await answerOf(peerClient(role.connection).api.status.$get());
-    return { address: listen, tracker, data_folder };
-  });
+  };
+  await runRole(
+    this,
+    flags,
+    () => openPeer(options),
+    async (role) => {
+      const { listen, tracker, data_folder } = await answerOf(peerClient(role.connection).api.status.$get());
+      return { address: listen, tracker, data_folder };
+    },
+  );
 }
 
 function logTo({ io }: CliContext) {
@@ -89,23 +99,28 @@ interface Whereabouts {
   readonly data_folder: string;
 }
 
-/** From the role's first breath to its last. Its exit code is that of the first command that failed. */
+/**
+ * From the role's first breath to its last. Signals are taken from the beginning: one that comes while the role opens
+ * ends it as cleanly as a later one. Its exit code is that of the first command that failed.
+ */
 async function runRole(
   context: CliContext,
   flags: CommonFlags,
-  role: RunningRole,
-  begin: () => Promise<Whereabouts>,
+  open: () => Promise<RunningRole>,
+  begin: (role: RunningRole) => Promise<Whereabouts>,
 ): Promise<void> {
   const interruption = listenForInterruption();
+  let role: RunningRole | undefined;
   try {
-    announce(context, flags, role, await begin());
+    role = await open();
+    announce(context, flags, role, await begin(role));
     const takeCommands = isInteractive(context) ? runShell : runPipedCommands;
     const commands = takeCommands(context.io, { role: role.name, connection: role.connection });
     const end = await Promise.race([role.shutdownRequested, interruption.happened]);
     const firstFailure = await commands.stop();
     if (end === undefined) context.process.exitCode = firstFailure;
   } finally {
-    await role.close();
+    await role?.close();
     interruption.stopListening();
   }
 }
