@@ -50,6 +50,7 @@ async function runTests(): Promise<void> {
     output += decoder.decode(piece, { stream: true });
   }
   const exitCode = await child.exited;
+  if (child.signalCode !== null) console.error(`bun test was ended by ${child.signalCode} after the test above`);
   const found = readSummary(output);
   tally.passed += found.passed;
   tally.skipped += found.skipped;
@@ -59,10 +60,15 @@ async function runTests(): Promise<void> {
   if (skips.length > 0) console.error(`skipped:\n  ${skips.join("\n  ")}`);
 }
 
-/** Adds up the summary that `bun test` ends with: ` 12 pass`, ` 1 skip`, ` 1 todo`, ` 0 fail`. */
+/**
+ * Reads the summary that `bun test` ends with: ` 12 pass`, ` 1 skip`, ` 1 todo`, ` 0 fail`. A run that crashed or was
+ * ended has none; then the lines of the tests are counted.
+ */
 function readSummary(output: string): Tally {
   const summary = output.slice(Math.max(0, output.lastIndexOf("\n\n")));
-  const count = (word: string) => Number(new RegExp(`^ (\\d+) ${word}$`, "m").exec(summary)?.[1] ?? 0);
+  const total = (word: string) => Number(new RegExp(`^ (\\d+) ${word}$`, "m").exec(summary)?.[1] ?? 0);
+  const lines = (word: string) => output.split("\n").filter((line) => line.startsWith(`(${word}) `)).length;
+  const count = /^Ran \d+ tests/m.test(summary) ? total : lines;
   return { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
 }
 
