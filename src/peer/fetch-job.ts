@@ -5,16 +5,9 @@
 import type { Address } from "../core/address.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import {
-  type ContentId,
-  chunkCountOf,
-  chunkLengthAt,
-  digestOfChunk,
-  type Manifest,
-  totalSizeOf,
-} from "../core/manifest.ts";
+import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
-import { digest } from "../disk/blake3.ts";
+import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
 import type { PartFile } from "../disk/part-file.ts";
@@ -148,7 +141,7 @@ export class FetchJob {
       const buffer = buffers.acquire(chunkLengthAt(this.#size, manifest.chunkSize, chunk));
       try {
         await library.read(contentId, chunk, 0, buffer);
-        if (Buffer.compare(digest(buffer), digestOfChunk(manifest, chunk)) !== 0) return;
+        if (!isChunk(buffer, manifest, chunk)) return;
         await part.write(chunk, buffer);
         this.#bytesCopied += buffer.length;
         this.#rate.add(buffer.length, performance.now());

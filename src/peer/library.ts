@@ -7,7 +7,6 @@ import { P2pfsError } from "../core/errors.ts";
 import {
   type ContentId,
   chunkCountFor,
-  chunkCountOf,
   chunkLengthAt,
   decodeManifest,
   type Manifest,
@@ -136,8 +135,7 @@ export class Library {
         return await this.#readers.read(copy, position, target);
       } catch (thrown) {
         if (!(thrown instanceof P2pfsError)) throw thrown;
-        this.removeCopy(contentId, copy.path);
-        this.#events.copyLost(copy, thrown);
+        this.#lose(copy, thrown);
       }
     }
     for (const part of holding.parts) {
@@ -146,10 +144,24 @@ export class Library {
     throw gone(contentId);
   }
 
+  /**
+   * Bytes of a chunk that can be served now: a copy that is no longer what was shared is found before a reply begins,
+   * since a frame that has begun can only be broken off. Throws `not_found`.
+   */
   chunkLength(contentId: ContentId, chunk: number): number {
+    for (const copy of this.#holdings.get(contentId)?.copies.values() ?? []) {
+      const fault = stampFault(copy);
+      if (fault === undefined) break;
+      this.#lose(copy, fault);
+    }
     const manifest = this.manifest(contentId);
-    if (manifest === undefined || chunk >= chunkCountOf(manifest)) throw gone(contentId);
+    if (!this.offer(contentId)?.have.has(chunk) || manifest === undefined) throw gone(contentId);
     return chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk);
+  }
+
+  #lose(copy: LocalCopy, why: P2pfsError): void {
+    this.removeCopy(copy.contentId, copy.path);
+    this.#events.copyLost(copy, why);
   }
 
   #holding(contentId: ContentId): Holding {

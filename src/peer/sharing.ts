@@ -145,9 +145,10 @@ export class Sharing {
     const { connection } = requester.neighbour;
     const { library } = this.#options;
     try {
-      const manifest = library.manifest(content_id);
-      if (manifest === undefined || chunk === undefined) throw notHeld(content_id);
+      if (chunk === undefined) throw notHeld(content_id);
       const bytes = library.chunkLength(content_id, chunk);
+      const manifest = library.manifest(content_id);
+      if (manifest === undefined) throw notHeld(content_id);
       const digest = digestOfChunk(manifest, chunk);
       connection.replyWithPayload(
         request,

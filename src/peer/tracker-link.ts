@@ -17,7 +17,7 @@ const DIAL_MS_MAX = 5 * SECOND_MS;
 const REGISTER_MS_MAX = 5 * SECOND_MS;
 const ANNOUNCE_MS_MAX = 30 * SECOND_MS;
 const RETRY_FIRST_MS = 100;
-const RETRY_MS_MAX = 3 * SECOND_MS;
+const RETRY_MS_MAX = 2 * SECOND_MS;
 
 export type Log = (level: "info" | "warn" | "error", message: string) => void;
 

@@ -7,16 +7,9 @@ import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
-import {
-  type ContentId,
-  chunkCountOf,
-  chunkLengthAt,
-  digestOfChunk,
-  type Manifest,
-  totalSizeOf,
-} from "../core/manifest.ts";
+import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
-import { digest } from "../disk/blake3.ts";
+import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { PartFile } from "../disk/part-file.ts";
 import type { Reply } from "../net/connection.ts";
@@ -238,8 +231,7 @@ export class Transfer implements SwarmListener {
     if (pending === undefined) return;
     if (payload !== undefined) this.#arrived.set(request, payload);
     const chunk = message.chunknum;
-    const expected = this.#options.manifest;
-    const valid = payload !== undefined && !this.#ended && equalBytes(digest(payload), digestOfChunk(expected, chunk));
+    const valid = payload !== undefined && !this.#ended && isChunk(payload, this.#options.manifest, chunk);
     const bytes = payload?.length ?? 0;
     if (this.#ended) return this.#release(request);
     this.#handle({ type: "chunk_arrived", source: pending.source.id, request, chunk, bytes, valid });
@@ -366,8 +358,4 @@ function includes(ranges: ChunkRanges, chunk: number): boolean {
     if (chunk >= ranges[i]! && chunk <= ranges[i + 1]!) return true;
   }
   return false;
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }

@@ -7,7 +7,7 @@
 import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
 import { DOWNLOAD_BOUNDS, type DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, forEachInRanges, hasBit, rangesInclude } from "./chunk-bits.ts";
-import { HolderWatch } from "./holder-watch.ts";
+import { HolderWatch, type LossReason } from "./holder-watch.ts";
 import { Ledger } from "./ledger.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Request, Source } from "./source.ts";
@@ -163,17 +163,17 @@ export class DownloadManager {
 
   #handleGone(id: SourceId): void {
     const source = this.#ledger.sources.get(id);
-    if (source !== undefined) this.#removeSource(source, false);
+    if (source !== undefined) this.#removeSource(source, "left");
   }
 
-  #removeSource(source: Source, isLiar: boolean): void {
-    this.#ledger.removeSource(source, (chunk) => this.#watch.noteLost(chunk, isLiar));
+  #removeSource(source: Source, why: LossReason): void {
+    this.#ledger.removeSource(source, (chunk) => this.#watch.noteLost(chunk, why));
   }
 
   #drop(source: Source, reason: DropReason): void {
     if (reason !== "stalled") source.record.banned = reason;
     this.#effects.push({ type: "drop", source: source.id, reason });
-    this.#removeSource(source, reason === "integrity");
+    this.#removeSource(source, reason === "integrity" ? "lied" : "left");
   }
 
   #requestOf(event: { source: SourceId; request: number }): Request | undefined {
@@ -263,7 +263,7 @@ export class DownloadManager {
     source.noteHeard(this.#now);
     forEachInRanges(request.chunks, this.#ledger.chunkCount, (chunk) => {
       this.#ledger.disown(source, chunk);
-      this.#watch.noteLost(chunk, false);
+      this.#watch.noteLost(chunk, "refused");
     });
   }
 

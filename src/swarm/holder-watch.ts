@@ -14,6 +14,8 @@ export interface HolderFailure {
   readonly chunk: number;
 }
 
+export type LossReason = "left" | "lied" | "refused";
+
 export class HolderWatch {
   readonly #picker: RarestFirst;
   readonly #bounds: DownloadBounds;
@@ -55,9 +57,10 @@ export class HolderWatch {
     this.#unknownCount = 0;
   }
 
-  noteLost(chunk: number, isLiar: boolean): void {
-    addBit(isLiar ? this.#lied : this.#left, chunk);
-    this.#waitMs = isLiar ? this.#bounds.noHolderMs : this.#bounds.holderLeftMs;
+  /** A holder that left may come back; one that lied or says that it has the chunk no longer will not. */
+  noteLost(chunk: number, why: LossReason): void {
+    addBit(why === "lied" ? this.#lied : this.#left, chunk);
+    this.#waitMs = why === "left" ? this.#bounds.holderLeftMs : this.#bounds.noHolderMs;
   }
 
   /** A known source got further chunks. */
