@@ -1,3 +1,4 @@
+/** The engine of a fetch on a clock of the test: window, deadlines, bad chunks, holders that come and go (D1–D7). */
 import { describe, expect, test } from "bun:test";
 import { Bitfield } from "../../src/core/bitfield.ts";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";

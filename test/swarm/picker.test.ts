@@ -1,3 +1,4 @@
+/** D1: which chunk comes next. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { addBit, emptyBits, hasBit, removeBit } from "../../src/swarm/chunk-bits.ts";

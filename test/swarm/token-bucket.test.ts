@@ -1,3 +1,4 @@
+/** Upload and download limits: the average keeps to the rate. */
 import { expect, test } from "bun:test";
 import { TokenBucket } from "../../src/swarm/token-bucket.ts";
 

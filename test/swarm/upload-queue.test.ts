@@ -1,3 +1,4 @@
+/** The uploader: chunks bound to requests as late as they are sent, and fair turns between requesters. */
 import { describe, expect, test } from "bun:test";
 import { Bitfield } from "../../src/core/bitfield.ts";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
