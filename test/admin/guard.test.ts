@@ -1,0 +1,216 @@
+/** Nobody without the token, from another site or under another host name gets anything out of an endpoint. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Hono } from "hono";
+import { createPeerApp } from "../../src/admin/peer-app.ts";
+import { createTrackerApp } from "../../src/admin/tracker-app.ts";
+import { Peer } from "../../src/peer/peer.ts";
+import { openDataFolder } from "../../src/store/data-folder.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
+
+const token = "right-token";
+const authorised = { Authorization: `Bearer ${token}` };
+const log = () => undefined;
+const openPaths = ["/", "/healthz"];
+
+const folder = mkdtempSync(join(tmpdir(), "p2pfs-guard-"));
+const dataFolder = openDataFolder({ role: "tracker", flag: folder });
+let tracker: Tracker;
+let peer: Peer;
+let apps: Hono[];
+let shutdowns = 0;
+
+function appsBoundTo(host: string): Hono[] {
+  const options = { token, host, onShutdown: () => void shutdowns++ };
+  return [createTrackerApp(tracker, options), createPeerApp(peer, options)] as unknown as Hono[];
+}
+
+beforeAll(async () => {
+  const anyPort = { host: "127.0.0.1", port: 0 };
+  tracker = await Tracker.open({ dataFolder, log });
+  peer = await Peer.open({
+    dataFolder: undefined,
+    filesFolder: folder,
+    listen: anyPort,
+    advertise: undefined,
+    tracker: { host: "127.0.0.1", port: 1 },
+    open: false,
+    log,
+  });
+  apps = appsBoundTo("127.0.0.1");
+});
+
+afterAll(async () => {
+  await peer.close();
+  await tracker.close();
+  dataFolder.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Route {
+  readonly app: Hono;
+  readonly method: string;
+  readonly path: string;
+}
+
+function routes(): Route[] {
+  return apps.flatMap((app) =>
+    app.routes
+      .filter(({ method }) => method !== "ALL")
+      .map(({ method, path }) => ({ app, method, path: path.replace(/:\w+/g, "x") })),
+  );
+}
+
+const send = ({ app, method, path }: Route, headers: Record<string, string> = {}) =>
+  app.request(path, {
+    method,
+    headers: { ...(method === "GET" ? {} : { "Content-Type": "application/json" }), ...headers },
+  });
+
+describe("every route", () => {
+  test("needs the token, but for health and the page", async () => {
+    const seen = new Set<string>();
+    for (const route of routes()) {
+      seen.add(route.path);
+      const answers = await Promise.all([
+        send(route),
+        send(route, { Authorization: "Bearer wrong" }),
+        send(route, { Authorization: `Bearer ${token}x` }),
+        send(route, { Authorization: `Basic ${token}` }),
+        send(route, { Authorization: "Bearer " }),
+        send({ ...route, path: `${route.path}?token=${token}` }),
+      ]);
+      const expected = openPaths.includes(route.path) ? 200 : 401;
+      expect(`${route.method} ${route.path}: ${answers.map(({ status }) => status)}`).toBe(
+        `${route.method} ${route.path}: ${Array(answers.length).fill(expected)}`,
+      );
+    }
+    for (const path of ["/api/status", "/api/shutdown", "/api/openapi.json", "/readyz", "/metrics", "/api/fetches"]) {
+      expect(seen).toContain(path);
+    }
+    expect(shutdowns).toBe(0);
+  });
+
+  test("tells the unauthorised nothing but that, unknown paths included", async () => {
+    for (const app of apps) {
+      const answer = await app.request("/api/nothing-there");
+      expect(answer.status).toBe(401);
+      expect(await answer.json()).toMatchObject({ error: { code: "unauthorised" } });
+      expect(answer.headers.get("WWW-Authenticate")).toBe("Bearer");
+    }
+  });
+
+  test("answers with a strict policy and without CORS, errors included", async () => {
+    for (const app of apps) {
+      for (const path of ["/", "/healthz", "/api/status", "/api/nothing-there"]) {
+        const { headers } = await app.request(path, { headers: path === "/api/status" ? authorised : {} });
+        const policy = headers.get("Content-Security-Policy")!;
+        expect(policy).toContain("default-src 'none'");
+        expect(policy).not.toContain("unsafe");
+        expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
+        expect(headers.get("Cache-Control")).toBe("no-store");
+        expect(headers.get("Access-Control-Allow-Origin")).toBeNull();
+      }
+    }
+  });
+});
+
+describe("host names", () => {
+  const statusFor = async (app: Hono, host: string) =>
+    (await app.request(`http://${host}/api/status`, { headers: authorised })).status;
+
+  test("of this machine are answered, others are not (DNS rebinding)", async () => {
+    for (const app of apps) {
+      for (const host of ["127.0.0.1:7701", "localhost:7701", "[::1]:7701", "127.0.0.2"]) {
+        expect(`${host}: ${await statusFor(app, host)}`).toBe(`${host}: 200`);
+      }
+      for (const host of ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.7:7701"]) {
+        expect(`${host}: ${await statusFor(app, host)}`).toBe(`${host}: 403`);
+      }
+    }
+  });
+
+  test("on every interface are any address, and still no foreign name", async () => {
+    for (const app of appsBoundTo("0.0.0.0")) {
+      expect(await statusFor(app, "10.0.0.7:7701")).toBe(200);
+      expect(await statusFor(app, "evil.example")).toBe(403);
+    }
+    for (const app of appsBoundTo("admin.example")) expect(await statusFor(app, "admin.example:7701")).toBe(200);
+  });
+
+  test("count even without a token, so that a rebound page cannot load", async () => {
+    for (const app of apps) expect((await app.request("http://evil.example/")).status).toBe(403);
+  });
+});
+
+describe("pages of other sites", () => {
+  test("are refused by their Origin, even with the token", async () => {
+    for (const app of apps) {
+      const from = async (origin: string) =>
+        (await app.request("http://127.0.0.1:7701/api/status", { headers: { ...authorised, Origin: origin } })).status;
+      expect(await from("http://127.0.0.1:7701")).toBe(200);
+      for (const origin of ["http://127.0.0.1:8080", "https://127.0.0.1:7701", "http://evil.example", "null"]) {
+        expect(`${origin}: ${await from(origin)}`).toBe(`${origin}: 403`);
+      }
+    }
+  });
+
+  test("cannot send a form: only JSON bodies are taken", async () => {
+    for (const app of apps) {
+      for (const type of ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"]) {
+        const answer = await app.request("/api/shutdown", {
+          method: "POST",
+          headers: { ...authorised, "Content-Type": type },
+          body: "{}",
+        });
+        expect(answer.status).toBe(415);
+      }
+    }
+    expect(shutdowns).toBe(0);
+  });
+});
+
+describe("bodies", () => {
+  test("that are too large are refused", async () => {
+    const answer = await apps[1]!.request("/api/connect", {
+      method: "POST",
+      headers: { ...authorised, "Content-Type": "application/json" },
+      body: JSON.stringify({ host: "x".repeat(100_000), port: 1 }),
+    });
+    expect(answer.status).toBe(413);
+  });
+
+  test.each([
+    ["no JSON", "{"],
+    ["an array", "[]"],
+    ["a missing field", '{"host":"a"}'],
+    ["a field of another type", '{"host":"a","port":"1"}'],
+    ["a port out of range", '{"host":"a","port":65536}'],
+    ["an empty host", '{"host":"","port":1}'],
+  ])("that are %s are told as usage", async (_case, body) => {
+    const answer = await apps[1]!.request("/api/connect", {
+      method: "POST",
+      headers: { ...authorised, "Content-Type": "application/json" },
+      body,
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { code: "usage" } });
+  });
+
+  test("may not make the peer read or write paths that depend on its own folder", async () => {
+    for (const [path, body] of [
+      ["/api/shares", { path: "relative.txt", lname: "relative.txt" }],
+      ["/api/fetches", { what: "a.txt", destination: "../a.txt" }],
+    ] as const) {
+      const answer = await apps[1]!.request(path, {
+        method: "POST",
+        headers: { ...authorised, "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      expect(answer.status).toBe(400);
+      expect(await answer.text()).toContain("absolute path");
+    }
+  });
+});
