@@ -46,7 +46,7 @@ export class Announcer {
       requests.push(publishRequest(share, session));
     }
     for (const offer of library.offers()) {
-      if (!shared.has(offer.contentId)) requests.push(...registerRequests(offer));
+      if (!shared.has(offer.contentId)) requests.push(...registerRequests(offer, offer.have.count > 0));
     }
     const next = requests.values();
     const announceInTurn = async () => {
@@ -62,6 +62,12 @@ export class Announcer {
     await session.request({ type: "REQUEST_ANNOUNCED" });
   }
 
+  /** A fetch begins; without a chunk yet it is no holder, but those who begin with it are told of one another. */
+  async began(contentId: ContentId, size: number): Promise<void> {
+    const offer = this.#options.library.offer(contentId);
+    if (offer !== undefined) await this.#send(registerRequests({ contentId, size, have: offer.have }, false));
+  }
+
   /** A chunk of a running fetch is on disk. */
   gained(contentId: ContentId, size: number, chunk: number): void {
     const chunks = this.#gained.get(contentId) ?? new Bitfield(chunkCountFor(size));
@@ -74,7 +80,7 @@ export class Announcer {
   async changed(contentId: ContentId, size: number): Promise<void> {
     this.#gained.delete(contentId);
     const have = this.#options.library.offer(contentId)?.have ?? new Bitfield(chunkCountFor(size));
-    await this.#send(registerRequests({ contentId, size, have }));
+    await this.#send(registerRequests({ contentId, size, have }, true));
   }
 
   close(): void {
@@ -115,8 +121,8 @@ export function publishRequest(share: Share, session: TrackerSession): Outgoing<
   };
 }
 
-/** The set in as many requests as its ranges need, at least one; the first one replaces what was there. */
-function registerRequests({ contentId, size, have }: Offer, replace = true): Outgoing<"REQUEST_CHUNK_REGISTER">[] {
+/** The set in as many requests as its ranges need, at least one; the first one may replace what was there. */
+function registerRequests({ contentId, size, have }: Offer, replace: boolean): Outgoing<"REQUEST_CHUNK_REGISTER">[] {
   const pages = [...rangePages(have)];
   if (pages.length === 0) pages.push(have.toRanges());
   return pages.map((chunknum, index) => ({

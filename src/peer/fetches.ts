@@ -188,7 +188,7 @@ export class Fetches {
         began: () => {
           library.addPart(contentId, part);
           sharing.refresh(contentId);
-          announcer.changed(contentId, size);
+          announcer.began(contentId, size);
         },
         gained: (chunk) => {
           swarms.gain(contentId, chunk, part.have.size);

@@ -58,6 +58,7 @@ export class Transfer implements SwarmListener {
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
   readonly #names = new Map<string, string>();
+  readonly #reaching = new Set<Address>();
   readonly #dropped = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
@@ -113,6 +114,8 @@ export class Transfer implements SwarmListener {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
     this.#reachAll(holders);
+    // Those who begin at this moment were not among the holders; the tracker has heard of this peer by now, and of them.
+    this.#findHolders();
     this.#refreshAfter(REFRESH_FIRST_MS);
     this.#progressTimer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
     this.#pump();
@@ -312,8 +315,12 @@ export class Transfer implements SwarmListener {
   #reachAll(holders: readonly Address[]): void {
     const known = new Set([...this.#sources.values()].map((source) => source.name));
     for (const address of holders) {
+      if (known.has(address) || this.#dropped.has(address) || this.#reaching.has(address)) continue;
+      this.#reaching.add(address);
       // One that cannot be reached now may be named again by the tracker later.
-      if (!known.has(address) && !this.#dropped.has(address)) this.#reach(address).catch(() => {});
+      this.#reach(address)
+        .catch(() => {})
+        .finally(() => this.#reaching.delete(address));
     }
   }
 

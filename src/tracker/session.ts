@@ -5,12 +5,14 @@
 import { type Address, hostOf, makeAddress, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
 import type { Connection, Outgoing } from "../net/connection.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
+import type { Newcomers } from "./newcomers.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 
@@ -18,6 +20,7 @@ import type { PeerRecord, Registry } from "./registry.ts";
 export interface SessionHost {
   readonly registry: Registry;
   readonly liveness: Liveness;
+  readonly newcomers: Newcomers;
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
   readonly events: TrackerEvents;
@@ -95,8 +98,11 @@ export class Session {
   async #leave(): Promise<boolean> {
     const peer = this.#peer;
     if (peer === undefined) return false;
-    const { registry, liveness, sessions } = this.#host;
-    if (sessions.get(peer.peerId) === this) sessions.delete(peer.peerId);
+    const { registry, liveness, sessions, newcomers } = this.#host;
+    if (sessions.get(peer.peerId) === this) {
+      sessions.delete(peer.peerId);
+      newcomers.drop(peer.peerId);
+    }
     liveness.release(peer);
     return registry.leave(peer, this.#host.now());
   }
@@ -156,7 +162,13 @@ export class Session {
     peer: PeerRecord,
     { content_id: contentId, size, chunknum: chunks, replace }: Message<"REQUEST_CHUNK_REGISTER">,
   ): Promise<Outgoing<"REPLY_CHUNK_REGISTER">> {
-    await this.#host.registry.registerChunks(peer, { contentId, size, chunks, replace });
+    const { registry, newcomers } = this.#host;
+    if (chunks.length === 0 && !replace) {
+      newcomers.enter(contentId, peer.peerId, peer.address);
+      return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
+    }
+    newcomers.leave(contentId, peer.peerId);
+    await registry.registerChunks(peer, { contentId, size, chunks, replace });
     const event = { holder: peer.address, content_id: contentId, chunks: formatRanges(chunks) };
     this.#host.events.emit({ type: "chunks_registered", ...event });
     return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
@@ -168,8 +180,13 @@ export class Session {
   ): Promise<Outgoing<"REPLY_FILE_LOCATION">> {
     const query = key === null ? contentId && { contentId } : contentId === null && { key: key.normalize("NFC") };
     if (!query) throw new P2pfsError("usage", "a location is asked for by key or by content id, one of the two");
-    const found = await this.#host.registry.locate(query, { peerId: peer.peerId, sameHost: this.#sameHost });
+    const { registry, newcomers } = this.#host;
+    const asker = { peerId: peer.peerId, sameHost: this.#sameHost };
+    const found = await registry.locate(query, asker);
     if (found === undefined) throw new P2pfsError("not_found", `nobody has shared ${key ?? `content ${contentId}`}`);
-    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders] };
+    const contentMeant = contentId ?? found.fileInfo?.content_id;
+    const room = HOLDER_SAMPLE_MAX - found.holders.length;
+    const beginning = contentMeant === undefined ? [] : newcomers.of(contentMeant, asker, room);
+    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...beginning] };
   }
 }

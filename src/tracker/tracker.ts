@@ -15,6 +15,7 @@ import type { DataFolder } from "../store/data-folder.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
+import { Newcomers } from "./newcomers.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -42,6 +43,7 @@ export interface TrackerOptions {
 export class Tracker implements SessionHost {
   readonly registry: Registry;
   readonly liveness: Liveness;
+  readonly newcomers = new Newcomers();
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
   readonly leaseMs: number;
