@@ -7,8 +7,14 @@ import type { Environment, Io } from "./io.ts";
 export interface Session {
   readonly role: "tracker" | "peer";
   readonly connection: Connection;
-  /** Keeps the prompt usable while this runs; absent where commands run one after another. */
-  readonly inBackground?: (work: Promise<void>) => void;
+  /** The role has been told to end. */
+  readonly onExit: () => void;
+  /** Where work goes on while the prompt stays usable; absent where commands run one after another. */
+  readonly background?: {
+    /** Its streams do not disturb what is being typed. */
+    readonly io: Io;
+    readonly inBackground: (work: Promise<void>) => void;
+  };
 }
 
 export interface CliContext extends CommandContext {

@@ -21,7 +21,7 @@ import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
 import { resolvePath } from "./io.ts";
 import { writeJson } from "./json.ts";
-import { openProgressBar } from "./progress.ts";
+import { NO_BAR, openProgressBar, type ProgressBar } from "./progress.ts";
 import { dataFolderOf } from "./reach.ts";
 import { parseDuration, parsePort, parseRemote, settingOf } from "./settings.ts";
 import { type Interruption, listenForInterruption } from "./signals.ts";
@@ -44,14 +44,24 @@ interface Fetcher {
 
 export async function fetchFile(this: CliContext, flags: FetchFlags, ...words: string[]): Promise<void> {
   const request = requestOf(this, flags, words);
-  const seedMs = settingOf(this.io.env, "P2PFS_SEED_FOR", flags.seedFor, parseDuration) ?? 0;
+  const { session } = this;
+  if (session?.background === undefined) return fetchInForeground(this, flags, request);
+  const beside = { ...this, io: session.background.io };
+  const work = async () =>
+    writeReceipt(beside, flags, await follow(beside, flags, session.connection, request, NO_BAR));
+  session.background.inBackground(work());
+}
+
+async function fetchInForeground(context: CliContext, flags: FetchFlags, request: FetchRequest): Promise<void> {
+  const seedMs = settingOf(context.io.env, "P2PFS_SEED_FOR", flags.seedFor, parseDuration) ?? 0;
   const interruption = listenForInterruption();
+  const bar = await openProgressBar(context.io.stderr, "fetch");
   let fetcher: Fetcher | undefined;
   try {
-    fetcher = await openFetcher(this, flags, request.what);
-    const receipt = await follow(this, flags, fetcher.connection, request, interruption);
-    writeReceipt(this, flags, receipt);
-    if (fetcher.isOwn && seedMs > 0) await seed(this, seedMs, interruption);
+    fetcher = await openFetcher(context, flags, request.what);
+    const receipt = await follow(context, flags, fetcher.connection, request, bar, interruption);
+    writeReceipt(context, flags, receipt);
+    if (fetcher.isOwn && seedMs > 0) await seed(context, seedMs, interruption);
   } finally {
     interruption.stopListening();
     await fetcher?.close();
@@ -114,16 +124,18 @@ async function follow(
   flags: FetchFlags,
   connection: Connection,
   request: FetchRequest,
-  interruption: Interruption,
+  bar: ProgressBar,
+  interruption?: Interruption,
 ): Promise<FetchReceipt> {
   const { io } = context;
   const isJson = wantsJson(io.env, flags);
-  const bar = await openProgressBar(io.stderr, "fetch");
   const lines = linesOf<FetchEvent>(peerClient(connection).api.fetches.$post({ json: request }));
   let latest: FetchProgress | undefined;
   try {
     for (;;) {
-      const next = await Promise.race([lines.next(), interruption.happened]);
+      const next = await (interruption === undefined
+        ? lines.next()
+        : Promise.race([lines.next(), interruption.happened]));
       if (typeof next === "string") throw stopped(latest);
       if (next.done) throw new P2pfsError("not_running", "the peer ended before the fetch was done");
       if (next.value.event === "receipt") return next.value;
@@ -149,10 +161,12 @@ function writeReceipt({ io }: CliContext, flags: FetchFlags, receipt: FetchRecei
   const lines = [
     `fetched ${printable(shortest(io.cwd, receipt.destination))}: ${formatSize(receipt.size)} in ` +
       `${formatDuration(receipt.duration_ms)}, ${formatRate(receipt.bytes_per_second)}`,
-    ...receipt.sources.map(
-      ({ address, bytes, chunks }) =>
-        `  from ${address}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
-    ),
+    ...receipt.sources
+      .filter(({ chunks }) => chunks > 0)
+      .map(
+        ({ address, bytes, chunks }) =>
+          `  from ${address}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
+      ),
   ];
   if (receipt.bytes_resumed > 0) lines.push(`  from an earlier session: ${formatSize(receipt.bytes_resumed)}`);
   if (receipt.bytes_copied > 0) lines.push(`  from this machine: ${formatSize(receipt.bytes_copied)}`);

@@ -19,8 +19,8 @@ import { hostAndMaybePort, hostAndPort } from "./settings.ts";
 import { bold, type Column } from "./table.ts";
 
 export async function connect(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
-  const { api } = reachPeer(this, flags);
-  const connected = await answerOf(api.connect.$post({ json: hostAndPort(host, port) }));
+  const json = hostAndPort(host, port);
+  const connected = await answerOf(reachPeer(this, flags).api.connect.$post({ json }));
   writeResult(this, flags, connected, ({ tracker, address }) => `joined ${tracker} as ${address}`);
 }
 

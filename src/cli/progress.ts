@@ -19,7 +19,7 @@ export interface ProgressBar {
   end(): void;
 }
 
-const NO_BAR: ProgressBar = { show: () => undefined, end: () => undefined };
+export const NO_BAR: ProgressBar = { show: () => undefined, end: () => undefined };
 
 export async function openProgressBar(sink: Sink, verb: string): Promise<ProgressBar> {
   if (!sink.isTerminal || sink.stream === undefined) return NO_BAR;

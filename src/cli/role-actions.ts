@@ -5,14 +5,15 @@
 import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
-import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
+import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
+import type { Io } from "./io.ts";
 import { writeJson } from "./json.ts";
-import { waitForEnd } from "./process-end.ts";
+import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
 import { writeResult } from "./render.ts";
 import { hostAndPort, parseHostAndPort, parseRemote, parseSwitch, parseText, settingOf } from "./settings.ts";
-import { runPipedCommands, runShell } from "./shell.ts";
+import { type CommandSource, runPipedCommands, runShell } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
@@ -114,11 +115,10 @@ async function runRole(
   try {
     role = await open();
     announce(context, flags, role, await begin(role));
-    const takeCommands = isInteractive(context) ? runShell : runPipedCommands;
     const commands = takeCommands(context.io, { role: role.name, connection: role.connection });
-    const end = await Promise.race([role.shutdownRequested, interruption.happened]);
-    const firstFailure = await commands.stop();
-    if (end === undefined) context.process.exitCode = firstFailure;
+    const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
+    const firstFailure = commands?.stop() ?? 0;
+    if (signal === undefined) context.process.exitCode = firstFailure;
   } finally {
     await role?.close();
     interruption.stopListening();
@@ -135,8 +135,11 @@ function announce({ io }: CliContext, flags: CommonFlags, role: RunningRole, whe
   io.stdout.write(`${role.name} ${place}${tracker}, admin ${role.url}, data folder ${where.data_folder}\n`);
 }
 
-function isInteractive({ io }: CliContext): boolean {
-  return io.stdin.isTTY === true && io.stdout.isTerminal;
+/** A job in the background of a terminal would be stopped by reading from it, so it takes no commands there. */
+function takeCommands(io: Io, reach: Pick<Session, "role" | "connection">): CommandSource | undefined {
+  if (io.stdin.isTTY !== true) return runPipedCommands(io, reach);
+  if (!isInForeground()) return undefined;
+  return io.stdout.isTerminal ? runShell(io, reach) : runPipedCommands(io, reach);
 }
 
 export async function exitTracker(this: CliContext, flags: CommonFlags): Promise<void> {
@@ -149,7 +152,7 @@ export async function exitPeer(this: CliContext, flags: CommonFlags): Promise<vo
 
 async function exit(context: CliContext, flags: CommonFlags, shutDown: () => Promise<{ pid: number }>): Promise<void> {
   const { pid } = await shutDown();
-  if (context.session !== undefined) return;
+  if (context.session !== undefined) return context.session.onExit();
   await waitForEnd(pid);
   writeResult(context, flags, { stopped: true, pid }, () => `process ${pid} has ended`);
 }

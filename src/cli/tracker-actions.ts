@@ -1,7 +1,7 @@
 /** What the tracker's commands do: call the route, show what it answers. */
 import { allPagesOf, answerOf, type ChunkInfo, type PeerInfo } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
-import { P2pfsError } from "../core/errors.ts";
+import { errorTable } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, formatContentId, formatDuration, printable } from "./format.ts";
 import { reachTracker } from "./reach.ts";
@@ -58,11 +58,10 @@ export async function discover(this: CliContext, flags: CommonFlags, host: strin
 export async function ping(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
   const { api } = reachTracker(this, flags);
   const result = await answerOf(api.ping.$get({ query: peerQuery(host, port) }));
-  if (!result.alive)
-    throw new P2pfsError("not_found", `${result.address} is gone (no reply in ${formatDuration(result.duration_ms)})`, {
-      hint: "list-peers shows who is there",
-    });
-  writeResult(this, flags, result, ({ address, duration_ms }) => `${address} is there: ${formatDuration(duration_ms)}`);
+  writeResult(this, flags, result, ({ address, alive, duration_ms }) =>
+    alive ? `${address} is there: ${formatDuration(duration_ms)}` : `${address} is gone`,
+  );
+  if (!result.alive) this.process.exitCode = errorTable.not_found.exitCode;
 }
 
 export async function status(this: CliContext, flags: CommonFlags): Promise<void> {
@@ -78,9 +77,8 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
 }
 
 export async function start(this: CliContext, flags: CommonFlags, host?: string, port?: number): Promise<void> {
-  const { api } = reachTracker(this, flags);
   const json = host === undefined ? {} : hostAndPort(host, port);
-  const started = await answerOf(api.start.$post({ json }));
+  const started = await answerOf(reachTracker(this, flags).api.start.$post({ json }));
   writeResult(this, flags, started, ({ address }) => `listening on ${address}`);
 }
 

@@ -1,0 +1,168 @@
+/** Roles and fetches as processes: input, signals, ends. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSwarm, type Swarm, until } from "../admin/roles.ts";
+import { runToEnd, start } from "./spawn.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "p2pfs-process-"));
+let swarm: Swarm;
+let trackerWords: string[];
+
+beforeAll(async () => {
+  swarm = await openSwarm();
+  trackerWords = ["--tracker", `${swarm.trackerAddress.host}:${swarm.trackerAddress.port}`];
+});
+afterAll(async () => {
+  await swarm.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const data = (name: string) => ["--data", join(folder, name)];
+const startPeer = (name: string) => start(["peer", "start", "--json", ...data(name), ...trackerWords], { cwd: folder });
+
+describe("a role without a terminal", () => {
+  test("says where it is, outlives the end of its input, and ends by exit, which waits for it", async () => {
+    const role = start(["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0", "--json", ...data("t1")]);
+    const announced = await role.announced;
+    expect(announced).toMatchObject({
+      role: "tracker",
+      address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      admin: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      data_folder: join(folder, "t1"),
+      pid: role.pid,
+    });
+    role.stdin.end();
+    await Bun.sleep(100);
+    const status = await runToEnd(["tracker", "status", "--json", ...data("t1")]);
+    expect(JSON.parse(status.stdout)).toMatchObject({ address: announced.address });
+    expect(await runToEnd(["tracker", "exit", "--json", ...data("t1")])).toMatchObject({
+      code: 0,
+      stdout: `{"stopped":true,"pid":${role.pid}}\n`,
+    });
+    expect(() => process.kill(role.pid, 0)).toThrow("ESRCH");
+    expect((await role.ended).code).toBe(0);
+    expect(existsSync(join(folder, "t1", "admin.json"))).toBe(false);
+    expect((await runToEnd(["tracker", "status", ...data("t1")])).code).toBe(3);
+  });
+
+  test("runs the lines of its input one after another; exit takes the code of the first that failed", async () => {
+    writeFileSync(join(folder, "a b.txt"), "text");
+    const role = startPeer("piped");
+    await role.announced;
+    role.stdin.write("# a comment\n\nconnect nowhere\n");
+    role.stdin.write("publish 'a b.txt' --json\nfetch missing\nlist_files\nbogus\nexit\nlist_files\n");
+    role.stdin.flush();
+    const { code, stdout, stderr } = await role.ended;
+    expect(code).toBe(2);
+    expect(stdout).toContain(`"path":"a b.txt"`);
+    expect(stdout.match(/^KEY /gm)).toHaveLength(1);
+    expect(stderr.match(/^error: .*/gm)).toEqual([
+      "error: the port is missing after nowhere",
+      "error: no online peer shares missing",
+      "error: No command registered for `bogus`, did you mean `status`?",
+    ]);
+  });
+
+  test("is a tracker that does not listen before it is told to, without the word start (F6)", async () => {
+    const role = start(["tracker", "--json", "--admin", "127.0.0.1:0", ...data("t2")]);
+    expect(await role.announced).toMatchObject({ address: null });
+    role.stdin.write("start 127.0.0.1 0 --json\nstatus --json\nexit\n");
+    role.stdin.end();
+    const { code, stdout } = await role.ended;
+    const [, started, status] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(code).toBe(0);
+    expect(started.address).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(status).toMatchObject({ address: started.address, listening: true });
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("ends cleanly by %s, with code 0", async (signal) => {
+    const role = startPeer(signal);
+    await role.announced;
+    role.kill(signal);
+    expect((await role.ended).code).toBe(0);
+    expect(readdirSync(join(folder, signal))).not.toContain("admin.json");
+  });
+
+  test("keeps others out of its data folder, also while it is frozen, and leaves it free when killed", async () => {
+    const role = startPeer("locked");
+    const { pid } = await role.announced;
+    expect((await startPeer("locked").ended).code).toBe(13);
+    role.kill("SIGSTOP");
+    const second = await startPeer("locked").ended;
+    expect(second.code).toBe(13);
+    expect(JSON.parse(second.stdout)).toMatchObject({ error: { code: "already_running" } });
+    role.kill("SIGKILL");
+    await role.ended;
+    const third = startPeer("locked");
+    expect((await third.announced).pid).not.toBe(pid);
+    third.kill("SIGTERM");
+    expect((await third.ended).code).toBe(0);
+  });
+});
+
+describe("a fetch in the foreground", () => {
+  let source: string;
+
+  beforeAll(async () => {
+    const seeder = await swarm.addPeer("seeder");
+    source = join(swarm.folder, "large.bin");
+    writeFileSync(source, Buffer.alloc(400 * 1024 * 1024, "large"));
+    const lines = await seeder.client.api.shares.$post({
+      json: { path: source, lname: "large.bin", fname: "large.bin" },
+    });
+    await lines.text();
+  });
+
+  test("that is interrupted keeps what has arrived, says how to go on, and goes on (code 12)", async () => {
+    const words = ["peer", "fetch", "large.bin", "--json", ...trackerWords, ...data("nobody")];
+    const fetch = start(words, { cwd: folder });
+    expect(await fetch.announced).toMatchObject({ event: "progress", fname: "large.bin" });
+    fetch.kill("SIGINT");
+    const { code, stdout, stderr } = await fetch.ended;
+    expect(code).toBe(12);
+    expect(JSON.parse(stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ error: { code: "cancelled" } });
+    expect(stderr).toMatch(/stopped; .* are kept\nhint: run the same command again/);
+    expect(existsSync(join(folder, "large.bin"))).toBe(false);
+    const again = await runToEnd(words, { cwd: folder });
+    expect(again.code).toBe(0);
+    const receipt = JSON.parse(again.stdout.trimEnd().split("\n").at(-1)!);
+    expect(receipt.bytes_resumed).toBeGreaterThan(0);
+    expect(readFileSync(join(folder, "large.bin")).equals(readFileSync(source))).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith(".p2pfs-"))).toEqual([]);
+  });
+
+  test("through a running peer stops there as well when its command line is killed", async () => {
+    const role = startPeer("middle");
+    await role.announced;
+    const fetch = start(["peer", "fetch", "large.bin", "copy.bin", "--json", ...data("middle")], { cwd: folder });
+    await fetch.announced;
+    fetch.kill("SIGKILL");
+    await fetch.ended;
+    await until("the peer has stopped the fetch", async () => {
+      const { stdout } = await runToEnd(["peer", "list-fetches", "--json", ...data("middle")]);
+      return JSON.parse(stdout)[0].state === "stopped";
+    });
+    expect(existsSync(join(folder, "copy.bin"))).toBe(false);
+    role.kill("SIGTERM");
+    await role.ended;
+  });
+});
+
+test("a reader that goes away is no failure", async () => {
+  const { exitCode } = Bun.spawnSync(
+    [
+      "bash",
+      "-c",
+      `set -o pipefail; "$0" "$1" --help | head -1`,
+      process.execPath,
+      join(import.meta.dir, "../../src/main.ts"),
+    ],
+    { stdout: "ignore" },
+  );
+  expect(exitCode).toBe(0);
+});

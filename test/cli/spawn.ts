@@ -1,0 +1,67 @@
+/** The command line as a process of its own. */
+import { join } from "node:path";
+
+const main = join(import.meta.dir, "../../src/main.ts");
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Started {
+  readonly pid: number;
+  readonly stdin: Bun.FileSink;
+  /** The line of JSON that a role prints when it is up. */
+  readonly announced: Promise<Record<string, unknown>>;
+  kill(signal: NodeJS.Signals): void;
+  readonly ended: Promise<Ended>;
+}
+
+/** Starts p2pfs with a pipe as standard input, which stays open until somebody ends it. */
+export function start(words: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}): Started {
+  const child = Bun.spawn([process.execPath, main, ...words], {
+    cwd: options.cwd ?? import.meta.dir,
+    env: { ...process.env, ...options.env },
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let stdout = "";
+  const firstLine = Promise.withResolvers<Record<string, unknown>>();
+  firstLine.promise.catch(() => undefined);
+  const readOut = (async () => {
+    const decoder = new TextDecoder();
+    for await (const piece of child.stdout) {
+      stdout += decoder.decode(piece, { stream: true });
+      const end = stdout.indexOf("\n");
+      if (end < 0) continue;
+      try {
+        firstLine.resolve(JSON.parse(stdout.slice(0, end)));
+      } catch (error) {
+        firstLine.reject(error);
+      }
+    }
+    firstLine.reject(new Error(`ended without a line: ${stdout}`));
+  })();
+  const readError = new Response(child.stderr).text();
+  return {
+    pid: child.pid,
+    stdin: child.stdin,
+    announced: firstLine.promise,
+    kill: (signal) => child.kill(signal),
+    ended: (async () => {
+      const [code, , stderr] = await Promise.all([child.exited, readOut, readError]);
+      return { code, stdout, stderr };
+    })(),
+  };
+}
+
+export async function runToEnd(
+  words: readonly string[],
+  options: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<Ended> {
+  const child = start(words, options);
+  child.stdin.end();
+  return child.ended;
+}

@@ -1,0 +1,53 @@
+/** One definition of a command: every route has a spelling in the shell, every spelling a route. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { RouteMap } from "@stricli/core";
+import type { CliContext } from "../../src/cli/context.ts";
+import { peerCommands, peerShellCommands } from "../../src/cli/peer-commands.ts";
+import { trackerCommands, trackerShellCommands } from "../../src/cli/tracker-commands.ts";
+import { readAdminFile } from "../../src/store/data-folder.ts";
+import { openSwarm, type Swarm } from "../admin/roles.ts";
+
+let swarm: Swarm;
+let dataOf: Record<"tracker" | "peer", string>;
+
+beforeAll(async () => {
+  swarm = await openSwarm();
+  const peer = await swarm.addPeer("peer");
+  dataOf = { tracker: swarm.trackerData, peer: peer.data };
+});
+afterAll(() => swarm.close());
+
+async function routesOf(role: "tracker" | "peer"): Promise<string[]> {
+  const { url, token } = readAdminFile(dataOf[role])!;
+  const response = await fetch(`${url}/api/openapi.json`, { headers: { Authorization: `Bearer ${token}` } });
+  const { paths } = (await response.json()) as { paths: Record<string, Record<string, { operationId: string }>> };
+  return Object.values(paths).flatMap((operations) => Object.values(operations).map(({ operationId }) => operationId));
+}
+
+function spellingsOf(commands: RouteMap<CliContext>): string[] {
+  return commands
+    .getAllEntries()
+    .filter(({ hidden }) => !hidden)
+    .map(({ name }) => name["convert-camel-to-kebab"].replaceAll("-", "_"));
+}
+
+test.each([
+  ["tracker", trackerShellCommands, trackerCommands],
+  ["peer", peerShellCommands, peerCommands],
+] as const)("routes of the %s and commands of its shell are the same", async (role, shell, oneShot) => {
+  const routes = (await routesOf(role)).toSorted();
+  expect(spellingsOf(shell).toSorted()).toEqual(routes);
+  // `start` runs a role; the tracker's shell has it as well, to listen.
+  expect(spellingsOf(oneShot).toSorted()).toEqual([...new Set([...routes, "start"])].toSorted());
+});
+
+test.each([
+  ["tracker", trackerCommands],
+  ["peer", peerCommands],
+] as const)("every command of the %s is explained by examples", (role, commands) => {
+  for (const { target, name, hidden } of commands.getAllEntries()) {
+    if (hidden) continue;
+    const spelled = name["convert-camel-to-kebab"];
+    expect(`${spelled}: ${target.fullDescription}`).toContain(`\nEXAMPLES\n  p2pfs ${role} ${spelled}`);
+  }
+});
