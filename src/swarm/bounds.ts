@@ -41,6 +41,8 @@ export interface DownloadBounds {
   readonly requestCandidatesMax: number;
   /** Duplicates among its own choices after which a source is told each chunk exactly. */
   readonly duplicatesMax: number;
+  /** How often a full window is searched for a request that another source should rather have. */
+  readonly roomCheckMs: number;
   /** At the end, a waiting request moves to an idle source that is this much faster; one whose bytes flow, this much. */
   readonly stealFactor: number;
   readonly stealOpenedFactor: number;
@@ -75,6 +77,7 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   requestRangesMax: 64,
   requestCandidatesMax: 4096,
   duplicatesMax: 4,
+  roomCheckMs: 20,
   stealFactor: 2,
   stealOpenedFactor: 4,
   stealMsMin: 50,

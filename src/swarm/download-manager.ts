@@ -39,8 +39,10 @@ export class DownloadManager {
   #effects: DownloadEffect[] = [];
   #effectIndex = 0;
   #now = Number.NEGATIVE_INFINITY;
-  /** Clocks of sources need no look before this time. */
-  #wakeAt = Number.NEGATIVE_INFINITY;
+  /** No source can have been silent for too long before this time. */
+  #silencesDueAt = Number.POSITIVE_INFINITY;
+  /** When a source that refused or stalled may be asked again; the earliest of those to come. */
+  #retryAt = Number.POSITIVE_INFINITY;
   /** Something happened since the last scheduling. */
   #isChanged = true;
   #isPaused = false;
@@ -74,8 +76,12 @@ export class DownloadManager {
   deadline(): number | undefined {
     if (this.#hasEnded) return undefined;
     if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
-    this.#wakeAt = Math.min(this.#watch.deadline(), this.#isPaused ? Number.POSITIVE_INFINITY : this.#sourcesWakeAt());
-    return this.#wakeAt === Number.POSITIVE_INFINITY ? undefined : this.#wakeAt;
+    let dueAt = this.#watch.deadline();
+    if (!this.#isPaused) {
+      dueAt = Math.min(dueAt, this.#silencesDueAt, this.#retryAt);
+      if (this.#scheduler.isEndgame) dueAt = Math.min(dueAt, this.#now + this.#bounds.endgameCheckMs);
+    }
+    return dueAt === Number.POSITIVE_INFINITY ? undefined : dueAt;
   }
 
   /** `now` in milliseconds; time that runs backwards counts as standing still. */
@@ -108,7 +114,8 @@ export class DownloadManager {
 
   #advance(): void {
     if (this.#now === Number.NEGATIVE_INFINITY) return;
-    if (this.#now >= this.#wakeAt && !this.#isPaused) this.#checkSilences();
+    if (this.#now >= this.#silencesDueAt && !this.#isPaused) this.#checkSilences();
+    if (this.#now >= this.#retryAt) this.#findNextRetry();
     this.#watch.update(this.#now, this.#isStarved());
     const failure = this.#watch.failure(this.#now);
     if (failure !== undefined) return this.#end({ type: "failed", ...failure });
@@ -125,6 +132,11 @@ export class DownloadManager {
     const request = this.#ledger.open(source, chunks, exactChunk, this.#now);
     this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
     this.#counters.requestsSent++;
+    const { silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
+    this.#silencesDueAt = Math.min(
+      this.#silencesDueAt,
+      this.#now + Math.min(silenceFirstMs, silenceMsMin, silenceMsMax),
+    );
     if (exactChunk !== undefined) this.#countAsked(exactChunk);
   }
 
@@ -259,7 +271,11 @@ export class DownloadManager {
     const { source, state } = request;
     this.#ledger.settle(request);
     if (state === "released") return;
-    if (event.retryable) return source.noteRefusal(this.#now, this.#random());
+    if (event.retryable) {
+      source.noteRefusal(this.#now, this.#random());
+      this.#retryAt = Math.min(this.#retryAt, source.quietUntil);
+      return;
+    }
     source.noteHeard(this.#now);
     forEachInRanges(request.chunks, this.#ledger.chunkCount, (chunk) => {
       this.#ledger.disown(source, chunk);
@@ -285,15 +301,25 @@ export class DownloadManager {
   }
 
   #checkSilences(): void {
+    this.#silencesDueAt = Number.POSITIVE_INFINITY;
     for (const source of [...this.#ledger.sources.values()]) {
-      if (this.#now >= (source.dropsAt() ?? Number.POSITIVE_INFINITY)) this.#drop(source, "stalled");
-      else if (this.#now >= (source.stallsAt() ?? Number.POSITIVE_INFINITY)) this.#relieve(source);
+      if (this.#now >= source.dropsAt()) this.#drop(source, "stalled");
+      else if (this.#now >= source.stallsAt()) this.#relieve(source);
+      this.#silencesDueAt = Math.min(this.#silencesDueAt, source.stallsAt(), source.dropsAt());
+    }
+  }
+
+  #findNextRetry(): void {
+    this.#retryAt = Number.POSITIVE_INFINITY;
+    for (const { quietUntil } of this.#ledger.sources.values()) {
+      if (quietUntil > this.#now) this.#retryAt = Math.min(this.#retryAt, quietUntil);
     }
   }
 
   /** A stalled source keeps what only it can answer; the rest goes to others. */
   #relieve(stalled: Source): void {
     stalled.noteSilence(this.#now);
+    this.#retryAt = Math.min(this.#retryAt, stalled.quietUntil);
     for (const request of [...stalled.requests]) {
       const chunk = request.claim;
       if (chunk === undefined) continue;
@@ -303,16 +329,5 @@ export class DownloadManager {
         break;
       }
     }
-  }
-
-  #sourcesWakeAt(): number {
-    let wakeAt = this.#scheduler.isEndgame ? this.#now + this.#bounds.endgameCheckMs : Number.POSITIVE_INFINITY;
-    for (const source of this.#ledger.sources.values()) {
-      wakeAt = Math.min(wakeAt, source.stallsAt() ?? wakeAt, source.dropsAt() ?? wakeAt);
-      if (source.quietUntil > this.#now && this.#ledger.usefulCount(source) > 0) {
-        wakeAt = Math.min(wakeAt, source.quietUntil);
-      }
-    }
-    return wakeAt;
   }
 }

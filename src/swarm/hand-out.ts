@@ -1,5 +1,6 @@
 /** How often an uploader has handed out each chunk of one content, and to whom; from that, the chunk to give next. */
 import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
+import { addBit, emptyBits, hasBit } from "./chunk-bits.ts";
 
 /** What is held of a content; a `Bitfield` is one. */
 export interface Holdings {
@@ -15,7 +16,7 @@ export class HandOut {
   readonly #random: () => number;
   #counts = new Uint16Array(0);
   /** Chunks that a requester was sent or told of. */
-  readonly #heldBy = new Map<string, Set<number>>();
+  readonly #heldBy = new Map<string, GrowingBits>();
   /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
   #cursor: number | undefined;
 
@@ -37,7 +38,7 @@ export class HandOut {
     if (chunk === undefined || !this.holdings.has(chunk)) return undefined;
     if (chunk >= this.#counts.length) this.#grow(chunk + 1);
     if (this.#counts[chunk]! < COUNT_MAX) this.#counts[chunk]!++;
-    this.#heldByOf(requester).add(chunk);
+    this.#heldByOf(requester).addRange(chunk, chunk);
     return chunk;
   }
 
@@ -66,19 +67,17 @@ export class HandOut {
 
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
-    for (let i = 0; i < chunks.length; i += 2) {
-      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) held.add(chunk);
-    }
+    for (let i = 0; i < chunks.length; i += 2) held.addRange(chunks[i]!, chunks[i + 1]!);
   }
 
   forget(requester: string): void {
     this.#heldBy.delete(requester);
   }
 
-  #heldByOf(requester: string): Set<number> {
+  #heldByOf(requester: string): GrowingBits {
     let held = this.#heldBy.get(requester);
     if (held === undefined) {
-      held = new Set();
+      held = new GrowingBits();
       this.#heldBy.set(requester, held);
     }
     return held;
@@ -88,6 +87,24 @@ export class HandOut {
     const counts = new Uint16Array(Math.max(length, 2 * this.#counts.length));
     counts.set(this.#counts);
     this.#counts = counts;
+  }
+}
+
+/** A set whose size is not known beforehand. */
+class GrowingBits {
+  #bits = emptyBits(0);
+
+  has(chunk: number): boolean {
+    return chunk >>> 5 < this.#bits.length && hasBit(this.#bits, chunk);
+  }
+
+  addRange(first: number, last: number): void {
+    if (last >>> 5 >= this.#bits.length) {
+      const bits = emptyBits(Math.max(last + 1, 64 * this.#bits.length));
+      bits.set(this.#bits);
+      this.#bits = bits;
+    }
+    for (let chunk = first; chunk <= last; chunk++) addBit(this.#bits, chunk);
   }
 }
 

@@ -25,6 +25,7 @@ export class Ledger {
   /** D3: pending; released requests that may still be answered are in it as well. */
   readonly #requests = new Map<RequestId, Request>();
   #unanswered = 0;
+  #openChoices = 0;
   #nextRequest = 0;
 
   constructor(chunkCount: number, have: Bitfield, random: () => number, bounds: DownloadBounds) {
@@ -41,6 +42,11 @@ export class Ledger {
   /** Waiting and opened requests: what the window bounds. */
   get unanswered(): number {
     return this.#unanswered;
+  }
+
+  /** Waiting requests that leave the choice to the uploader, over all sources. */
+  get openChoices(): number {
+    return this.#openChoices;
   }
 
   state(chunk: number): ChunkState | undefined {
@@ -144,11 +150,16 @@ export class Ledger {
       claim: undefined,
       overtaken: 0,
     };
+    source.noteAsked(now);
     this.#requests.set(request.id, request);
     source.requests.push(request);
     this.#unanswered++;
-    if (exactChunk === undefined) source.openChoices++;
-    else this.#claim(request, exactChunk);
+    if (exactChunk === undefined) {
+      source.openChoices++;
+      this.#openChoices++;
+    } else {
+      this.#claim(request, exactChunk);
+    }
     return request;
   }
 
@@ -217,7 +228,9 @@ export class Ledger {
   }
 
   #leaveWaiting(request: Request): void {
-    if (request.state === "waiting" && request.isChoice) request.source.openChoices--;
+    if (request.state !== "waiting" || !request.isChoice) return;
+    request.source.openChoices--;
+    this.#openChoices--;
   }
 
   #leaveWindow(request: Request): void {

@@ -22,7 +22,8 @@ export class Scheduler {
   readonly #actions: SchedulerActions;
   /** Sources found to have nothing to be asked for in this round. */
   readonly #spent = new Set<Source>();
-  #shareUnmeasured = 0;
+  #shareUnmeasured: number | undefined;
+  #roomCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ledger: Ledger, bounds: DownloadBounds, random: () => number, actions: SchedulerActions) {
     this.#ledger = ledger;
@@ -32,8 +33,9 @@ export class Scheduler {
   }
 
   run(now: number): void {
-    this.#review();
+    if (this.#ledger.openChoices > 0) this.#takeBackChoices();
     this.#spent.clear();
+    this.#shareUnmeasured = undefined;
     for (;;) {
       const hasRoom = this.#ledger.unanswered < this.#bounds.windowSize;
       const source = hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
@@ -48,26 +50,32 @@ export class Scheduler {
     return this.#ledger.picker.wantedCount === 0 && this.#ledger.unanswered > 0 && this.#ledger.sources.size > 1;
   }
 
-  /** Takes back choices for which nothing is left to choose, and divides the window for sources of unknown speed. */
-  #review(): void {
-    let usefulSources = 0;
+  /** Requests for which nothing is left to choose. */
+  #takeBackChoices(): void {
     for (const source of this.#ledger.sources.values()) {
+      if (source.openChoices === 0) continue;
       const usefulCount = this.#ledger.usefulCount(source);
-      if (usefulCount > 0) usefulSources++;
       while (source.openChoices > usefulCount) this.#actions.giveUp(newestChoice(source));
     }
-    this.#shareUnmeasured = Math.max(
-      this.#bounds.depthMin,
-      Math.floor(this.#bounds.windowSize / Math.max(usefulSources, 1)),
-    );
+  }
+
+  /** The window divided among the useful sources: what one of unknown speed is asked for at first. */
+  #share(): number {
+    if (this.#shareUnmeasured === undefined) {
+      let usefulSources = 0;
+      for (const source of this.#ledger.sources.values()) if (this.#ledger.usefulCount(source) > 0) usefulSources++;
+      const share = Math.floor(this.#bounds.windowSize / Math.max(usefulSources, 1));
+      this.#shareUnmeasured = Math.max(this.#bounds.depthMin, share);
+    }
+    return this.#shareUnmeasured;
   }
 
   #canAsk(source: Source, now: number): boolean {
     return (
       source.quietUntil <= now &&
       this.#ledger.usefulCount(source) > source.openChoices &&
-      source.requests.length < source.depth(this.#shareUnmeasured, now) &&
-      !this.#spent.has(source)
+      (source.requests.length === 0 || source.requests.length < source.depth(this.#share(), now)) &&
+      (this.#spent.size === 0 || !this.#spent.has(source))
     );
   }
 
@@ -129,15 +137,18 @@ export class Scheduler {
 
   /** The window is full: takes a request back from a source with a pile, for another that would be idle; that one. */
   #makeRoom(now: number): Source | undefined {
+    if (now < this.#roomCheckedAt + this.#bounds.roomCheckMs) return undefined;
     let idle: Source | undefined;
     for (const source of this.#ledger.sources.values()) {
       if (source.requests.length > 0 || !this.#canAsk(source, now)) continue;
       idle = source;
       if (source.intervalMs(now) === undefined) break;
     }
-    if (idle === undefined) return undefined;
-    const request = this.#requestToSpare(now, idle.intervalMs(now) === undefined);
-    if (request === undefined) return undefined;
+    const request = idle && this.#requestToSpare(now, idle.intervalMs(now) === undefined);
+    if (idle === undefined || request === undefined) {
+      this.#roomCheckedAt = now;
+      return undefined;
+    }
     this.#actions.giveUp(request);
     return idle;
   }
@@ -147,8 +158,8 @@ export class Scheduler {
     let spare: Request | undefined;
     let pileMax = 0;
     for (const source of this.#ledger.sources.values()) {
-      const depth = source.depth(this.#shareUnmeasured, now);
-      const pile = source.requests.length - (isForTrial ? Math.min(depth, this.#shareUnmeasured) : depth);
+      const depth = source.depth(this.#share(), now);
+      const pile = source.requests.length - (isForTrial ? Math.min(depth, this.#share()) : depth);
       const request = pile > pileMax ? newestWaiting(source) : undefined;
       if (request === undefined) continue;
       spare = request;
@@ -163,6 +174,7 @@ export class Scheduler {
       const request = this.#slowestRequest(source, now);
       if (request?.claim === undefined) continue;
       const chunk = request.claim;
+      if (request.source.isOverdue(request, now)) request.source.noteSilence(now);
       this.#actions.giveUp(request);
       this.#actions.ask(source, NO_CHUNKS, chunk);
     }
@@ -175,6 +187,7 @@ export class Scheduler {
     const answerMs = source.answerMs(now, this.#bounds.endgameCheckMs);
     for (const request of this.#ledger.unansweredRequests()) {
       if (request.claim === undefined || request.source === source || !source.has(request.claim)) continue;
+      if (now < request.sentAt + this.#bounds.endgameCheckMs) continue;
       const factor = request.state === "opened" ? this.#bounds.stealOpenedFactor : this.#bounds.stealFactor;
       const gainMs = request.source.remainingMs(request, now) - factor * answerMs;
       if (gainMs <= slowestMs) continue;

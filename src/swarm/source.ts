@@ -140,23 +140,33 @@ export class Source {
     return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
   }
 
-  /** When its silence counts as a stall; undefined while it owes nothing. */
-  stallsAt(): number | undefined {
+  /** Whether the answer should have come by now. */
+  isOverdue(request: Request, now: number): boolean {
+    return now - Math.max(this.#heardAt, request.sentAt) >= this.remainingMs(request, now);
+  }
+
+  /** When its silence counts as a stall; never while it owes nothing. */
+  stallsAt(): number {
     const oldest = this.requests[0];
     return oldest === undefined
-      ? undefined
+      ? Number.POSITIVE_INFINITY
       : Math.max(this.#heardAt, this.#stalledAt, oldest.sentAt) + this.#silenceMs();
   }
 
-  dropsAt(): number | undefined {
+  dropsAt(): number {
     const oldest = this.requests[0];
-    if (oldest === undefined) return undefined;
+    if (oldest === undefined) return Number.POSITIVE_INFINITY;
     return Math.max(this.#heardAt, oldest.sentAt) + this.#bounds.silenceDropMs;
   }
 
   /** The fetch itself stood still: that is no silence of the source. */
   excuse(now: number): void {
     this.#heardAt = now;
+  }
+
+  /** A request goes out. What was measured long ago is forgotten, so that both ends of a comparison are of today. */
+  noteAsked(now: number): void {
+    this.#intervalMs = this.intervalMs(now);
   }
 
   noteHeard(now: number): void {

@@ -13,7 +13,7 @@ const CONTENT = "0".repeat(64) as ContentId;
 const SLOW_SHARE = 0.02;
 
 export interface PeerOptions {
-  readonly name: string;
+  readonly index: number;
   readonly isSeeder: boolean;
   readonly conduct: Conduct;
   /** Bytes per second. */
@@ -24,6 +24,7 @@ export interface PeerOptions {
 }
 
 export class SimPeer {
+  readonly index: number;
   readonly name: string;
   readonly options: PeerOptions;
   readonly have: Bitfield;
@@ -46,7 +47,8 @@ export class SimPeer {
   constructor(swarm: Swarm, options: PeerOptions) {
     const { chunkCount, chunkBytes, bounds } = swarm.scenario;
     this.#swarm = swarm;
-    this.name = options.name;
+    this.index = options.index;
+    this.name = `p${options.index}`;
     this.options = options;
     this.have = options.isSeeder ? Bitfield.full(chunkCount) : new Bitfield(chunkCount);
     this.#news = new Bitfield(chunkCount);

@@ -12,6 +12,16 @@ import { boundMs, type Conduct, leecherUp, SCENARIO, type Scenario } from "./sce
 /** Of the bound: when the last of the churning peers has left. */
 const CHURN_PERIOD = 1;
 const HASH_PRIME = 0x0100_0193;
+const EFFECT_NUMBERS: Record<DownloadEffect["type"], number> = {
+  request: 1,
+  cancel: 2,
+  drop: 3,
+  write: 4,
+  discard: 5,
+  find_holders: 6,
+  done: 7,
+  failed: 8,
+};
 
 export interface SimResult {
   readonly scenario: Scenario;
@@ -104,18 +114,22 @@ export class Swarm {
   }
 
   trace(peer: SimPeer, effect: DownloadEffect): void {
-    const detail = "request" in effect ? effect.request : 0;
-    const text = `${this.clock.now} ${peer.name} ${effect.type} ${detail}`;
-    let hash = this.#traceHash;
-    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), HASH_PRIME);
-    this.#traceHash = hash >>> 0;
+    this.#mix(this.clock.now * 1024);
+    this.#mix(peer.index);
+    this.#mix(EFFECT_NUMBERS[effect.type]);
+    if ("request" in effect) this.#mix(effect.request);
+  }
+
+  /** FNV-1a over 32-bit words. */
+  #mix(value: number): void {
+    this.#traceHash = Math.imul(this.#traceHash ^ (value | 0), HASH_PRIME) >>> 0;
   }
 
   #addPeer(index: number, isSeeder: boolean, conduct: Conduct, up: number): void {
     const random = seededRandom(Math.floor(this.#random() * 2 ** 32));
     const latencyMs = 1 + random() * (this.scenario.latencyMsMax - 1);
     const down = this.scenario.leecherDown;
-    this.#peers.push(new SimPeer(this, { name: `p${index}`, isSeeder, conduct, up, down, latencyMs, random }));
+    this.#peers.push(new SimPeer(this, { index, isSeeder, conduct, up, down, latencyMs, random }));
   }
 
   #conductOf(index: number): Conduct {

@@ -136,6 +136,7 @@ describe("D1, D2: which chunk from whom", () => {
   test("room is made in a full window for a source that would be idle", () => {
     const driver = new Driver(100);
     driver.join("seeder", allOf(100));
+    driver.now = 100;
     const effects = driver.join("leecher", rangesOf([4]));
     expect(effects.map((effect) => effect.type)).toContain("cancel");
     expect(driver.waitingAt("leecher")).toMatchObject([{ chunks: rangeOfOne(4) }]);
@@ -248,6 +249,18 @@ describe("D3, D5, D6: pending", () => {
     expect(driver.manager.counters.bySource.get("quick")!.chunks).toBe(40);
     expect(driver.manager.counters.duplicates).toBe(0);
   });
+});
+
+test("the last request does not go to and fro between idle sources", () => {
+  const driver = new Driver(60, { scarceHoldersMax: 0 });
+  for (const source of ["a", "b", "c"]) driver.join(source, allOf(60));
+  for (let steps = 0; driver.waiting.size > 1 && steps < 200; steps++) {
+    driver.now += 30;
+    driver.answer([...driver.waiting.values()][0]!);
+  }
+  const before = driver.manager.counters.requestsSent;
+  driver.advance(10_000);
+  expect(driver.manager.counters.requestsSent - before).toBeLessThan(20);
 });
 
 describe("F21: damaged and uncalled-for chunks", () => {
