@@ -17,7 +17,7 @@ const commands = buildRouteMap<"tracker" | "peer", CliContext>({
       "A tracker knows who has what; peers fetch from one another, from every holder at once, and check every chunk.\n\n" +
       "EXAMPLES\n  p2pfs tracker start\n  p2pfs peer start\n  p2pfs peer publish report.pdf\n  p2pfs peer fetch report.pdf",
   },
-  routes: { tracker: trackerCommands, peer: peerCommands },
+  routes: { tracker: trackerCommands(), peer: peerCommands() },
 });
 
 export async function runCli(argv: readonly string[], io: Io = processIo()): Promise<number> {

@@ -41,11 +41,3 @@ export const trackerFlag = {
 
 export const hostWord = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;
 export const portWord = { brief: "Port", placeholder: "PORT", parse: parsePort, optional: true } as const;
-
-/** Flags of a one-shot command; in a shell there is but one role. */
-export const commonFlags = { json: jsonFlag, data: dataFlag } as const;
-
-/** Examples as they stand at the end of a command's help. */
-export function withExamples(description: string, examples: readonly string[]): string {
-  return `${description}\n\nEXAMPLES\n${examples.map((example) => `  ${example}`).join("\n")}`;
-}

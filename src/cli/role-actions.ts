@@ -7,7 +7,7 @@ import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
-import type { Io } from "./io.ts";
+import type { Io, Sink } from "./io.ts";
 import { writeJson } from "./json.ts";
 import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
@@ -51,12 +51,11 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
     dataFolder: dataFolderOf(context, flags),
     admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
     open: settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
-    log: logTo(context),
   };
   await runRole(
     context,
     flags,
-    () => openTracker(options),
+    (log) => openTracker({ ...options, log }),
     async (role) => {
       const { api } = trackerClient(role.connection);
       if (listen !== undefined) await answerOf(api.start.$post({ json: listen }));
@@ -77,12 +76,11 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
     open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
-    log: logTo(this),
   };
   await runRole(
     this,
     flags,
-    () => openPeer(options),
+    (log) => openPeer({ ...options, log }),
     async (role) => {
       const { listen, tracker, data_folder } = await answerOf(peerClient(role.connection).api.status.$get());
       return { address: listen, tracker, data_folder };
@@ -90,8 +88,17 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
   );
 }
 
-function logTo({ io }: CliContext) {
-  return (level: string, message: string) => io.stderr.write(`${level}: ${printable(message)}\n`);
+/** What a role has to tell on its own account. Once there is a prompt it goes above that. */
+class LogSink {
+  sink: Sink;
+
+  constructor(sink: Sink) {
+    this.sink = sink;
+  }
+
+  readonly write = (level: string, message: string): void => {
+    this.sink.write(`${level}: ${printable(message)}\n`);
+  };
 }
 
 interface Whereabouts {
@@ -107,15 +114,17 @@ interface Whereabouts {
 async function runRole(
   context: CliContext,
   flags: CommonFlags,
-  open: () => Promise<RunningRole>,
+  open: (log: LogSink["write"]) => Promise<RunningRole>,
   begin: (role: RunningRole) => Promise<Whereabouts>,
 ): Promise<void> {
   const interruption = listenForInterruption();
+  const log = new LogSink(context.io.stderr);
   let role: RunningRole | undefined;
   try {
-    role = await open();
+    role = await open(log.write);
     announce(context, flags, role, await begin(role));
     const commands = takeCommands(context.io, { role: role.name, connection: role.connection });
+    if (commands !== undefined) log.sink = commands.beside.stderr;
     const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
     const firstFailure = commands?.stop() ?? 0;
     if (signal === undefined) context.process.exitCode = firstFailure;

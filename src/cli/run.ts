@@ -95,7 +95,7 @@ export function tell(failure: P2pfsError, io: Io, words: readonly string[]): voi
 function asUsage(complaints: readonly string[], known: readonly string[]): P2pfsError {
   const sentences = complaints.map((complaint) => complaint.trim()).filter((complaint) => complaint !== "");
   return new P2pfsError("usage", sentences.join("; ") || "this is not a command", {
-    hint: `\`${[...known, "--help"].join(" ").trim()}\` shows what fits`,
+    hint: `\`${known[0] === "" ? ["help", ...known.slice(1)].join(" ") : [...known, "--help"].join(" ")}\` shows what fits`,
   });
 }
 

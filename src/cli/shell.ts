@@ -14,6 +14,8 @@ import { splitWords } from "./split-words.ts";
 const CLEAR_LINE = "\r\u001b[K";
 
 export interface CommandSource {
+  /** Where to write what nobody typed a command for, so that it does not disturb what is being typed. */
+  readonly beside: Io;
   /** Takes no more commands. The exit code of the first one that failed, 0 where none did. */
   stop(): number;
 }
@@ -34,6 +36,7 @@ export function runPipedCommands(io: Io, reach: Reach): CommandSource {
   runAll().catch(() => undefined);
   io.stdin.on("error", () => undefined);
   return {
+    beside: io,
     stop: () => {
       lines.close();
       return commands.stop();
@@ -79,6 +82,7 @@ export function runShell(io: Io, reach: Reach): CommandSource {
   });
   lines.prompt();
   return {
+    beside,
     stop: () => {
       const code = commands.stop();
       lines.close();
@@ -137,8 +141,8 @@ class Commands {
 }
 
 async function commandsOf({ role }: Reach) {
-  if (role === "tracker") return (await import("./tracker-commands.ts")).trackerShellCommands;
-  return (await import("./peer-commands.ts")).peerShellCommands;
+  if (role === "tracker") return (await import("./tracker-commands.ts")).trackerShellCommands();
+  return (await import("./peer-commands.ts")).peerShellCommands();
 }
 
 /** Where text that nobody waits for appears while somebody types: above the prompt, which is drawn anew. */

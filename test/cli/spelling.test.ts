@@ -32,8 +32,8 @@ function spellingsOf(commands: RouteMap<CliContext>): string[] {
 }
 
 test.each([
-  ["tracker", trackerShellCommands, trackerCommands],
-  ["peer", peerShellCommands, peerCommands],
+  ["tracker", trackerShellCommands(), trackerCommands()],
+  ["peer", peerShellCommands(), peerCommands()],
 ] as const)("routes of the %s and commands of its shell are the same", async (role, shell, oneShot) => {
   const routes = (await routesOf(role)).toSorted();
   expect(spellingsOf(shell).toSorted()).toEqual(routes);
@@ -42,8 +42,8 @@ test.each([
 });
 
 test.each([
-  ["tracker", trackerCommands],
-  ["peer", peerCommands],
+  ["tracker", trackerCommands()],
+  ["peer", peerCommands()],
 ] as const)("every command of the %s is explained by examples", (role, commands) => {
   for (const { target, name, hidden } of commands.getAllEntries()) {
     if (hidden) continue;

@@ -1,0 +1,42 @@
+/** What the command tables of both roles are built with. */
+import { buildCommand, type Command } from "@stricli/core";
+import type { CliContext, CommonFlags } from "./context.ts";
+import { dataFlag, hostWord, jsonFlag, portWord } from "./parameters.ts";
+
+/** Where commands are typed: after `p2pfs ROLE`, or at the prompt of a running role. */
+export type Place = "command line" | "shell";
+
+type HostAndPort = [host: string, port?: number];
+type Load<Words extends unknown[]> = () => Promise<
+  (this: CliContext, flags: CommonFlags, ...words: Words) => Promise<void>
+>;
+
+export function commandKit(place: Place, role: "tracker" | "peer") {
+  /** Flags of every command. A shell has but one role, so that it shows none to choose. */
+  const flags = { json: jsonFlag, data: { ...dataFlag, hidden: place === "shell" } } as const;
+  /** A description that ends with examples, spelled as they are typed in that place. */
+  const explained = (description: string, examples: readonly string[]) => {
+    const prefix = place === "shell" ? "" : `p2pfs ${role} `;
+    return `${description}\n\nEXAMPLES\n${examples.map((example) => `  ${prefix}${example}`).join("\n")}`;
+  };
+  /** A command without arguments. */
+  const plain = (name: string, brief: string, load: Load<[]>): Command<CliContext> =>
+    buildCommand<CommonFlags, [], CliContext>({
+      docs: { brief, fullDescription: explained(`${brief}.`, [name, `${name} --json`]) },
+      parameters: { flags },
+      loader: load,
+    });
+  /** A command that takes the peer or tracker at HOST PORT. */
+  const atHost = (
+    brief: string,
+    description: string,
+    examples: readonly string[],
+    load: Load<HostAndPort>,
+  ): Command<CliContext> =>
+    buildCommand<CommonFlags, HostAndPort, CliContext>({
+      docs: { brief, fullDescription: explained(description, examples) },
+      parameters: { flags, positional: { kind: "tuple", parameters: [hostWord, portWord] } },
+      loader: load,
+    });
+  return { flags, explained, plain, atHost };
+}
