@@ -270,7 +270,7 @@ export class DownloadManager {
     if (request === undefined) return;
     const { source, state } = request;
     this.#ledger.settle(request);
-    if (state === "released") return;
+    if (state === "released") return source.noteHeard(this.#now);
     if (event.retryable) {
       source.noteRefusal(this.#now, this.#random());
       this.#retryAt = Math.min(this.#retryAt, source.quietUntil);

@@ -174,7 +174,6 @@ export class Scheduler {
       const request = this.#slowestRequest(source, now);
       if (request?.claim === undefined) continue;
       const chunk = request.claim;
-      if (request.source.isOverdue(request, now)) request.source.noteSilence(now);
       this.#actions.giveUp(request);
       this.#actions.ask(source, NO_CHUNKS, chunk);
     }

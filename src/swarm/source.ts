@@ -78,6 +78,8 @@ export class Source {
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #heardAt: number;
   #stalledAt = Number.NEGATIVE_INFINITY;
+  /** The first request since it was heard of; a silence goes on although requests are moved away meanwhile. */
+  #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(id: SourceId, record: SourceRecord, bounds: DownloadBounds, now: number) {
     this.id = id;
@@ -140,23 +142,15 @@ export class Source {
     return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
   }
 
-  /** Whether the answer should have come by now. */
-  isOverdue(request: Request, now: number): boolean {
-    return now - Math.max(this.#heardAt, request.sentAt) >= this.remainingMs(request, now);
-  }
-
   /** When its silence counts as a stall; never while it owes nothing. */
   stallsAt(): number {
-    const oldest = this.requests[0];
-    return oldest === undefined
-      ? Number.POSITIVE_INFINITY
-      : Math.max(this.#heardAt, this.#stalledAt, oldest.sentAt) + this.#silenceMs();
+    if (this.requests.length === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#heardAt, this.#askedAt, this.#stalledAt) + this.#silenceMs();
   }
 
   dropsAt(): number {
-    const oldest = this.requests[0];
-    if (oldest === undefined) return Number.POSITIVE_INFINITY;
-    return Math.max(this.#heardAt, oldest.sentAt) + this.#bounds.silenceDropMs;
+    if (this.requests.length === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#heardAt, this.#askedAt) + this.#bounds.silenceDropMs;
   }
 
   /** The fetch itself stood still: that is no silence of the source. */
@@ -167,6 +161,7 @@ export class Source {
   /** A request goes out. What was measured long ago is forgotten, so that both ends of a comparison are of today. */
   noteAsked(now: number): void {
     this.#intervalMs = this.intervalMs(now);
+    if (this.#askedAt <= this.#heardAt) this.#askedAt = now;
   }
 
   noteHeard(now: number): void {

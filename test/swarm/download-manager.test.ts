@@ -260,7 +260,9 @@ test("the last request does not go to and fro between idle sources", () => {
   }
   const before = driver.manager.counters.requestsSent;
   driver.advance(10_000);
-  expect(driver.manager.counters.requestsSent - before).toBeLessThan(20);
+  expect(driver.manager.counters.requestsSent - before).toBeLessThan(50);
+  driver.advance(400_000);
+  expect(last(driver.effects)).toMatchObject({ type: "failed" });
 });
 
 describe("F21: damaged and uncalled-for chunks", () => {
