@@ -89,9 +89,9 @@ export class DownloadManager {
     if (event.type === "chunk_written") this.#handleWritten(event.chunk);
     if (this.#hasEnded) return;
     this.#now = Math.max(this.#now, now);
+    if (event.type === "source_has") return this.#handleHas(event);
     this.#isChanged = true;
     if (event.type === "source_joined") this.#handleJoined(event);
-    else if (event.type === "source_has") this.#handleHas(event);
     else if (event.type === "source_gone") this.#handleGone(event.source);
     else if (event.type === "chunk_opened") this.#handleOpened(event);
     else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
@@ -165,6 +165,10 @@ export class DownloadManager {
   #handleHas({ source: id, chunks }: EventOf<"source_has">): void {
     const source = this.#ledger.sources.get(id);
     if (source === undefined || !this.#ledger.growSource(source, chunks)) return;
+    // A busy source with even more to offer changes nothing; most of what peers tell each other is of that kind.
+    if (source.requests.length < this.#bounds.depthMin) this.#isChanged = true;
+    if (!this.#watch.isWaiting) return;
+    this.#isChanged = true;
     this.#noteKnown(chunks);
     this.#watch.noteGrowth(this.#now);
   }

@@ -63,6 +63,11 @@ export class HolderWatch {
     this.#waitMs = why === "left" ? this.#bounds.holderLeftMs : this.#bounds.noHolderMs;
   }
 
+  /** Whether some chunk has no holder, as of the last update, or had none yet. */
+  get isWaiting(): boolean {
+    return this.#isCalling || this.#unknownCount > 0;
+  }
+
   /** A known source got further chunks. */
   noteGrowth(now: number): void {
     if (this.#unknownFailsAt !== undefined) this.#unknownFailsAt = now + this.#bounds.noHolderMs;

@@ -19,13 +19,14 @@ export class Ledger {
   /** D2: file_chunk_info by owner; the picker counts the owners of a chunk. */
   readonly sources = new Map<SourceId, Source>();
   readonly records = new Map<SourceId, SourceRecord>();
+  /** Sources with more requests that leave them the choice than there are chunks to choose from. */
+  readonly overAsked = new Set<Source>();
   readonly #bounds: DownloadBounds;
   readonly #have: Bitfield;
   readonly #chunks: ChunkState[] = [];
   /** D3: pending; released requests that may still be answered are in it as well. */
   readonly #requests = new Map<RequestId, Request>();
   #unanswered = 0;
-  #openChoices = 0;
   #nextRequest = 0;
 
   constructor(chunkCount: number, have: Bitfield, random: () => number, bounds: DownloadBounds) {
@@ -42,11 +43,6 @@ export class Ledger {
   /** Waiting and opened requests: what the window bounds. */
   get unanswered(): number {
     return this.#unanswered;
-  }
-
-  /** Waiting requests that leave the choice to the uploader, over all sources. */
-  get openChoices(): number {
-    return this.#openChoices;
   }
 
   state(chunk: number): ChunkState | undefined {
@@ -113,6 +109,7 @@ export class Ledger {
     if (this.state(chunk) === "held") return;
     this.picker.removeHolder(chunk);
     if (this.picker.isWanted(chunk)) source.usefulCount--;
+    if (source.openChoices > source.usefulCount) this.overAsked.add(source);
     if (this.picker.holders(chunk) === 0) this.#restoreSpoiled();
   }
 
@@ -126,6 +123,7 @@ export class Ledger {
   /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk that is lost with it. */
   removeSource(source: Source, visit: (chunk: number) => void): void {
     this.sources.delete(source.id);
+    this.overAsked.delete(source);
     for (const request of [...source.requests, ...source.released]) {
       this.#freeClaim(request);
       this.settle(request);
@@ -154,12 +152,8 @@ export class Ledger {
     this.#requests.set(request.id, request);
     source.requests.push(request);
     this.#unanswered++;
-    if (exactChunk === undefined) {
-      source.openChoices++;
-      this.#openChoices++;
-    } else {
-      this.#claim(request, exactChunk);
-    }
+    if (exactChunk === undefined) source.openChoices++;
+    else this.#claim(request, exactChunk);
     return request;
   }
 
@@ -228,9 +222,7 @@ export class Ledger {
   }
 
   #leaveWaiting(request: Request): void {
-    if (request.state !== "waiting" || !request.isChoice) return;
-    request.source.openChoices--;
-    this.#openChoices--;
+    if (request.state === "waiting" && request.isChoice) request.source.openChoices--;
   }
 
   #leaveWindow(request: Request): void {
@@ -252,7 +244,11 @@ export class Ledger {
     else this.picker.unwant(chunk);
     const change = isWanted ? 1 : -1;
     for (const source of this.sources.values()) {
-      if (source.held !== undefined && source.has(chunk)) source.usefulCount += change;
+      if (source.held !== undefined) {
+        if (!source.has(chunk)) continue;
+        source.usefulCount += change;
+      }
+      if (source.openChoices > this.usefulCount(source)) this.overAsked.add(source);
     }
   }
 

@@ -33,7 +33,7 @@ export class Scheduler {
   }
 
   run(now: number): void {
-    if (this.#ledger.openChoices > 0) this.#takeBackChoices();
+    if (this.#ledger.overAsked.size > 0) this.#takeBackChoices();
     this.#spent.clear();
     this.#shareUnmeasured = undefined;
     for (;;) {
@@ -52,11 +52,11 @@ export class Scheduler {
 
   /** Requests for which nothing is left to choose. */
   #takeBackChoices(): void {
-    for (const source of this.#ledger.sources.values()) {
-      if (source.openChoices === 0) continue;
+    for (const source of this.#ledger.overAsked) {
       const usefulCount = this.#ledger.usefulCount(source);
       while (source.openChoices > usefulCount) this.#actions.giveUp(newestChoice(source));
     }
+    this.#ledger.overAsked.clear();
   }
 
   /** The window divided among the useful sources: what one of unknown speed is asked for at first. */
@@ -74,27 +74,29 @@ export class Scheduler {
     return (
       source.quietUntil <= now &&
       this.#ledger.usefulCount(source) > source.openChoices &&
-      (source.requests.length === 0 || source.requests.length < source.depth(this.#share(), now)) &&
+      (source.requests.length === 0 || source.requests.length < (source.depth ?? this.#share())) &&
       (this.#spent.size === 0 || !this.#spent.has(source))
     );
   }
 
-  /** D1: a source for the rarest chunk of all, where one can be asked for it; otherwise any that can be asked. */
+  /**
+   * D1: a source for the rarest chunk of all, where one can be asked for it; otherwise any that can be asked. Of several,
+   * the one that is expected to answer soonest; one of unknown speed gets its chance first.
+   */
   #nextSource(now: number): Source | undefined {
     const rarest = this.#ledger.picker.pick();
-    return (rarest === undefined ? undefined : this.#bestSource(now, rarest)) ?? this.#bestSource(now);
-  }
-
-  /** The source that is expected to answer the next request soonest; one of unknown speed gets its chance first. */
-  #bestSource(now: number, chunk?: number): Source | undefined {
     let best: Source | undefined;
     let bestScore = Number.POSITIVE_INFINITY;
+    let bestHasRarest = false;
     for (const source of this.#ledger.sources.values()) {
-      if ((chunk !== undefined && !source.has(chunk)) || !this.#canAsk(source, now)) continue;
+      if (!this.#canAsk(source, now)) continue;
+      const hasRarest = rarest !== undefined && source.has(rarest);
+      if (bestHasRarest && !hasRarest) continue;
       const score = (source.requests.length + this.#random()) * (source.intervalMs(now) ?? 0);
-      if (score >= bestScore) continue;
+      if (hasRarest === bestHasRarest && score >= bestScore) continue;
       best = source;
       bestScore = score;
+      bestHasRarest = hasRarest;
     }
     return best;
   }
@@ -144,7 +146,7 @@ export class Scheduler {
       idle = source;
       if (source.intervalMs(now) === undefined) break;
     }
-    const request = idle && this.#requestToSpare(now, idle.intervalMs(now) === undefined);
+    const request = idle && this.#requestToSpare(idle.intervalMs(now) === undefined);
     if (idle === undefined || request === undefined) {
       this.#roomCheckedAt = now;
       return undefined;
@@ -154,11 +156,11 @@ export class Scheduler {
   }
 
   /** The newest request of the longest pile: more than keep its source busy, or, to try another source, than its share. */
-  #requestToSpare(now: number, isForTrial: boolean): Request | undefined {
+  #requestToSpare(isForTrial: boolean): Request | undefined {
     let spare: Request | undefined;
     let pileMax = 0;
     for (const source of this.#ledger.sources.values()) {
-      const depth = source.depth(this.#share(), now);
+      const depth = source.depth ?? this.#share();
       const pile = source.requests.length - (isForTrial ? Math.min(depth, this.#share()) : depth);
       const request = pile > pileMax ? newestWaiting(source) : undefined;
       if (request === undefined) continue;

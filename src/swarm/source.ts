@@ -74,6 +74,7 @@ export class Source {
   /** Requests that it takes at a time, learnt from refusals. */
   #depthLimit: number;
   #intervalMs: number | undefined;
+  #depth: number | undefined;
   #roundTripMs = 0;
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #heardAt: number;
@@ -117,13 +118,9 @@ export class Source {
     return stale ? undefined : this.#intervalMs;
   }
 
-  /** How many requests keep it busy without a pile that others could work on. `share`: where nothing is measured. */
-  depth(share: number, now: number): number {
-    if (this.isStalled) return 1;
-    const intervalMs = this.intervalMs(now);
-    if (intervalMs === undefined) return Math.min(share, this.#depthLimit);
-    const ahead = Math.ceil((this.#roundTripMs + this.#bounds.queueAheadMs) / intervalMs) + 1;
-    return Math.min(Math.max(ahead, this.#bounds.depthMin), this.#depthLimit, this.#bounds.windowSize);
+  /** How many requests keep it busy without a pile that others could work on; undefined while nothing is measured. */
+  get depth(): number | undefined {
+    return this.isStalled ? 1 : this.#depth;
   }
 
   /** Expected time until a request sent now is answered. */
@@ -161,6 +158,7 @@ export class Source {
   /** A request goes out. What was measured long ago is forgotten, so that both ends of a comparison are of today. */
   noteAsked(now: number): void {
     this.#intervalMs = this.intervalMs(now);
+    if (this.#intervalMs === undefined && this.#depthLimit === this.#bounds.windowSize) this.#depth = undefined;
     if (this.#askedAt <= this.#heardAt) this.#askedAt = now;
   }
 
@@ -187,6 +185,8 @@ export class Source {
     this.#deliveredAt = now;
     this.#refusals = 0;
     this.#depthLimit = Math.min(this.#depthLimit + 1, this.#bounds.windowSize);
+    const ahead = Math.ceil((this.#roundTripMs + this.#bounds.queueAheadMs) / this.#intervalMs) + 1;
+    this.#depth = Math.min(Math.max(ahead, this.#bounds.depthMin), this.#depthLimit);
     this.noteHeard(now);
   }
 
@@ -196,6 +196,7 @@ export class Source {
     this.quietUntil = now + waitMs * (1 + jitter);
     if (waitMs < this.#bounds.backoffMsMax) this.#refusals++;
     this.#depthLimit = Math.max(1, this.requests.length);
+    this.#depth = Math.min(this.#depth ?? this.#depthLimit, this.#depthLimit);
     this.noteHeard(now);
   }
 
