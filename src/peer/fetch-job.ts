@@ -3,7 +3,8 @@
  * copied, the rest is transferred. Ended in any other way it keeps its part file for the next try.
  */
 import type { Address } from "../core/address.ts";
-import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { type Bitfield, formatRanges } from "../core/bitfield.ts";
+import { asP2pfsError, errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
@@ -16,7 +17,7 @@ import type { Neighbours } from "./neighbours.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { Swarms } from "./swarms.ts";
 import { Transfer } from "./transfer.ts";
-import type { FetchProgress, FetchReceipt } from "./types.ts";
+import type { FetchDetail, FetchProgress, FetchReceipt } from "./types.ts";
 
 export type FetchState = FetchProgress["state"];
 
@@ -62,6 +63,7 @@ export class FetchJob {
   #bytesFetched = 0;
   #transfer: Transfer | undefined;
   #state: FetchState = "running";
+  #error: P2pfsError | undefined;
   #stopped: P2pfsError | undefined;
   readonly #stopSignal = Promise.withResolvers<void>();
   #discarding = false;
@@ -91,7 +93,22 @@ export class FetchJob {
       chunks: this.#options.part.have.count,
       bytes_per_second: this.#state === "running" ? this.#rate.bytesPerSecond(performance.now()) : 0,
       sources: this.#state === "running" ? (this.#transfer?.sourceCount ?? 0) : 0,
+      error: this.#error === undefined ? null : errorBody(this.#error).error,
     };
+  }
+
+  detail(): FetchDetail {
+    const { have } = this.#options.part;
+    return {
+      ...this.progress(),
+      chunks_held: formatRanges(have.toRanges()),
+      source_shares: this.#transfer?.shares() ?? [],
+    };
+  }
+
+  /** The verified chunks; they grow while the fetch runs. */
+  get have(): Bitfield {
+    return this.#options.part.have;
   }
 
   /** Ends the fetch and keeps what has arrived. */
@@ -125,6 +142,7 @@ export class FetchJob {
     } catch (thrown) {
       const error = asP2pfsError(thrown);
       this.#state = endStateOf(error, this.#discarding);
+      this.#error = error;
       await (this.#discarding ? part.discard() : part.close());
       await this.#options.abandoned();
       throw error;

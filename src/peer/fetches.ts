@@ -9,6 +9,7 @@ import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { NOTICE_MS_MAX } from "../core/limits.ts";
 import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { BufferPool } from "../disk/buffer-pool.ts";
 import { resolveInside } from "../disk/confine.ts";
@@ -16,6 +17,7 @@ import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
+import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
 import { fetchManifest } from "./manifest-source.ts";
@@ -50,6 +52,7 @@ export interface FetchesOptions {
   readonly announcer: Announcer;
   /** The repository folder; made when it is first needed. */
   readonly filesFolder: () => string;
+  readonly events: PeerEvents;
   readonly log: Log;
 }
 
@@ -72,6 +75,10 @@ export class Fetches {
     return this.#running.size;
   }
 
+  get running(): Iterable<FetchJob> {
+    return this.#running.values();
+  }
+
   list(): FetchProgress[] {
     return [...this.#ended, ...this.#running.values()].map((job) => job.progress());
   }
@@ -84,7 +91,14 @@ export class Fetches {
   async start(request: FetchRequest): Promise<FetchJob> {
     const startedMs = performance.now();
     const target = await findTarget(this.#options.link(), request);
-    return this.#startTarget(target, this.#destinationOf(target.fname, request.destination), startedMs);
+    const destination = this.#destinationOf(target.fname, request.destination);
+    return this.#startTarget(target, destination, startedMs, request.limits);
+  }
+
+  /** Tries an ended fetch again, where it stopped. */
+  async retry(job: FetchJob): Promise<FetchJob> {
+    const { fname, contentId, destination } = job;
+    return this.#startTarget({ fname, contentId }, destination, performance.now());
   }
 
   /** Takes up the fetches that the last run of this peer left, and tries until they end. */
@@ -103,7 +117,12 @@ export class Fetches {
     await Promise.allSettled(jobs.map((job) => job.done));
   }
 
-  async #startTarget(target: FetchTarget, destination: string, startedMs: number): Promise<FetchJob> {
+  async #startTarget(
+    target: FetchTarget,
+    destination: string,
+    startedMs: number,
+    limits: Partial<RateLimits> = {},
+  ): Promise<FetchJob> {
     const underWay = this.#running.get(destination) ?? this.#preparing.get(destination);
     if (underWay !== undefined) {
       const same = await underWay;
@@ -112,7 +131,7 @@ export class Fetches {
     }
     if (this.#running.size + this.#preparing.size >= FETCHES_MAX)
       throw new P2pfsError("busy", `${FETCHES_MAX} fetches are under way already`);
-    const preparing = this.#prepare(target, destination, startedMs);
+    const preparing = this.#prepare(target, destination, startedMs, limits);
     this.#preparing.set(destination, preparing);
     try {
       return await preparing;
@@ -121,7 +140,12 @@ export class Fetches {
     }
   }
 
-  async #prepare(target: FetchTarget, destination: string, startedMs: number): Promise<FetchJob> {
+  async #prepare(
+    target: FetchTarget,
+    destination: string,
+    startedMs: number,
+    limits: Partial<RateLimits>,
+  ): Promise<FetchJob> {
     const { library, repository } = this.#options;
     const isHeld = library.copyOf(target.contentId) !== undefined;
     const holders = isHeld ? [] : await this.#holdersOf(target.contentId);
@@ -141,8 +165,11 @@ export class Fetches {
       throw new P2pfsError("cancelled", "the peer is ending");
     }
     repository.addUnfinished({ ...target, destination });
-    const job = this.#newJob(target, destination, manifest, part, holders, startedMs);
+    const { up_limit: upLimit = null, down_limit: downLimit = null } = limits;
+    const job = this.#newJob(target, destination, manifest, part, holders, startedMs, downLimit);
     this.#running.set(destination, job);
+    if (upLimit !== null) this.#options.sharing.limitContent(target.contentId, new RateLimiter(upLimit));
+    this.#options.events.emit({ type: "fetch_started", fetch: job.progress() });
     job.done.then(
       () => this.#end(job),
       () => this.#end(job),
@@ -162,8 +189,9 @@ export class Fetches {
     part: PartFile,
     holders: readonly Address[],
     startedMs: number,
+    downLimit: RateLimit,
   ): FetchJob {
-    const { library, neighbours, swarms, sharing, announcer, repository } = this.#options;
+    const { library, neighbours, swarms, sharing, announcer, repository, downLimiter } = this.#options;
     const size = totalSizeOf(manifest);
     const forgetPart = () => {
       library.removePart(contentId, part);
@@ -184,6 +212,7 @@ export class Fetches {
         neighbours,
         swarms,
         buffers: this.#buffers,
+        downThrottle: inSeries(downLimiter, downLimit === null ? undefined : new RateLimiter(downLimit)),
         findHolders: () => this.#holdersOf(contentId).catch(() => []),
         began: () => {
           library.addPart(contentId, part);
@@ -211,10 +240,12 @@ export class Fetches {
 
   #end(job: FetchJob): void {
     this.#running.delete(job.destination);
+    this.#options.sharing.limitContent(job.contentId, undefined);
     // What ends with the peer goes on with its next start.
     if (!this.#closed) this.#options.repository.removeUnfinished(job.destination);
     this.#ended.push(job);
     if (this.#ended.length > ENDED_SHOWN_MAX) this.#ended.shift();
+    this.#options.events.emit({ type: "fetch_ended", fetch: job.progress() });
   }
 
   async #holdersOf(contentId: ContentId): Promise<Address[]> {

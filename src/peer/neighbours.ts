@@ -9,6 +9,7 @@ import type { ContentId } from "../core/manifest.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import type { Connection, ConnectionHandlers, LocalHello } from "../net/connection.ts";
 import { dial } from "../net/endpoint.ts";
+import type { PeerEvents } from "./events.ts";
 
 /** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
 export const DIAL_MS_MAX = 1000;
@@ -40,6 +41,7 @@ export interface NeighboursOptions {
   readonly local: () => LocalHello;
   /** What a neighbour's messages do; called once for each. */
   readonly handlersOf: (neighbour: Neighbour) => ConnectionHandlers;
+  readonly events: PeerEvents;
 }
 
 export class Neighbours {
@@ -111,7 +113,9 @@ export class Neighbours {
     const neighbour = new Neighbour(`${address ?? connection.remote.ip}#${this.#nextId++}`, address, connection);
     this.#all.add(neighbour);
     if (address !== null && !this.#byAddress.get(address)?.connection.isOpen) this.#byAddress.set(address, neighbour);
+    const { events } = this.#options;
     const handlers = this.#options.handlersOf(neighbour);
+    events.emit({ type: "peer_joined", address: neighbour.name });
     connection.serve({
       ...handlers,
       closed: (cause) => {
@@ -119,6 +123,7 @@ export class Neighbours {
         this.#bytesReceivedBefore += connection.bytesReceived;
         if (address !== null && this.#byAddress.get(address) === neighbour) this.#byAddress.delete(address);
         handlers.closed?.(cause);
+        events.emit({ type: "peer_left", address: neighbour.name });
       },
     });
     return neighbour;

@@ -19,6 +19,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_MAX } from "../core/limits.ts";
 import type { FileInfo, PeerId } from "../core/model.ts";
+import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
@@ -26,16 +27,18 @@ import { type Listener, listen, resolveHost, resolveHostPort } from "../net/endp
 import { type DataFolder, randomPeerId } from "../store/data-folder.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
+import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
 import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
+import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
 import { proofHandlers, Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
 import { type Log, TrackerLink } from "./tracker-link.ts";
-import type { Connected, FetchProgress, PeerStatus, Published, Unpublished } from "./types.ts";
+import type { Connected, FetchProgress, PeerStatus, Published, RateLimits, ShareInfo, Unpublished } from "./types.ts";
 
 /** Shared files kept open for reading. */
 const READERS_MAX = 128;
@@ -52,6 +55,8 @@ export interface PeerOptions {
   readonly tracker: HostPort;
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
+  /** At the start; none without them. */
+  readonly limits?: Partial<RateLimits> | undefined;
   readonly log: Log;
 }
 
@@ -62,10 +67,13 @@ export interface FilePage {
 }
 
 export class Peer {
+  readonly events = new PeerEvents();
   readonly #options: PeerOptions;
   readonly #startedMs = Date.now();
   readonly #peerId: PeerId;
   readonly #repository: Repository;
+  readonly #upLimiter: RateLimiter;
+  readonly #downLimiter: RateLimiter;
   readonly #readers = new ReaderPool(READERS_MAX);
   readonly #library: Library;
   readonly #swarms: Swarms;
@@ -102,6 +110,8 @@ export class Peer {
   private constructor(options: PeerOptions) {
     const { dataFolder, log } = options;
     this.#options = options;
+    this.#upLimiter = new RateLimiter(options.limits?.up_limit);
+    this.#downLimiter = new RateLimiter(options.limits?.down_limit);
     this.#peerId = dataFolder?.readOrCreatePeerId() ?? randomPeerId();
     this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
     this.#library = new Library(this.#repository, this.#readers, {
@@ -111,10 +121,11 @@ export class Peer {
     this.#swarms = new Swarms({
       noteHeld: (member, contentId, chunks) => uploads.noteHeld(member.id, contentId, chunks),
     });
-    this.#sharing = new Sharing({ library: this.#library, swarms: this.#swarms, uploads });
+    this.#sharing = new Sharing({ library: this.#library, swarms: this.#swarms, uploads, upLimiter: this.#upLimiter });
     this.#neighbours = new Neighbours({
       local: () => this.#hello(),
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
+      events: this.events,
     });
     const shared = { library: this.#library, repository: this.#repository, log };
     this.#announcer = new Announcer({ ...shared, session: () => this.#link.session });
@@ -131,7 +142,9 @@ export class Peer {
       swarms: this.#swarms,
       sharing: this.#sharing,
       announcer: this.#announcer,
+      downLimiter: this.#downLimiter,
       filesFolder: () => this.#filesFolder(),
+      events: this.events,
     });
     this.#link = this.#newLink(options.tracker);
     for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
@@ -165,7 +178,19 @@ export class Peer {
       fetches: this.#fetches.runningCount,
       bytes_sent: this.#sharing.bytesSent,
       bytes_received: this.#neighbours.bytesReceived,
+      ...this.limits(),
     };
+  }
+
+  limits(): RateLimits {
+    return { up_limit: this.#upLimiter.limit, down_limit: this.#downLimiter.limit };
+  }
+
+  /** Changes what is given and leaves the rest; what is under way goes on at the new rate. */
+  setLimits({ up_limit: upLimit, down_limit: downLimit }: Partial<RateLimits>): RateLimits {
+    if (upLimit !== undefined) this.#upLimiter.setLimit(upLimit);
+    if (downLimit !== undefined) this.#downLimiter.setLimit(downLimit);
+    return this.limits();
   }
 
   /** F13: leaves the present tracker for this one and announces everything there; fetches go on. */
@@ -179,14 +204,31 @@ export class Peer {
     return { tracker: formatHostPort(tracker), address };
   }
 
-  publish(request: PublishRequest, options: PublishOptions = {}): Promise<Published> {
-    return this.#publisher.publish(request, options);
+  async publish(request: PublishRequest, options: PublishOptions = {}): Promise<Published> {
+    const published = await this.#publisher.publish(request, options);
+    const { key, fname, size, content_id } = published;
+    this.events.emit({ type: "published", key, fname, size, content_id });
+    return published;
   }
 
-  unpublish(fname: string): Promise<Unpublished> {
+  async unpublish(fname: string): Promise<Unpublished> {
     const fault = fileNameFault(fname);
     if (fault !== undefined) throw new P2pfsError("refused", `${JSON.stringify(fname)} names no share: ${fault}`);
-    return this.#publisher.unpublish(v.parse(FileNameSchema, fname));
+    const unpublished = await this.#publisher.unpublish(v.parse(FileNameSchema, fname));
+    this.events.emit({ type: "unpublished", ...unpublished });
+    return unpublished;
+  }
+
+  /** What this peer publishes, as it remembers it. */
+  shares(): ShareInfo[] {
+    return this.#repository.shares().map(({ fname, lname, path, size, contentId }) => ({
+      fname,
+      path: lname,
+      size,
+      content_id: contentId,
+      ticket: formatTicket({ tracker: this.tracker, fname, contentId }),
+      served: this.#library.copyAt(contentId, path) !== undefined,
+    }));
   }
 
   /** F14: every shared file. */
@@ -206,8 +248,21 @@ export class Peer {
     return this.#fetches.start(request);
   }
 
+  retryFetch(id: string): Promise<FetchJob> {
+    return this.#fetches.retry(this.findFetch(id));
+  }
+
   fetches(): FetchProgress[] {
     return this.#fetches.list();
+  }
+
+  get runningFetches(): Iterable<FetchJob> {
+    return this.#fetches.running;
+  }
+
+  /** Throws `disk` where nothing could be remembered now. */
+  assertWritable(): void {
+    this.#repository.assertWritable();
   }
 
   findFetch(id: string): FetchJob {
@@ -260,6 +315,7 @@ export class Peer {
       local: () => this.#hello(),
       listening: () => this.#listening(),
       announce: (session) => this.#announcer.announceAll(session),
+      events: this.events,
       log: this.#options.log,
     });
   }
@@ -310,6 +366,7 @@ export class Peer {
   /** The file is not what it was: it is offered no longer, and the tracker is told so. */
   #handleCopyLost(copy: LocalCopy, why: P2pfsError): void {
     this.#options.log("warn", `${copy.path} is not served any more: ${why.message}`);
+    this.events.emit({ type: "share_lost", path: copy.path, reason: why.message });
     this.#sharing.refresh(copy.contentId);
     this.#announcer.changed(copy.contentId, copy.size);
   }

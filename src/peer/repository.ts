@@ -7,7 +7,7 @@ import { count, eq } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
-import { type OpenDatabase, openDatabase } from "../store/database.ts";
+import { assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
 
@@ -114,6 +114,11 @@ export class Repository {
 
   unfinished(): UnfinishedFetch[] {
     return this.#db.select().from(unfinished).all();
+  }
+
+  /** Throws where nothing could be remembered now: a full or read-only disk, a damaged file. */
+  assertWritable(): void {
+    assertWritable(this.#database.sqlite);
   }
 
   close(): void {

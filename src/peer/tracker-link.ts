@@ -12,6 +12,7 @@ import { Backoff } from "../net/backoff.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
 import { dial, resolveHostPort } from "../net/endpoint.ts";
 import type { Message, ReplyName, RequestName } from "../wire/messages.ts";
+import type { PeerEvents } from "./events.ts";
 
 const DIAL_MS_MAX = 5 * SECOND_MS;
 const REGISTER_MS_MAX = 5 * SECOND_MS;
@@ -30,6 +31,7 @@ export interface TrackerLinkOptions {
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
   /** Tells the tracker everything that this peer offers, by requests on the session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
+  readonly events: PeerEvents;
   readonly log: Log;
 }
 
@@ -162,7 +164,7 @@ export class TrackerLink {
   }
 
   async #register(connection: Connection): Promise<void> {
-    const { peerId, hostName, listening, announce, tracker, log } = this.#options;
+    const { peerId, hostName, listening, announce, tracker, events, log } = this.#options;
     if (connection.hello.role !== "tracker")
       throw new P2pfsError("tracker_unreachable", `${formatHostPort(tracker)} is not a tracker but a peer`);
     const reply = await connection.request(
@@ -181,6 +183,7 @@ export class TrackerLink {
     this.#session = session;
     this.#lastError = undefined;
     log("info", `joined the tracker at ${formatHostPort(tracker)} as ${reply.address}`);
+    events.emit({ type: "tracker_joined", tracker: formatHostPort(tracker), address: reply.address });
     this.#wakeWaiting();
   }
 
@@ -203,8 +206,11 @@ export class TrackerLink {
     this.#connection = undefined;
     connection?.close();
     if (this.#closed) return;
-    if (this.#session !== undefined) this.#options.log("warn", `lost the tracker: ${cause?.message ?? "it closed"}`);
-    else if (cause?.message !== this.#lastError?.message)
+    if (this.#session !== undefined) {
+      const reason = cause?.message ?? "it closed";
+      this.#options.log("warn", `lost the tracker: ${reason}`);
+      this.#options.events.emit({ type: "tracker_lost", tracker: formatHostPort(this.tracker), reason });
+    } else if (cause?.message !== this.#lastError?.message)
       this.#options.log("warn", `no session with the tracker yet: ${cause?.message ?? "it closed the connection"}`);
     this.#session = undefined;
     this.#lastError = cause;

@@ -1,12 +1,18 @@
 /** What the peer's commands answer, as shown in JSON (names of requirements.md's rows). */
 import * as v from "valibot";
 import { AddressSchema } from "../core/address.ts";
+import { errorCodes } from "../core/errors.ts";
 import { FileNameSchema } from "../core/file-name.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
 import { ChunkCountSchema, PathTextSchema, SizeSchema } from "../core/model.ts";
+import { RateLimitSchema } from "../core/rate.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const time = v.pipe(v.string(), v.isoTimestamp());
+
+/** Bytes per second of chunks, null for no limit. */
+export const RateLimitsSchema = v.object({ up_limit: RateLimitSchema, down_limit: RateLimitSchema });
+export type RateLimits = v.InferOutput<typeof RateLimitsSchema>;
 
 export const PeerStatusSchema = v.object({
   role: v.literal("peer"),
@@ -30,6 +36,7 @@ export const PeerStatusSchema = v.object({
   fetches: count,
   bytes_sent: count,
   bytes_received: count,
+  ...RateLimitsSchema.entries,
 });
 export type PeerStatus = v.InferOutput<typeof PeerStatusSchema>;
 
@@ -82,8 +89,32 @@ export const FetchProgressSchema = v.object({
   chunks: count,
   bytes_per_second: v.number(),
   sources: count,
+  /** Why the fetch ended without its file; null while it runs and when it is done. */
+  error: v.nullable(v.object({ code: v.picklist(errorCodes), message: v.string(), hint: v.string() })),
 });
 export type FetchProgress = v.InferOutput<typeof FetchProgressSchema>;
+
+/** One fetch in every detail. */
+export const FetchDetailSchema = v.object({
+  ...FetchProgressSchema.entries,
+  /** Verified chunks, as `0-99,120`. */
+  chunks_held: v.string(),
+  source_shares: v.array(SourceShareSchema),
+});
+export type FetchDetail = v.InferOutput<typeof FetchDetailSchema>;
+
+/** What this peer publishes, whether its tracker can be reached or not. */
+export const ShareInfoSchema = v.object({
+  fname: FileNameSchema,
+  /** As typed by the publisher. */
+  path: PathTextSchema,
+  size: SizeSchema,
+  content_id: ContentIdSchema,
+  ticket: v.string(),
+  /** False where the file changed or vanished since it was published. */
+  served: v.boolean(),
+});
+export type ShareInfo = v.InferOutput<typeof ShareInfoSchema>;
 
 /** The last line of `fetch --json`. */
 export const FetchReceiptSchema = v.object({

@@ -70,6 +70,12 @@ function closeDatabase(sqlite: Database): void {
   sqlite.close();
 }
 
+/** Writes the schema's version as it is, within a transaction of its own, so that what stands between us and a commit shows. */
+export function assertWritable(sqlite: Database): void {
+  const version = sqlite.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+  sqlite.run(`PRAGMA user_version = ${version}`);
+}
+
 /** What a failed statement or transaction means to the user; errors that are not the database's pass through. */
 export function asDatabaseError(thrown: unknown, path: string): unknown {
   const cause = sqliteCauseOf(thrown);

@@ -1,5 +1,6 @@
 /** What happens at the tracker, as it happens, for whoever shows or counts it. */
 import type { Address } from "../core/address.ts";
+import { Emitter } from "../core/emitter.ts";
 import type { ContentId } from "../core/manifest.ts";
 
 export type TrackerEvent =
@@ -15,18 +16,4 @@ export type TrackerEvent =
       readonly chunks: string;
     };
 
-export type TrackerListener = (event: TrackerEvent) => void;
-
-export class TrackerEvents {
-  readonly #listeners = new Set<TrackerListener>();
-
-  /** Calls the listener for every event from now on; returns what ends that. */
-  subscribe(listener: TrackerListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  emit(event: TrackerEvent): void {
-    for (const listener of this.#listeners) listener(event);
-  }
-}
+export class TrackerEvents extends Emitter<TrackerEvent> {}

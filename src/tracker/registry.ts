@@ -138,6 +138,8 @@ export interface Registry {
   /** Undefined where neither such a publication nor such a content is known. */
   locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined>;
   counts(): Promise<Counts>;
+  /** Rejects with `disk` where nothing could be committed now. */
+  assertWritable(): Promise<void>;
 
   /** Forgets peers without publications that left before this time, and contents that nobody has; returns how many peers. */
   forget(leftBefore: number): Promise<number>;

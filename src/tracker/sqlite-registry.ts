@@ -7,7 +7,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { type FileName, foldFileName } from "../core/file-name.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
-import { asDatabaseError, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
 import { GroupCommit } from "../store/group-commit.ts";
 import type {
   Asker,
@@ -218,6 +218,14 @@ export class SqliteRegistry implements Registry {
   }
 
   /** Counting takes a while with many files, so that one count serves until something changes. */
+  async assertWritable(): Promise<void> {
+    try {
+      assertWritable(this.#database.sqlite);
+    } catch (thrown) {
+      throw asDatabaseError(thrown, this.#path);
+    }
+  }
+
   counts(): Promise<Counts> {
     if (this.#countsCached !== undefined) return this.#countsCached;
     const counting = this.#read(() => this.#lists.counts());

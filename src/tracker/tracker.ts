@@ -9,9 +9,10 @@ import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
-import type { Connection, LocalHello } from "../net/connection.ts";
+import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
 import { dial, type Listener, listen, resolveHost } from "../net/endpoint.ts";
 import type { DataFolder } from "../store/data-folder.ts";
+import type { Message, RequestName } from "../wire/messages.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
@@ -38,6 +39,8 @@ export interface TrackerOptions {
   readonly now?: () => number;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
+  /** Told of every answered request of a peer: its message type, the time until the reply, whether it was granted. */
+  readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
 
 export class Tracker implements SessionHost {
@@ -147,6 +150,11 @@ export class Tracker implements SessionHost {
     return { address: peer.address, alive, duration_ms: durationMs };
   }
 
+  /** Rejects with `disk` where nothing could be remembered now. */
+  assertWritable(): Promise<void> {
+    return this.registry.assertWritable();
+  }
+
   /** Peers see the connection close and try to come back; the registry keeps them online for a lease. */
   async close(): Promise<void> {
     if (this.#closing) return;
@@ -216,13 +224,25 @@ export class Tracker implements SessionHost {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#connections.set(connection, promise);
     connection.serve({
-      request: (message) => session.answer(message),
+      request: (message) => this.#answer(session, message),
       closed: () => {
         this.#connections.delete(connection);
         resolve();
         if (!this.#closing) this.#end(session);
       },
     });
+  }
+
+  async #answer(session: Session, message: Message<RequestName>): Promise<Outgoing> {
+    const receivedMs = performance.now();
+    let granted = false;
+    try {
+      const reply = await session.answer(message);
+      granted = true;
+      return reply;
+    } finally {
+      this.#options.observeRequest?.(message.type, performance.now() - receivedMs, granted);
+    }
   }
 
   async #stopListening(): Promise<void> {
