@@ -1,0 +1,44 @@
+/**
+ * Runs the transfer engine in a simulated swarm and prints how near to the theoretical bound it comes.
+ *
+ *   scripts/simulate [NAME=VALUE …] [--svg FILE]
+ *
+ * The names are those of test/sim/scenario.ts, e.g. `leechers=100 churn=0.2 liars=0.05 seed=7`; a list of numbers
+ * stands for leecherUp. The same seed gives the same run, to the event.
+ */
+import { writeFileSync } from "node:fs";
+import { ratioOf, svgReport, textReport } from "../test/sim/report.ts";
+import { SCENARIO } from "../test/sim/scenario.ts";
+import { simulate } from "../test/sim/swarm.ts";
+
+function usage(complaint: string): never {
+  console.error(
+    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE]\nnames: ${Object.keys(SCENARIO).join(" ")}`,
+  );
+  process.exit(2);
+}
+
+function parseArguments(words: readonly string[]) {
+  const scenario: Record<string, number | number[]> = {};
+  let svgFile: string | undefined;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (word === "--svg") {
+      svgFile = words[++index] ?? usage("--svg needs a file");
+      continue;
+    }
+    const [name = "", value = ""] = word.split("=");
+    if (!Object.hasOwn(SCENARIO, name) || name === "bounds") usage(`unknown name: ${name}`);
+    const numbers = value.split(",").map(Number);
+    if (value === "" || numbers.some(Number.isNaN)) usage(`not a number: ${word}`);
+    scenario[name] = numbers.length === 1 ? numbers[0]! : numbers;
+  }
+  return { scenario, svgFile };
+}
+
+const { scenario, svgFile } = parseArguments(process.argv.slice(2));
+const startedAt = performance.now();
+const result = simulate(scenario);
+console.log(textReport(result, performance.now() - startedAt));
+if (svgFile !== undefined) writeFileSync(svgFile, svgReport(result));
+process.exitCode = result.incomplete.length > 0 || Number.isNaN(ratioOf(result)) ? 1 : 0;

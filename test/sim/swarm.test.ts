@@ -1,0 +1,102 @@
+/** The real engine in simulated swarms: how near to the bound it comes, and that faults cost time but no fetch. */
+import { describe, expect, test } from "bun:test";
+import { KiB, MiB } from "../../src/core/units.ts";
+import { ratioOf, svgReport, textReport } from "./report.ts";
+import { boundMs, SCENARIO, type Scenario } from "./scenario.ts";
+import { type SimResult, simulate } from "./swarm.ts";
+
+/** Runs a scenario; a failing expectation is thrown with all that is needed to run it again. */
+function check(scenario: Partial<Scenario>, expectations: (result: SimResult) => void): void {
+  const result = simulate(scenario);
+  try {
+    expectations(result);
+  } catch (cause) {
+    throw new Error(`run again: simulate(${JSON.stringify(scenario)})\n${textReport(result, 1)}`, { cause });
+  }
+}
+
+describe("near the bound of Kumar and Ross", () => {
+  test("the bound itself: seeder, downloads, or all uploads together", () => {
+    expect(boundMs({ ...SCENARIO, leechers: 8 })).toBe(16_000);
+    expect(boundMs({ ...SCENARIO, leechers: 8, leecherDown: 2 * MiB })).toBe(32_000);
+    const unequal = { leechers: 4, seederUp: 8 * MiB, leecherUp: [MiB, 2 * MiB, 4 * MiB, 8 * MiB] };
+    expect(boundMs({ ...SCENARIO, ...unequal })).toBeCloseTo((1000 * 256) / 23);
+  });
+
+  test.each([4, 8, 16])("64 MiB from one seeder to %d leechers, all uploads alike", (leechers) => {
+    check({ leechers }, (result) => {
+      expect(result.incomplete).toEqual([]);
+      expect(ratioOf(result)).toBeLessThanOrEqual(1.05);
+      expect(result.seederCopies).toBeLessThanOrEqual(1.03);
+      expect(result.rerequests / result.requests).toBeLessThanOrEqual(0.01);
+      expect(result.duplicates / result.deliveries).toBeLessThanOrEqual(0.01);
+    });
+  });
+
+  test("unequal uploads", () => {
+    const unequal = { leechers: 4, seederUp: 8 * MiB, leecherUp: [MiB, 2 * MiB, 4 * MiB, 8 * MiB] };
+    check(unequal, (result) => expect(ratioOf(result)).toBeLessThanOrEqual(1.2));
+  });
+
+  test("40 leechers with 256 chunks", () => {
+    check({ leechers: 40, chunkCount: 256, chunkBytes: 256 * KiB }, (result) => {
+      expect(result.incomplete).toEqual([]);
+      expect(ratioOf(result)).toBeLessThanOrEqual(1.25);
+    });
+  });
+});
+
+describe("faults", () => {
+  const small = { leechers: 20, chunkCount: 200, seed: 11 };
+
+  test.each<[string, Partial<Scenario>]>([
+    ["liars", { liars: 0.2 }],
+    ["stalling peers", { stalling: 0.2 }],
+    ["slow peers", { slow: 0.2 }],
+    ["peers that leave", { churn: 0.3 }],
+    ["connections that break", { resetsPerSecond: 20 }],
+    ["all of it", { liars: 0.1, stalling: 0.1, slow: 0.1, churn: 0.2, resetsPerSecond: 5 }],
+  ])("with %s every honest peer that stays completes", (_, faults) => {
+    for (const seed of [1, 2, 3]) {
+      check({ ...small, ...faults, seed }, (result) => {
+        expect(result.incomplete).toEqual([]);
+        expect(result.completionMs.length).toBeGreaterThan(0);
+        if ((faults.liars ?? 0) > 0) expect(result.rejected).toBeGreaterThan(0);
+      });
+    }
+  });
+
+  test("D7: without a seeder every fetch ends with the error that names a chunk", () => {
+    check({ ...small, seeders: 0 }, (result) => {
+      expect(result.completionMs).toEqual([]);
+      for (const peer of result.incomplete) {
+        expect(peer.outcome).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
+        expect(peer.endedAt! - peer.startedAt).toBeLessThanOrEqual(2000);
+      }
+    });
+  });
+
+  test("the harness notices what must fail, and says how to run it again", () => {
+    const hopeless = { leechers: 3, chunkCount: 100, timeMsMax: 500 };
+    expect(() => check(hopeless, (result) => expect(result.incomplete).toEqual([]))).toThrow("run again: simulate(");
+  });
+});
+
+describe("the simulator", () => {
+  const faulty = { leechers: 12, chunkCount: 100, liars: 0.1, churn: 0.2, resetsPerSecond: 5, seed: 5 };
+
+  test("the same seed gives the same run, to the event; another seed another", () => {
+    const [first, again, other] = [faulty, faulty, { ...faulty, seed: 6 }].map((scenario) => simulate(scenario));
+    expect(again!.traceHash).toBe(first!.traceHash);
+    expect(again!.steps).toBe(first!.steps);
+    expect(other!.traceHash).not.toBe(first!.traceHash);
+  });
+
+  test("reports as text and as a drawing", () => {
+    const result = simulate({ leechers: 2, chunkCount: 20 });
+    expect(textReport(result, 1000)).toContain("leechers done / not done");
+    const svg = svgReport(result);
+    expect(svg).toStartWith("<svg");
+    expect(svg).not.toContain("NaN");
+  });
+});
