@@ -18,7 +18,7 @@ export type { FetchEvent, FetchProgress, FetchReceipt, Published, PublishProgres
 export type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
 
 /** A role answers within NOTICE_MS_MAX; one that is frozen, never. Streams begin within this time. */
-const ANSWER_MS_MAX = 10 * SECOND_MS;
+const ANSWER_MS_MAX = 5 * SECOND_MS;
 /** Any name that the guard lets pass; nothing is resolved or dialled. */
 const IN_PROCESS_URL = "http://localhost";
 
@@ -95,10 +95,12 @@ function connectOverHttp({ url, token }: AdminFile, asUnreachable: (cause: unkno
 }
 
 function notRunning(role: Role, folder: string, cause?: unknown): P2pfsError {
-  const message = isFrozen(cause)
-    ? `the ${role} of the data folder ${folder} does not answer`
-    : `no ${role} runs in the data folder ${folder}`;
-  return new P2pfsError("not_running", message, {
+  if (isFrozen(cause))
+    return new P2pfsError("not_running", `the ${role} of the data folder ${folder} does not answer`, {
+      cause,
+      hint: "its process may be stopped; let it go on, or end it and start it again",
+    });
+  return new P2pfsError("not_running", `no ${role} runs in the data folder ${folder}`, {
     cause,
     hint: `start one with \`p2pfs ${role} start\`, or name another folder with --data`,
   });

@@ -1,9 +1,11 @@
 /** The command line: from the words after `p2pfs` to an exit code. */
 import { buildRouteMap } from "@stricli/core";
+import { asP2pfsError } from "../core/errors.ts";
 import type { CliContext } from "./context.ts";
+import { exitCodeOf } from "./exit-code.ts";
 import { type Io, processIo } from "./io.ts";
 import { peerCommands } from "./peer-commands.ts";
-import { runWords } from "./run.ts";
+import { runWords, tell } from "./run.ts";
 import { canonicalWords } from "./spelling.ts";
 import { trackerCommands } from "./tracker-commands.ts";
 
@@ -23,8 +25,15 @@ const commands = buildRouteMap<"tracker" | "peer", CliContext>({
 export async function runCli(argv: readonly string[], io: Io = processIo()): Promise<number> {
   const words = withTrackerShell(canonicalWords(argv, COMMAND_DEPTH));
   const code = await runWords({ name: "p2pfs", commands, words, io });
-  await Promise.all([io.stdout.flush(), io.stderr.flush()]);
-  return code;
+  try {
+    await io.stdout.flush();
+    await io.stderr.flush();
+    return code;
+  } catch (thrown) {
+    const failure = asP2pfsError(thrown);
+    tell(failure, io, []);
+    return code === 0 ? exitCodeOf(failure) : code;
+  }
 }
 
 /** `p2pfs tracker` without a command is the shell of a tracker that does not listen yet. */

@@ -1,5 +1,6 @@
 /** The process's streams, environment and folder, as the commands see them; tests hand in others. */
 import { resolve } from "node:path";
+import { P2pfsError } from "../core/errors.ts";
 
 /** Where text goes. */
 export interface Sink {
@@ -9,7 +10,10 @@ export interface Sink {
   /** The stream underneath, for what draws on a terminal. */
   readonly stream?: NodeJS.WriteStream;
   write(text: string): void;
-  /** Resolves when everything written has left the process, or nobody reads it any more. */
+  /**
+   * Resolves when everything written has left the process, or nobody reads it any more: a reader may stop when it has
+   * enough (`| head`). Rejects with `disk` where the text is lost otherwise.
+   */
   flush(): Promise<void>;
 }
 
@@ -44,8 +48,10 @@ export function resolvePath(io: Io, typed: string): string {
 function streamSink(stream: NodeJS.WriteStream, env: Environment): Sink {
   const isTerminal = stream.isTTY === true;
   let last: Promise<void> = Promise.resolve();
-  // A reader that has gone (`| head`) takes nothing more; that is its right and no failure of ours.
-  stream.on("error", () => undefined);
+  let failure: Error | undefined;
+  stream.on("error", (error) => {
+    failure ??= error;
+  });
   return {
     stream,
     isTerminal,
@@ -54,8 +60,17 @@ function streamSink(stream: NodeJS.WriteStream, env: Environment): Sink {
       return stream.columns ?? COLUMNS_WITHOUT_TERMINAL;
     },
     write(text) {
-      last = new Promise((done) => stream.write(text, () => done()));
+      last = new Promise((done) => {
+        stream.write(text, (error) => {
+          failure ??= error ?? undefined;
+          done();
+        });
+      });
     },
-    flush: () => last,
+    async flush() {
+      await last;
+      if (failure === undefined || ("code" in failure && failure.code === "EPIPE")) return;
+      throw new P2pfsError("disk", `cannot write the output: ${failure.message}`, { cause: failure });
+    },
   };
 }

@@ -12,10 +12,11 @@ import {
   text_en,
   version,
 } from "@stricli/core";
-import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import type { CliContext, Session } from "./context.ts";
 import { isSet } from "./context.ts";
+import { exitCodeOf } from "./exit-code.ts";
 import { printable } from "./format.ts";
 import type { Io } from "./io.ts";
 import { writeJsonFailure } from "./json.ts";
@@ -81,7 +82,7 @@ export async function runWords({ name, commands, words, io, session }: RunOption
   if (failure === undefined && code < 0) failure = asUsage(complaints, [name, ...knownWords(commands, words)]);
   if (failure === undefined) return code;
   tell(failure, io, words);
-  return errorTable[failure.code].exitCode;
+  return exitCodeOf(failure);
 }
 
 /** The human form, and with --json the error object as the last line of the results. */

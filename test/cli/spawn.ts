@@ -1,7 +1,7 @@
 /** The command line as a process of its own. */
 import { join } from "node:path";
 
-const main = join(import.meta.dir, "../../src/main.ts");
+export const main = join(import.meta.dir, "../../src/main.ts");
 
 export interface Ended {
   readonly code: number;
