@@ -14,7 +14,15 @@ import type { TrackerApp } from "./tracker-app.ts";
 
 /** What the commands answer, for those who render it. */
 export type { FileInfo } from "../core/model.ts";
-export type { FetchEvent, FetchProgress, FetchReceipt, Published, PublishProgress } from "../peer/types.ts";
+export type {
+  FetchEvent,
+  FetchProgress,
+  FetchReceipt,
+  Published,
+  PublishProgress,
+  RateLimits,
+  RateLimitsChange,
+} from "../peer/types.ts";
 export type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
 
 /** A role answers within NOTICE_MS_MAX; one that is frozen, never. Streams begin within this time. */

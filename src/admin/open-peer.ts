@@ -2,6 +2,7 @@
 import type { HostPort } from "../core/address.ts";
 import { defaultFilesFolder, Peer } from "../peer/peer.ts";
 import type { Log } from "../peer/tracker-link.ts";
+import type { RateLimitsChange } from "../peer/types.ts";
 import { openDataFolder } from "../store/data-folder.ts";
 import { type Connection, connectInProcess } from "./client.ts";
 import { newToken, openRole, type RunningRole } from "./host.ts";
@@ -15,18 +16,19 @@ export interface OpenPeerOptions {
   readonly tracker: HostPort;
   readonly admin: HostPort;
   readonly open: boolean;
+  readonly limits?: RateLimitsChange | undefined;
   readonly log: Log;
 }
 
 export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
-  const { listen, advertise, tracker, open, log } = options;
+  const { listen, advertise, tracker, open, limits, log } = options;
   return openRole({
     folder: openDataFolder({ role: "peer", flag: options.dataFolder }),
     admin: options.admin,
     open,
     openRole: (folder) => {
       const filesFolder = options.filesFolder ?? defaultFilesFolder(folder.path);
-      return Peer.open({ dataFolder: folder, filesFolder, listen, advertise, tracker, open, log });
+      return Peer.open({ dataFolder: folder, filesFolder, listen, advertise, tracker, open, limits, log });
     },
     createApp: createPeerApp,
   });
@@ -38,10 +40,15 @@ export interface StandalonePeer {
 }
 
 /** A peer that remembers nothing, takes any free port and has no endpoint; only this process can command it. */
-export async function openStandalonePeer(options: { tracker: HostPort; filesFolder: string }): Promise<StandalonePeer> {
+export async function openStandalonePeer(options: {
+  readonly tracker: HostPort;
+  readonly filesFolder: string;
+  readonly limits: RateLimitsChange;
+}): Promise<StandalonePeer> {
   const peer = await Peer.open({
     dataFolder: undefined,
     filesFolder: options.filesFolder,
+    limits: options.limits,
     listen: { host: "127.0.0.1", port: 0 },
     advertise: undefined,
     tracker: options.tracker,

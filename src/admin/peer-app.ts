@@ -20,6 +20,8 @@ import {
   PublishedSchema,
   type PublishProgress,
   PublishProgressSchema,
+  RateLimitsChangeSchema,
+  RateLimitsSchema,
   UnpublishedSchema,
 } from "../peer/types.ts";
 import { addFixedPaths, answerShutdown, guardedApp, type RoleAppOptions } from "./base-app.ts";
@@ -58,6 +60,8 @@ const FetchRequestSchema = v.object({
   from: v.optional(HostPortSchema),
   /** Refused where the peer is joined to another tracker. */
   tracker: v.optional(HostPortSchema),
+  /** Of this fetch alone. */
+  limits: v.optional(RateLimitsChangeSchema),
 });
 type FetchRequest = v.InferOutput<typeof FetchRequestSchema>;
 
@@ -128,6 +132,12 @@ export function createPeerApp(peer: Peer, options: RoleAppOptions) {
         await job.done.catch(() => undefined);
         return context.json(job.progress());
       },
+    )
+    .put(
+      "/api/limits",
+      command("limits", "Change the limits on sending and receiving, or show them", RateLimitsSchema),
+      checked("json", RateLimitsChangeSchema),
+      (context) => context.json(peer.setLimits(context.req.valid("json"))),
     )
     .post("/api/shutdown", command("exit", "End the peer", StoppingSchema), (context) =>
       answerShutdown(context, options),

@@ -12,6 +12,7 @@ import {
   type FetchReceipt,
   linesOf,
   peerClient,
+  type RateLimitsChange,
 } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
@@ -23,14 +24,22 @@ import { resolvePath } from "./io.ts";
 import { writeJson } from "./json.ts";
 import { NO_BAR, openProgressBar, type ProgressBar } from "./progress.ts";
 import { dataFolderOf } from "./reach.ts";
-import { parseDuration, parsePort, parseRemote, settingOf } from "./settings.ts";
+import {
+  type LimitFlags,
+  limitSettings,
+  limitsOf,
+  parseDuration,
+  parsePort,
+  parseRemote,
+  settingOf,
+} from "./settings.ts";
 import { type Interruption, listenForInterruption } from "./signals.ts";
 
 /** A fetch that is told to stop has written its journal by then. */
 const STOP_MS_MAX = 2 * SECOND_MS;
 const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
 
-export interface FetchFlags extends CommonFlags {
+export interface FetchFlags extends CommonFlags, LimitFlags {
   readonly tracker?: HostPort;
   readonly seedFor?: number;
 }
@@ -73,6 +82,7 @@ interface FetchRequest {
   readonly destination?: string;
   readonly from?: HostPort;
   readonly tracker?: HostPort;
+  readonly limits?: RateLimitsChange;
 }
 
 /** On the command line DESTINATION is a path from the current folder and defaults to it; a shell has the repository. */
@@ -89,6 +99,7 @@ function requestOf(context: CliContext, flags: FetchFlags, words: readonly strin
     ...(typed === undefined ? {} : { destination: destinationOf(context, typed) }),
     ...(ip === undefined ? {} : { from: { host: ip, port: portOf(port!) } }),
     ...(flags.tracker === undefined ? {} : { tracker: flags.tracker }),
+    limits: limitsOf(flags),
   };
 }
 
@@ -115,7 +126,8 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const { openStandalonePeer } = await import("../admin/open-peer.ts");
   const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
-  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd })), isOwn: true };
+  const limits = limitSettings(context.io.env, flags);
+  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd, limits })), isOwn: true };
 }
 
 /** Shows the fetch's lines until the receipt. */

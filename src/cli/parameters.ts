@@ -1,4 +1,5 @@
 /** Flags and words that several commands take, each described once. */
+import { parseRateLimit } from "../core/rate.ts";
 import { parseHostAndPort, parsePort, parseRemote, parseText } from "./settings.ts";
 
 export const jsonFlag = {
@@ -37,6 +38,14 @@ export const trackerFlag = {
   brief: "Address of the tracker (P2PFS_TRACKER), 127.0.0.1:7700 without it",
   placeholder: "HOST:PORT",
   optional: true,
+} as const;
+
+const limitFlag = (brief: string) =>
+  ({ kind: "parsed", parse: parseRateLimit, brief, placeholder: "RATE", optional: true }) as const;
+
+export const limitFlags = {
+  upLimit: limitFlag("Send chunks no faster than this: 4MiB/s, 500KB/s, bytes a second, none (P2PFS_UP_LIMIT)"),
+  downLimit: limitFlag("Receive chunks no faster than this (P2PFS_DOWN_LIMIT)"),
 } as const;
 
 export const hostWord = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;

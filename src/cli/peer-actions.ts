@@ -7,6 +7,7 @@ import {
   linesOf,
   type Published,
   type PublishProgress,
+  type RateLimits,
 } from "../admin/client.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
@@ -15,7 +16,7 @@ import { resolvePath } from "./io.ts";
 import { openProgressBar } from "./progress.ts";
 import { reachPeer } from "./reach.ts";
 import { fileColumns, writeList, writeResult, writeStatus } from "./render.ts";
-import { hostAndMaybePort, hostAndPort } from "./settings.ts";
+import { hostAndMaybePort, hostAndPort, type LimitFlags, limitsOf } from "./settings.ts";
 import { bold, type Column } from "./table.ts";
 
 export async function connect(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
@@ -90,6 +91,17 @@ export async function cancel(this: CliContext, flags: CommonFlags, id: string): 
   writeResult(this, flags, cancelled, () => `fetch ${printable(id)} is cancelled, and what had arrived is deleted`);
 }
 
+export async function limits(this: CliContext, flags: CommonFlags & LimitFlags): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const now = await answerOf(api.limits.$put({ json: limitsOf(flags) }));
+  writeResult(this, flags, now, formatLimits);
+}
+
+function formatLimits({ up_limit, down_limit }: RateLimits): string {
+  const format = (limit: number | null) => (limit === null ? "as fast as it can" : `at most ${formatRate(limit)}`);
+  return `sends ${format(up_limit)}, receives ${format(down_limit)}`;
+}
+
 export async function status(this: CliContext, flags: CommonFlags): Promise<void> {
   const { api } = reachPeer(this, flags);
   await writeStatus(this, flags, await answerOf(api.status.$get()), (peer) => [
@@ -100,6 +112,7 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
     ["shares", `${peer.shares} published, ${peer.contents} contents served`],
     ["fetches", String(peer.fetches)],
     ["moved", `${formatSize(peer.bytes_sent)} sent, ${formatSize(peer.bytes_received)} received`],
+    ["limits", formatLimits(peer)],
     ["data folder", printable(peer.data_folder)],
     ["files folder", printable(peer.files_folder)],
   ]);

@@ -3,9 +3,9 @@ import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandKit, type Place } from "./command-kit.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import type { FetchFlags } from "./fetch-action.ts";
-import { adminFlag, openFlag, trackerFlag } from "./parameters.ts";
+import { adminFlag, limitFlags, openFlag, trackerFlag } from "./parameters.ts";
 import type { PeerStartFlags } from "./role-actions.ts";
-import { parseDuration, parseHostAndPort, parseText } from "./settings.ts";
+import { type LimitFlags, parseDuration, parseHostAndPort, parseText } from "./settings.ts";
 
 const actions = () => import("./peer-actions.ts");
 const roleActions = () => import("./role-actions.ts");
@@ -79,6 +79,18 @@ function commandsAt(place: Place) {
       },
       loader: async () => (await actions()).cancel,
     }),
+    limits: buildCommand<CommonFlags & LimitFlags, [], CliContext>({
+      docs: {
+        brief: "Change how fast the peer sends and receives, or show it",
+        fullDescription: explained(
+          "Change how fast the peer sends and receives chunks, at once and until it ends; `none` takes a limit away. " +
+            "Without a flag the present limits are shown.",
+          ["limits", "limits --up-limit 4MiB/s --down-limit none"],
+        ),
+      },
+      parameters: { flags: { ...flags, ...limitFlags } },
+      loader: async () => (await actions()).limits,
+    }),
     status: plain("status", "Show how the peer is doing", async () => (await actions()).status),
     exit: plain("exit", "End the peer, and return when it has ended", async () => (await roleActions()).exitPeer),
   };
@@ -102,7 +114,11 @@ function fetchAt(place: Place) {
         "fetch report.pdf ~/Downloads/ 127.0.0.1 41000",
         `fetch 'p2pfs://127.0.0.1:7700/report.pdf?id=…'${isShell ? "" : " --seed-for 10m"}`,
       ]),
-      customUsage: [isShell ? words : `${words} [--tracker HOST:PORT] [--seed-for DURATION] [--json] [--data DIR]`],
+      customUsage: [
+        isShell
+          ? words
+          : `${words} [--tracker HOST:PORT] [--seed-for DURATION] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
+      ],
     },
     parameters: {
       flags: {
@@ -116,6 +132,7 @@ function fetchAt(place: Place) {
           optional: true,
           hidden: isShell,
         },
+        ...limitFlags,
       },
       positional: {
         kind: "array",
@@ -167,6 +184,7 @@ function start() {
           optional: true,
         },
         open: openFlag,
+        ...limitFlags,
       },
     },
     loader: async () => (await roleActions()).startPeer,

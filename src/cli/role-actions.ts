@@ -12,7 +12,16 @@ import { writeJson } from "./json.ts";
 import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
 import { writeResult } from "./render.ts";
-import { hostAndPort, parseHostAndPort, parseRemote, parseSwitch, parseText, settingOf } from "./settings.ts";
+import {
+  hostAndPort,
+  type LimitFlags,
+  limitSettings,
+  parseHostAndPort,
+  parseRemote,
+  parseSwitch,
+  parseText,
+  settingOf,
+} from "./settings.ts";
 import { type CommandSource, runPipedCommands, runShell } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
@@ -21,7 +30,7 @@ const TRACKER_ADMIN: HostPort = { host: "127.0.0.1", port: 7701 };
 const ANY_LOOPBACK: HostPort = { host: "127.0.0.1", port: 0 };
 const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
 
-export interface PeerStartFlags extends CommonFlags {
+export interface PeerStartFlags extends CommonFlags, LimitFlags {
   readonly listen?: HostPort;
   readonly advertise?: HostPort;
   readonly tracker?: HostPort;
@@ -76,6 +85,7 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
     open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
+    limits: limitSettings(env, flags),
   };
   await runRole(
     this,

@@ -2,8 +2,10 @@
  * Flags that have a twin in the environment, and how their text is read. A flag wins over its twin; what a twin holds
  * is checked as strictly as what is typed.
  */
+import type { RateLimitsChange } from "../admin/client.ts";
 import { type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { asRateLimit, parseRateLimit } from "../core/rate.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Environment } from "./io.ts";
 
@@ -63,6 +65,28 @@ export function parseSwitch(text: string): boolean {
   if (/^(?:1|true|yes|on)$/i.test(text)) return true;
   if (/^(?:0|false|no|off)$/i.test(text)) return false;
   throw new SyntaxError(`expected 1 or 0, not "${text}"`);
+}
+
+/** The flags that limit rates: bytes per second, Infinity for none. */
+export interface LimitFlags {
+  readonly upLimit?: number | undefined;
+  readonly downLimit?: number | undefined;
+}
+
+/** Those that are given, under the names of the API. */
+export function limitsOf({ upLimit, downLimit }: LimitFlags): RateLimitsChange {
+  return {
+    ...(upLimit === undefined ? {} : { up_limit: asRateLimit(upLimit) }),
+    ...(downLimit === undefined ? {} : { down_limit: asRateLimit(downLimit) }),
+  };
+}
+
+/** The same, or their twins in the environment. */
+export function limitSettings(env: Environment, { upLimit, downLimit }: LimitFlags): RateLimitsChange {
+  return limitsOf({
+    upLimit: settingOf(env, "P2PFS_UP_LIMIT", upLimit, parseRateLimit),
+    downLimit: settingOf(env, "P2PFS_DOWN_LIMIT", downLimit, parseRateLimit),
+  });
 }
 
 /** HOST and PORT as two words, or as the one word `HOST:PORT` that the lists show. */

@@ -16,7 +16,7 @@ import {
   type ReplyName,
   type RequestName,
 } from "../wire/messages.ts";
-import { type PayloadSource, SendQueue } from "./send-queue.ts";
+import { type PayloadSource, SendQueue, type Throttle } from "./send-queue.ts";
 
 /** The other side's HELLO must be here within this time. */
 export const HELLO_MS_MAX = 2 * SECOND_MS;
@@ -47,6 +47,15 @@ export interface ConnectionHandlers {
   closed?(cause: P2pfsError | undefined): void;
   /** The send queue moved on: more payload frames may fit. */
   sent?(): void;
+  /** The send queue stands still, since the other side does not read as fast. */
+  blocked?(): void;
+}
+
+export interface PayloadOptions {
+  /** Holds the payload's bytes back. */
+  readonly throttle?: Throttle | undefined;
+  /** Called when the last byte went to the kernel. */
+  readonly sent?: () => void;
 }
 
 export interface RequestOptions {
@@ -105,6 +114,7 @@ export class Connection implements FrameHandler {
     this.#greeted = greeted;
     this.#queue = new SendQueue({
       write: (bytes) => socket.write(bytes),
+      blocked: () => this.#handlers.blocked?.(),
       broken: (error) => this.#abort(error),
     });
     this.#helloTimer = setTimeout(() => this.close(new P2pfsError("protocol", "no HELLO came in time")), HELLO_MS_MAX);
@@ -138,6 +148,11 @@ export class Connection implements FrameHandler {
   /** Payload frames that wait or are under way to the other side. */
   get payloadFramesQueued(): number {
     return this.#queue.payloadFramesQueued;
+  }
+
+  /** Whether the other side does not read as fast as it is sent to. */
+  get isSendBlocked(): boolean {
+    return this.#queue.isBlocked;
   }
 
   serve(handlers: ConnectionHandlers): void {
@@ -189,14 +204,20 @@ export class Connection implements FrameHandler {
   }
 
   /** Answers with a payload, which waits behind the control frames. False where the request waits no longer. */
-  replyWithPayload(request: number, message: Outgoing, source: PayloadSource, sent: () => void = () => {}): boolean {
+  replyWithPayload(
+    request: number,
+    message: Outgoing,
+    source: PayloadSource,
+    { throttle, sent }: PayloadOptions = {},
+  ): boolean {
     if (!this.isOpen || !this.#served.delete(request)) return false;
     const head = encodeFrame({ ...message, request } as unknown as Message, source.bytes);
     this.#queue.pushPayload({
       head,
       source,
+      throttle,
       sent: () => {
-        sent();
+        sent?.();
         this.#handlers.sent?.();
       },
     });

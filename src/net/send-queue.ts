@@ -29,9 +29,18 @@ export function payloadOf(bytes: Uint8Array): PayloadSource {
   };
 }
 
+/** Says when payload bytes may go out; shared by the queues of many connections. */
+export interface Throttle {
+  /** Bytes that may go out now. 0: not now, and `resume` is called once when it is worth asking again. */
+  allow(resume: () => void): number;
+  /** So many of them have gone. */
+  spend(bytes: number): void;
+}
+
 interface PayloadFrame {
   readonly head: Uint8Array;
   readonly source: PayloadSource;
+  readonly throttle: Throttle | undefined;
   /** Called when the last byte went to the kernel. */
   readonly sent: () => void;
 }
@@ -46,6 +55,8 @@ interface Piece {
 export interface SendQueueHost {
   /** Bytes that the kernel took: some of them, 0 when it is full, −1 after close. */
   write(bytes: Uint8Array): number;
+  /** The kernel is full; the queue goes on when it is told to drain. */
+  blocked(): void;
   /** The queue cannot go on; close the socket. */
   broken(error: P2pfsError): void;
 }
@@ -64,6 +75,8 @@ export class SendQueue {
   #ready: Piece[] = [];
   #spare: Uint8Array[] = [];
   #blocked = false;
+  /** The throttle is to call back; nothing is begun before. */
+  #isThrottled = false;
   #scheduled = false;
   #closed = false;
 
@@ -83,6 +96,11 @@ export class SendQueue {
   /** Payload frames that wait or are under way. */
   get payloadFramesQueued(): number {
     return this.#payloads.length + (this.#current === undefined ? 0 : 1);
+  }
+
+  /** Whether the kernel takes nothing at present. */
+  get isBlocked(): boolean {
+    return this.#blocked;
   }
 
   pushControl(frame: Uint8Array): void {
@@ -133,10 +151,25 @@ export class SendQueue {
       else if (this.#current !== undefined) {
         if (!this.#sendPiece(this.#current)) return;
       } else if (this.#control.length > 0) this.#remainder = this.#joinControl();
-      else if (this.#payloads.length > 0) this.#begin(this.#payloads.shift()!);
-      else return;
+      else if (this.#payloads.length > 0) {
+        // Once it has begun, control frames wait for its end: so it does not begin before it can go on.
+        if (this.#allowance(this.#payloads[0]!) === 0) return;
+        this.#begin(this.#payloads.shift()!);
+      } else return;
     }
   }
+
+  #allowance({ throttle }: PayloadFrame): number {
+    if (throttle === undefined) return Number.POSITIVE_INFINITY;
+    const bytes = this.#isThrottled ? 0 : throttle.allow(this.#resume);
+    this.#isThrottled = bytes === 0;
+    return bytes;
+  }
+
+  readonly #resume = (): void => {
+    this.#isThrottled = false;
+    this.#flush();
+  };
 
   #joinControl(): Uint8Array {
     let count = 0;
@@ -169,7 +202,7 @@ export class SendQueue {
     this.#readAhead(frame);
   }
 
-  /** Sends from the first ready piece; false where none is ready yet. */
+  /** Sends from the first ready piece; false where none is ready yet, or nothing may go out now. */
   #sendPiece(frame: PayloadFrame): boolean {
     if (this.#currentSent === frame.source.bytes) {
       this.#current = undefined;
@@ -178,7 +211,10 @@ export class SendQueue {
     }
     const piece = this.#ready[0];
     if (piece === undefined) return false;
-    const accepted = this.#write(piece.buffer.subarray(piece.start, piece.end));
+    const allowed = this.#allowance(frame);
+    if (allowed === 0) return false;
+    const accepted = this.#write(piece.buffer.subarray(piece.start, Math.min(piece.end, piece.start + allowed)));
+    frame.throttle?.spend(accepted);
     piece.start += accepted;
     this.#currentSent += accepted;
     if (piece.start === piece.end) {
@@ -211,7 +247,10 @@ export class SendQueue {
 
   #write(bytes: Uint8Array): number {
     const accepted = this.#host.write(bytes);
-    if (accepted < bytes.length) this.#blocked = true;
+    if (accepted < bytes.length) {
+      this.#blocked = true;
+      this.#host.blocked();
+    }
     return Math.max(0, accepted);
   }
 

@@ -14,6 +14,7 @@ import type { FileStamp } from "../disk/file-stamp.ts";
 import type { PartFile } from "../disk/part-file.ts";
 import type { Library } from "./library.ts";
 import type { Neighbours } from "./neighbours.ts";
+import type { Refundable } from "./rate-limiter.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { Swarms } from "./swarms.ts";
 import { Transfer } from "./transfer.ts";
@@ -37,6 +38,7 @@ export interface FetchJobOptions {
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;
+  readonly downThrottle: Refundable;
   readonly findHolders: () => Promise<Address[]>;
   /** The part file can be served from now on. */
   readonly began: () => void;

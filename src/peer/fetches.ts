@@ -22,11 +22,12 @@ import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
 import { fetchManifest } from "./manifest-source.ts";
 import type { Neighbours } from "./neighbours.ts";
+import { inSeries, RateLimiter } from "./rate-limiter.ts";
 import type { Repository, UnfinishedFetch } from "./repository.ts";
 import type { Sharing } from "./sharing.ts";
 import type { Swarms } from "./swarms.ts";
 import type { Log, TrackerLink } from "./tracker-link.ts";
-import type { FetchProgress } from "./types.ts";
+import type { FetchProgress, RateLimitsChange } from "./types.ts";
 
 export const FETCHES_MAX = 256;
 /** Ended fetches that the list still shows. */
@@ -40,6 +41,8 @@ const RESUME_MS_MAX = 30 * SECOND_MS;
 export interface FetchRequest extends FetchSubject {
   /** Absolute path of the file, or of an existing folder to put it in; without it, the repository folder. */
   readonly destination?: string | undefined;
+  /** Of what this fetch receives, and of what others are sent of its content meanwhile; within those of the peer. */
+  readonly limits?: RateLimitsChange | undefined;
 }
 
 export interface FetchesOptions {
@@ -50,6 +53,8 @@ export interface FetchesOptions {
   readonly swarms: Swarms;
   readonly sharing: Sharing;
   readonly announcer: Announcer;
+  /** Of everything that this peer fetches. */
+  readonly downLimiter: RateLimiter;
   /** The repository folder; made when it is first needed. */
   readonly filesFolder: () => string;
   readonly events: PeerEvents;
@@ -121,7 +126,7 @@ export class Fetches {
     target: FetchTarget,
     destination: string,
     startedMs: number,
-    limits: Partial<RateLimits> = {},
+    limits: RateLimitsChange = {},
   ): Promise<FetchJob> {
     const underWay = this.#running.get(destination) ?? this.#preparing.get(destination);
     if (underWay !== undefined) {
@@ -144,7 +149,7 @@ export class Fetches {
     target: FetchTarget,
     destination: string,
     startedMs: number,
-    limits: Partial<RateLimits>,
+    limits: RateLimitsChange,
   ): Promise<FetchJob> {
     const { library, repository } = this.#options;
     const isHeld = library.copyOf(target.contentId) !== undefined;

@@ -38,7 +38,16 @@ import { type LocalCopy, Repository } from "./repository.ts";
 import { proofHandlers, Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
 import { type Log, TrackerLink } from "./tracker-link.ts";
-import type { Connected, FetchProgress, PeerStatus, Published, RateLimits, ShareInfo, Unpublished } from "./types.ts";
+import type {
+  Connected,
+  FetchProgress,
+  PeerStatus,
+  Published,
+  RateLimits,
+  RateLimitsChange,
+  ShareInfo,
+  Unpublished,
+} from "./types.ts";
 
 /** Shared files kept open for reading. */
 const READERS_MAX = 128;
@@ -56,7 +65,7 @@ export interface PeerOptions {
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
   /** At the start; none without them. */
-  readonly limits?: Partial<RateLimits> | undefined;
+  readonly limits?: RateLimitsChange | undefined;
   readonly log: Log;
 }
 
@@ -187,7 +196,7 @@ export class Peer {
   }
 
   /** Changes what is given and leaves the rest; what is under way goes on at the new rate. */
-  setLimits({ up_limit: upLimit, down_limit: downLimit }: Partial<RateLimits>): RateLimits {
+  setLimits({ up_limit: upLimit, down_limit: downLimit }: RateLimitsChange): RateLimits {
     if (upLimit !== undefined) this.#upLimiter.setLimit(upLimit);
     if (downLimit !== undefined) this.#downLimiter.setLimit(downLimit);
     return this.limits();

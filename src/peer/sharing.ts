@@ -7,22 +7,30 @@ import type { FileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
 import type { PeerId } from "../core/model.ts";
-import type { ConnectionHandlers, Outgoing } from "../net/connection.ts";
+import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
 import { proofOf } from "../net/proof.ts";
 import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields, Message, RequestName } from "../wire/messages.ts";
 import type { Library } from "./library.ts";
 import type { Neighbour } from "./neighbours.ts";
+import { inSeries, type RateLimiter } from "./rate-limiter.ts";
 import { rangePages, type Swarms } from "./swarms.ts";
 
 /** Chunks handed to one connection ahead of the wire: one being sent, one to follow without a gap. */
 const CHUNKS_AHEAD = 2;
+/**
+ * With a limit on sending, chunks handed to all connections that can take more. One after the other arrives sooner, on
+ * average, than all at once, and what is chosen late is chosen well.
+ */
+const LIMITED_CHUNKS_AHEAD = 2;
 
 export interface SharingOptions {
   readonly library: Library;
   readonly swarms: Swarms;
   readonly uploads: UploadQueue;
+  /** Of all chunks that this peer sends. */
+  readonly upLimiter: RateLimiter;
 }
 
 interface Requester {
@@ -34,6 +42,10 @@ interface Requester {
 export class Sharing {
   readonly #options: SharingOptions;
   readonly #requesters = new Map<string, Requester>();
+  /** Limits of single contents, for as long as their fetch runs. */
+  readonly #contentLimiters = new Map<ContentId, RateLimiter>();
+  /** Connections that were handed chunks under the limit on sending. */
+  readonly #sending = new Set<Connection>();
   #bytesSent = 0;
 
   constructor(options: SharingOptions) {
@@ -51,8 +63,12 @@ export class Sharing {
       request: (message) => this.#handleRequest(neighbour, message),
       notice: (message) => this.#handleNotice(neighbour, message),
       sent: () => this.#pump(),
+      blocked: () => {
+        if (this.#sending.size > 0) this.#pump();
+      },
       closed: () => {
         this.#requesters.delete(neighbour.id);
+        this.#sending.delete(neighbour.connection);
         this.#options.uploads.dropRequester(neighbour.id);
         this.#options.swarms.drop(neighbour);
         this.#pump();
@@ -65,6 +81,12 @@ export class Sharing {
     const offer = this.#options.library.offer(contentId);
     if (offer !== undefined) this.#options.uploads.setHoldings(contentId, offer.have);
     else this.#dropContent(contentId);
+  }
+
+  /** Limits what is sent of one content; undefined takes the limit away. */
+  limitContent(contentId: ContentId, limiter: RateLimiter | undefined): void {
+    if (limiter === undefined) this.#contentLimiters.delete(contentId);
+    else this.#contentLimiters.set(contentId, limiter);
   }
 
   #handleRequest(neighbour: Neighbour, message: Message<RequestName>): Outgoing | undefined {
@@ -134,7 +156,21 @@ export class Sharing {
       const connection = this.#requesters.get(requester)?.neighbour.connection;
       return connection?.isOpen === true && connection.payloadFramesQueued < CHUNKS_AHEAD;
     };
-    for (let upload = uploads.next(isReady); upload !== undefined; upload = uploads.next(isReady)) this.#send(upload);
+    while (this.#mayHandOut()) {
+      const upload = uploads.next(isReady);
+      if (upload === undefined) return;
+      this.#send(upload);
+    }
+  }
+
+  #mayHandOut(): boolean {
+    if (this.#options.upLimiter.limit === null) return true;
+    let ahead = 0;
+    for (const connection of this.#sending) {
+      if (connection.payloadFramesQueued === 0) this.#sending.delete(connection);
+      else if (!connection.isSendBlocked) ahead += connection.payloadFramesQueued;
+    }
+    return ahead < LIMITED_CHUNKS_AHEAD;
   }
 
   #send({ requester: id, request, contentId: content_id, chunk }: UploadGrant): void {
@@ -143,7 +179,8 @@ export class Sharing {
     if (requester === undefined || filename === undefined) return;
     requester.filenames.delete(request);
     const { connection } = requester.neighbour;
-    const { library } = this.#options;
+    const { library, upLimiter } = this.#options;
+    const contentLimiter = this.#contentLimiters.get(content_id);
     try {
       if (chunk === undefined) throw notHeld(content_id);
       const bytes = library.chunkLength(content_id, chunk);
@@ -154,10 +191,14 @@ export class Sharing {
         request,
         { type: "PEER_REPLY_CHUNK", filename, content_id, chunknum: chunk, digest },
         { bytes, read: (offset, target) => library.read(content_id, chunk, offset, target) },
-        () => {
-          this.#bytesSent += bytes;
+        {
+          throttle: inSeries(upLimiter, contentLimiter),
+          sent: () => {
+            this.#bytesSent += bytes;
+          },
         },
       );
+      if (upLimiter.limit !== null && contentLimiter === undefined) this.#sending.add(connection);
     } catch (thrown) {
       if (!(thrown instanceof P2pfsError)) throw thrown;
       connection.refuse(request, thrown);

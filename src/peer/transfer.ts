@@ -17,6 +17,8 @@ import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
 import type { Neighbour, Neighbours } from "./neighbours.ts";
+import type { Refundable } from "./rate-limiter.ts";
+import { RequestGate } from "./request-gate.ts";
 import { rangePages, type SwarmListener, type Swarms } from "./swarms.ts";
 import type { SourceShare } from "./types.ts";
 
@@ -38,6 +40,8 @@ export interface TransferOptions {
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;
+  /** The limits on receiving. */
+  readonly downThrottle: Refundable;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   /** A chunk is on disk and can be given to others. */
@@ -62,9 +66,12 @@ export class Transfer implements SwarmListener {
   readonly #dropped = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
+  readonly #gate: RequestGate;
   readonly #finished = Promise.withResolvers<void>();
   readonly #totalSize: number;
   #unwrittenBytes = 0;
+  #isDiskBehind = false;
+  #isGateHolding = false;
   #paused = false;
   #pumping = false;
   #timer: Timer | undefined;
@@ -82,6 +89,13 @@ export class Transfer implements SwarmListener {
       chunkLength: (chunk) => this.#chunkLength(chunk),
       have: new Bitfield(part.have.size, part.have.bytes),
       random: Math.random,
+    });
+    this.#gate = new RequestGate({
+      throttle: options.downThrottle,
+      holding: (isHolding) => {
+        this.#isGateHolding = isHolding;
+        this.#updatePaused();
+      },
     });
   }
 
@@ -176,7 +190,7 @@ export class Transfer implements SwarmListener {
       case "request":
         return this.#request(effect.source, effect.request, effect.chunks);
       case "cancel":
-        return this.#cancel(effect.request);
+        return this.#cancel(effect.source, effect.request);
       case "drop":
         return this.#drop(effect.source, effect.reason);
       case "write":
@@ -194,6 +208,11 @@ export class Transfer implements SwarmListener {
   }
 
   #request(sourceId: string, request: number, chunks: ChunkRanges): void {
+    const send = () => this.#send(sourceId, request, chunks);
+    this.#gate.pass(request, this.#chunkLength(chunks[0]!), send);
+  }
+
+  #send(sourceId: string, request: number, chunks: ChunkRanges): void {
     const source = this.#sources.get(sourceId);
     if (source === undefined) return;
     const { contentId, fname } = this.#options;
@@ -243,14 +262,22 @@ export class Transfer implements SwarmListener {
   #handleRefusal(request: number, error: P2pfsError): void {
     const pending = this.#pending.get(request);
     this.#pending.delete(request);
-    if (pending === undefined || this.#ended) return;
+    if (pending === undefined) return;
+    this.#options.downThrottle.refund(this.#chunkLength(pending.chunks[0]!));
+    if (this.#ended) return;
     if (pending.buffer !== undefined) this.#options.buffers.release(pending.buffer);
     if (!pending.source.connection.isOpen) return;
     const { retryable } = errorTable[error.code];
     this.#handle({ type: "request_refused", source: pending.source.id, request, retryable });
   }
 
-  #cancel(request: number): void {
+  /** A request that has not gone out is answered here, as its source would answer. */
+  #cancel(source: string, request: number): void {
+    if (this.#gate.withdraw(request)) this.#handle({ type: "request_refused", source, request, retryable: true });
+    else this.#sendCancel(request);
+  }
+
+  #sendCancel(request: number): void {
     const pending = this.#pending.get(request);
     pending?.source.connection.send({ type: "CANCEL", request: pending.wireRequest });
   }
@@ -283,10 +310,15 @@ export class Transfer implements SwarmListener {
 
   #changeUnwritten(bytes: number): void {
     this.#unwrittenBytes += bytes;
-    const behind = this.#unwrittenBytes > (this.#paused ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
-    if (behind === this.#paused) return;
-    this.#paused = behind;
-    this.#handle({ type: "paused", paused: behind });
+    this.#isDiskBehind = this.#unwrittenBytes > (this.#isDiskBehind ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
+    this.#updatePaused();
+  }
+
+  #updatePaused(): void {
+    const paused = this.#isDiskBehind || this.#isGateHolding;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    this.#handle({ type: "paused", paused });
   }
 
   #release(request: number): void {
@@ -343,7 +375,8 @@ export class Transfer implements SwarmListener {
     clearTimeout(this.#timer);
     clearTimeout(this.#refreshTimer);
     clearInterval(this.#progressTimer);
-    for (const request of this.#pending.keys()) this.#cancel(request);
+    this.#gate.clear();
+    for (const request of this.#pending.keys()) this.#sendCancel(request);
     swarms.unlisten(contentId);
   }
 

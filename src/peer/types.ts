@@ -13,6 +13,9 @@ const time = v.pipe(v.string(), v.isoTimestamp());
 /** Bytes per second of chunks, null for no limit. */
 export const RateLimitsSchema = v.object({ up_limit: RateLimitSchema, down_limit: RateLimitSchema });
 export type RateLimits = v.InferOutput<typeof RateLimitsSchema>;
+/** What is left out stays as it is. */
+export const RateLimitsChangeSchema = v.partial(RateLimitsSchema);
+export type RateLimitsChange = v.InferOutput<typeof RateLimitsChangeSchema>;
 
 export const PeerStatusSchema = v.object({
   role: v.literal("peer"),

@@ -1,0 +1,102 @@
+/** The shared limit, on the real clock: how exact, how fair, how it changes. */
+import { describe, expect, test } from "bun:test";
+import { KiB, MiB } from "../../src/core/units.ts";
+import type { Throttle } from "../../src/net/send-queue.ts";
+import { inSeries, RateLimiter } from "../../src/peer/rate-limiter.ts";
+
+/** Sends as much as it is allowed, as a send queue does, until told to stop. */
+class Sender {
+  bytes = 0;
+  portionMax = 0;
+  stopped = false;
+  readonly #throttle: Throttle;
+
+  constructor(throttle: Throttle) {
+    this.#throttle = throttle;
+  }
+
+  readonly go = (): void => {
+    while (!this.stopped) {
+      const allowed = this.#throttle.allow(this.go);
+      if (allowed === 0) return;
+      this.#throttle.spend(allowed);
+      this.bytes += allowed;
+      this.portionMax = Math.max(this.portionMax, allowed);
+    }
+  };
+}
+
+/** Bytes of each sender after so long, and the time that it took in truth. */
+async function run(senders: readonly Sender[], ms: number): Promise<number> {
+  const startedMs = performance.now();
+  for (const sender of senders) sender.go();
+  await Bun.sleep(ms);
+  for (const sender of senders) sender.stopped = true;
+  return (performance.now() - startedMs) / 1000;
+}
+
+describe("a rate limiter", () => {
+  test.each([100 * KiB, 4 * MiB, 300 * MiB])("of %d bytes a second keeps to it, and uses it", async (rate) => {
+    const sender = new Sender(new RateLimiter(rate));
+    const seconds = await run([sender], 500);
+    // One portion more may have gone than is paid for; a timer that is late by a few milliseconds has not yet paid.
+    expect(sender.bytes).toBeLessThanOrEqual(rate * seconds + sender.portionMax);
+    expect(sender.bytes).toBeGreaterThan(rate * (seconds - 0.05) - sender.portionMax);
+  });
+
+  test("serves those who share it in turns", async () => {
+    const limiter = new RateLimiter(4 * MiB);
+    const senders = Array.from({ length: 8 }, () => new Sender(limiter));
+    await run(senders, 400);
+    const shares = senders.map(({ bytes }) => bytes);
+    expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(2 * senders[0]!.portionMax);
+  });
+
+  test("takes a new limit at once, also for who waits already", async () => {
+    const limiter = new RateLimiter(64 * KiB);
+    const sender = new Sender(limiter);
+    await run([sender], 50);
+    sender.stopped = false;
+    limiter.setLimit(64 * MiB);
+    const before = sender.bytes;
+    const seconds = await run([sender], 200);
+    expect(sender.bytes - before).toBeGreaterThan(32 * MiB * seconds);
+    expect(limiter.limit).toBe(64 * MiB);
+  });
+
+  test("without a limit allows everything and calls nobody back", () => {
+    const limiter = new RateLimiter(4 * MiB);
+    limiter.spend(MiB);
+    let resumed = 0;
+    expect(limiter.allow(() => resumed++)).toBe(0);
+    limiter.setLimit(null);
+    expect(resumed).toBe(1);
+    expect(limiter.allow(() => resumed++)).toBe(Number.POSITIVE_INFINITY);
+    limiter.spend(1e12);
+    expect(limiter.allow(() => resumed++)).toBe(Number.POSITIVE_INFINITY);
+    expect(resumed).toBe(1);
+  });
+
+  test("gives back what was spent for nothing", async () => {
+    const limiter = new RateLimiter(MiB);
+    limiter.allow(() => {});
+    limiter.spend(64 * KiB);
+    limiter.refund(64 * KiB);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    limiter.allow(resolve);
+    await promise;
+    limiter.spend(64 * KiB);
+    expect(limiter.allow(() => {})).toBeGreaterThan(0);
+  });
+});
+
+test("two limits in series are the lower one, and the shared one is shared", async () => {
+  const shared = new RateLimiter(4 * MiB);
+  const slow = new Sender(inSeries(shared, new RateLimiter(MiB)));
+  const fast = new Sender(inSeries(shared, undefined));
+  const seconds = await run([slow, fast], 500);
+  expect(slow.bytes).toBeLessThanOrEqual(MiB * seconds + slow.portionMax);
+  expect(slow.bytes).toBeGreaterThan(0.8 * MiB * seconds - slow.portionMax);
+  expect(slow.bytes + fast.bytes).toBeLessThanOrEqual(4 * MiB * seconds + slow.portionMax + fast.portionMax);
+  expect(slow.bytes + fast.bytes).toBeGreaterThan(3.6 * MiB * seconds - fast.portionMax);
+});
