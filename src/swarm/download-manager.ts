@@ -107,8 +107,10 @@ export class DownloadManager {
       this.#advance();
     }
     if (this.#effectIndex < this.#effects.length) return this.#effects[this.#effectIndex++];
-    this.#effects = [];
-    this.#effectIndex = 0;
+    if (this.#effectIndex > 0) {
+      this.#effects = [];
+      this.#effectIndex = 0;
+    }
     return undefined;
   }
 
@@ -166,7 +168,8 @@ export class DownloadManager {
     const source = this.#ledger.sources.get(id);
     if (source === undefined || !this.#ledger.growSource(source, chunks)) return;
     // A busy source with even more to offer changes nothing; most of what peers tell each other is of that kind.
-    if (source.requests.length < this.#bounds.depthMin) this.#isChanged = true;
+    const hasRoom = this.#ledger.unanswered < this.#bounds.windowSize;
+    if (source.requests.length < (hasRoom ? this.#bounds.depthMin : 1)) this.#isChanged = true;
     if (!this.#watch.isWaiting) return;
     this.#isChanged = true;
     this.#noteKnown(chunks);
@@ -210,7 +213,8 @@ export class DownloadManager {
     }
     if (rival !== undefined) this.#giveUp(rival);
     if (request.state === "released" && this.#ledger.unanswered >= this.#bounds.windowSize) return;
-    if (request.isChoice) this.#countAsked(event.chunk);
+    // An exact request that was sent after the choice gives way to it: nothing had to be asked for again.
+    if (request.isChoice && !(rival !== undefined && rival.id > request.id)) this.#countAsked(event.chunk);
     this.#ledger.bind(request, event.chunk);
   }
 
