@@ -106,9 +106,8 @@ export class Scheduler {
     const held = source.held;
     let chunk = picker.pick(held);
     if (chunk === undefined) return false;
-    const holders = picker.holders(chunk);
-    if (holders <= this.#bounds.scarceHoldersMax && !source.exactOnly) {
-      const candidates = this.#scarceChunks(source, holders);
+    if (picker.holders(chunk) <= this.#bounds.scarceHoldersMax && !source.exactOnly) {
+      const candidates = this.#scarceChunks(source, chunk);
       if (candidates.length > Math.max(source.openChoices, 1)) {
         this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined);
         return true;
@@ -120,19 +119,21 @@ export class Scheduler {
     return true;
   }
 
-  /** Wanted chunks of the source with so many holders, ascending: all, or a bounded number from a random place on. */
-  #scarceChunks(source: Source, holders: number): number[] {
+  /** Wanted chunks of the source as scarce as this one, ascending: all, or those among a bounded number from it on. */
+  #scarceChunks(source: Source, chunk: number): number[] {
     const { picker } = this.#ledger;
-    const words = picker.wanted.length;
-    const isAll = picker.wantedCount <= this.#bounds.requestCandidatesMax;
-    const start = isAll ? 0 : Math.floor(this.#random() * words);
+    const holders = picker.holders(chunk);
+    const lookMax = this.#bounds.requestCandidatesMax;
     const found: number[] = [];
-    for (let index = start; index < words && found.length < this.#bounds.requestCandidatesMax; index++) {
+    let looked = 0;
+    for (let index = picker.wantedCount <= lookMax ? 0 : chunk >>> 5; index < picker.wanted.length; index++) {
       let word = picker.wanted[index]! & (source.held === undefined ? ~0 : source.held[index]!);
       for (; word !== 0; word &= word - 1) {
-        const chunk = lowestInWord(index, word);
-        if (picker.holders(chunk) === holders) found.push(chunk);
+        const each = lowestInWord(index, word);
+        if (picker.holders(each) === holders) found.push(each);
+        looked++;
       }
+      if (looked >= lookMax) break;
     }
     return found;
   }
