@@ -92,6 +92,7 @@ export class Connection implements FrameHandler {
   readonly #helloTimer: Timer;
   /** Requests of the other side that wait for our answer. */
   readonly #served = new Set<number>();
+  readonly #pausers = new Set<object>();
   #handlers: ConnectionHandlers = {};
   #hello: Fields<"HELLO"> | undefined;
   #nextRequest = 1;
@@ -229,13 +230,14 @@ export class Connection implements FrameHandler {
     this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 
-  /** Stops reading from the socket: the other side feels it as backpressure. */
-  pause(): void {
-    if (!this.#closed) this.#socket.pause();
+  /** Stops reading from the socket until everybody who paused it resumes: the other side feels it as backpressure. */
+  pause(pauser: object): void {
+    if (this.#pausers.size === 0 && !this.#closed) this.#socket.pause();
+    this.#pausers.add(pauser);
   }
 
-  resume(): void {
-    if (!this.#closed) this.#socket.resume();
+  resume(pauser: object): void {
+    if (this.#pausers.delete(pauser) && this.#pausers.size === 0 && !this.#closed) this.#socket.resume();
   }
 
   /** Sends what is queued, with an ERROR that tells why where one is given, and closes. */

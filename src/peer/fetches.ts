@@ -32,9 +32,11 @@ import type { FetchProgress, RateLimitsChange } from "./types.ts";
 export const FETCHES_MAX = 256;
 /** Ended fetches that the list still shows. */
 const ENDED_SHOWN_MAX = 50;
-const IDLE_BUFFER_BYTES_MAX = 32 * MiB;
+const IDLE_BUFFER_BYTES_MAX = 24 * MiB;
 /** R5: of the time for the notice, what is kept back for telling it. */
 const NOTICE_RESERVE_MS = 300;
+/** Longer than the tracker reuses a sample of holders. */
+const HOLDERS_RETRY_MS = 200;
 const RESUME_FIRST_MS = SECOND_MS;
 const RESUME_MS_MAX = 30 * SECOND_MS;
 
@@ -128,6 +130,9 @@ export class Fetches {
     startedMs: number,
     limits: RateLimitsChange = {},
   ): Promise<FetchJob> {
+    const before = this.#running.get(destination);
+    // One that is being stopped gives its part file up first; then there is something to go on with.
+    if (before?.isEnding) await before.done.catch(() => {});
     const underWay = this.#running.get(destination) ?? this.#preparing.get(destination);
     if (underWay !== undefined) {
       const same = await underWay;
@@ -157,12 +162,7 @@ export class Fetches {
     const manifestBytes =
       library.manifestBytes(target.contentId) ??
       PartFile.savedManifest(destination, target.contentId) ??
-      (await fetchManifest(
-        target.contentId,
-        holders,
-        this.#options.neighbours,
-        startedMs + NOTICE_MS_MAX - NOTICE_RESERVE_MS,
-      ));
+      (await this.#manifestFrom(holders, target.contentId, startedMs + NOTICE_MS_MAX - NOTICE_RESERVE_MS));
     const manifest = decodeManifest(manifestBytes);
     const part = await PartFile.open({ destination, contentId: target.contentId, manifest });
     if (this.#closed) {
@@ -180,6 +180,23 @@ export class Fetches {
       () => this.#end(job),
     );
     return job;
+  }
+
+  /**
+   * Of the holders that the tracker named some may just have left and others just have come: it is asked again until
+   * the notice is due.
+   */
+  async #manifestFrom(named: readonly Address[], contentId: ContentId, deadlineMs: number): Promise<Uint8Array> {
+    const { neighbours } = this.#options;
+    for (let holders = named; ; holders = await this.#holdersOf(contentId)) {
+      try {
+        return await fetchManifest(contentId, holders, neighbours, deadlineMs);
+      } catch (thrown) {
+        if (asP2pfsError(thrown).code !== "no_holder" || performance.now() + HOLDERS_RETRY_MS > deadlineMs)
+          throw thrown;
+        await Bun.sleep(HOLDERS_RETRY_MS);
+      }
+    }
   }
 
   /** A content that is on its way already is awaited and then copied, not fetched twice. */

@@ -22,8 +22,8 @@ import { RequestGate } from "./request-gate.ts";
 import { rangePages, type SwarmListener, type Swarms } from "./swarms.ts";
 import type { SourceShare } from "./types.ts";
 
-/** Chunks that wait for the disk; with more than this the engine asks for nothing. */
-const UNWRITTEN_BYTES_MAX = 48 * MiB;
+/** Chunks that wait for the disk; with more than this nothing is asked for, and what was asked for is not read. */
+const UNWRITTEN_BYTES_MAX = 24 * MiB;
 const JOIN_MS_MAX = SECOND_MS;
 /** A swarm grows, most of all in its first moments: the tracker is asked for more holders while there are few. */
 const REFRESH_FIRST_MS = 250;
@@ -310,7 +310,13 @@ export class Transfer implements SwarmListener {
 
   #changeUnwritten(bytes: number): void {
     this.#unwrittenBytes += bytes;
-    this.#isDiskBehind = this.#unwrittenBytes > (this.#isDiskBehind ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
+    const isBehind = this.#unwrittenBytes > (this.#isDiskBehind ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
+    if (isBehind === this.#isDiskBehind) return;
+    this.#isDiskBehind = isBehind;
+    for (const { connection } of this.#sources.values()) {
+      if (isBehind) connection.pause(this);
+      else connection.resume(this);
+    }
     this.#updatePaused();
   }
 
@@ -376,6 +382,7 @@ export class Transfer implements SwarmListener {
     clearTimeout(this.#refreshTimer);
     clearInterval(this.#progressTimer);
     this.#gate.clear();
+    for (const { connection } of this.#sources.values()) connection.resume(this);
     for (const request of this.#pending.keys()) this.#sendCancel(request);
     swarms.unlisten(contentId);
   }
