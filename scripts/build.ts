@@ -3,9 +3,11 @@
  * minified; identifiers are not, because names of classes and functions show in messages. Settings files of the
  * folder that the executable happens to run in must not change it, so their loading is off.
  */
-import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type BunPlugin, Glob } from "bun";
+import { bundlePage } from "../src/admin/bundle-page.ts";
+import { BUNDLE_FOLDER } from "../src/admin/page.ts";
 
 const root = dirname(import.meta.dir);
 const MiB = 1024 * 1024;
@@ -42,6 +44,14 @@ async function migrationFolders(): Promise<string[]> {
   return folders.map((folder) => join(root, folder));
 }
 
+/** The dashboard, bundled into this folder; it lands in the executable under its base name. */
+async function pageFolder(parent: string): Promise<string> {
+  const folder = join(parent, BUNDLE_FOLDER);
+  await mkdir(folder);
+  for (const [name, bytes] of await bundlePage(join(root, "src/admin/ui"))) await writeFile(join(folder, name), bytes);
+  return folder;
+}
+
 /** Makes the executable; `outfile` is replaced only when it is whole. */
 export async function build(outfile = join(root, "dist/p2pfs")): Promise<string> {
   const started = performance.now();
@@ -61,7 +71,7 @@ export async function build(outfile = join(root, "dist/p2pfs")): Promise<string>
       plugins: [oneAddon],
       compile: {
         outfile: partial,
-        assets: await migrationFolders(),
+        assets: [...(await migrationFolders()), await pageFolder(folder)],
         autoloadDotenv: false,
         autoloadBunfig: false,
         autoloadTsconfig: false,

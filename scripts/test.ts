@@ -73,6 +73,12 @@ function readSummary(output: string): Tally {
 }
 
 await check("types: tsc --noEmit", [join(root, "node_modules/.bin/tsc"), "--noEmit"]);
+await check("types of the page: tsc --noEmit", [
+  join(root, "node_modules/.bin/tsc"),
+  "--noEmit",
+  "--project",
+  join(root, "src/admin/ui"),
+]);
 await check("lint and format: biome check", [join(root, "node_modules/.bin/biome"), "check", "."]);
 await check("build: dist/p2pfs", [process.execPath, join(root, "scripts/build.ts")]);
 await runTests();

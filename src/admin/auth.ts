@@ -1,25 +1,28 @@
 /**
- * Who may talk to a role's admin endpoint. Deny by default: every route needs the token of admin.json but the few named
- * here, which tell nothing. The Host allow-list stops DNS rebinding, the Origin check stops pages of other sites, and
- * a mutation takes JSON only, which no foreign form can send. There is no CORS and there are no cookies.
+ * Who may talk to a role's admin endpoint. Deny by default: every route needs a token but the few named here, which tell
+ * nothing. The Host allow-list stops DNS rebinding, the Origin check stops pages of other sites, and a mutation takes
+ * JSON only, which no foreign form can send. There is no CORS and there are no cookies.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { canonicalIp, isIp, isLoopback, isWildcard } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { KiB } from "../core/units.ts";
+import { KiB, SECOND_MS } from "../core/units.ts";
+import type { Access } from "./access.ts";
 import { respondWithError } from "./http.ts";
 
 const BODY_BYTES_MAX = 64 * KiB;
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/", "/healthz"]);
+/** A body of that size that takes longer comes from somebody who wants to hold the connection. */
+export const BODY_MS_MAX = 10 * SECOND_MS;
+/** The page itself, what it is made of, whether the role lives, and the door for a one-time code. */
+const OPEN_ROUTES = /^GET (?:\/|\/healthz|\/assets\/[\w.-]+)$|^POST \/api\/session$/;
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 export interface GuardOptions {
-  readonly token: string;
+  readonly access: Access;
   /** The host that the endpoint is bound to, as the user named it. */
   readonly host: string;
 }
@@ -31,23 +34,20 @@ export const securityHeaders: MiddlewareHandler = async (context, next) => {
   context.header("X-Content-Type-Options", "nosniff");
   context.header("Referrer-Policy", "no-referrer");
   context.header("Cross-Origin-Resource-Policy", "same-origin");
-  context.header("Cache-Control", "no-store");
+  context.header("Cross-Origin-Opener-Policy", "same-origin");
+  if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
 };
 
-export function guard({ token, host }: GuardOptions): MiddlewareHandler {
-  const expected = digestOf(token);
+export function guard({ access, host }: GuardOptions): MiddlewareHandler {
   return async (context, next) => {
     const asked = hostAsked(context);
     if (!isAllowedHost(asked, host)) return forbid(context, `no endpoint for the host ${asked}`);
     const origin = context.req.header("origin");
     if (origin !== undefined && origin !== new URL(context.req.url).origin)
       return forbid(context, "requests from pages of other sites are not answered");
-    if (!OPEN_PATHS.has(context.req.path)) {
-      const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
-      if (!timingSafeEqual(digestOf(given), expected)) {
-        context.header("WWW-Authenticate", "Bearer");
-        return respondWithError(context, new P2pfsError("unauthorised", "this needs the token of the running role"));
-      }
+    if (!OPEN_ROUTES.test(`${context.req.method} ${context.req.path}`) && !access.lets(tokenOf(context))) {
+      context.header("WWW-Authenticate", "Bearer");
+      return respondWithError(context, new P2pfsError("unauthorised", "this needs the token of the running role"));
     }
     if (!SAFE_METHODS.has(context.req.method) && !hasJsonBody(context))
       return respondWithError(context, new P2pfsError("usage", "only JSON bodies are taken"), 415);
@@ -60,9 +60,22 @@ export const limitBody: MiddlewareHandler = bodyLimit({
   onError: (context) => respondWithError(context, new P2pfsError("usage", "the body is too large"), 413),
 });
 
-/** Digests have one length, so that the comparison takes one time whatever was given. */
-function digestOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+/** Reads the body before anything waits for it; whoever sends it drop by drop is let go. */
+export function limitBodyTime(bodyMsMax: number): MiddlewareHandler {
+  return async (context, next) => {
+    if (context.req.raw.body === null) return next();
+    const late = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => late.resolve("late"), bodyMsMax);
+    const text = await Promise.race([context.req.text().then(() => "here" as const), late.promise]);
+    clearTimeout(timer);
+    if (text === "late")
+      return respondWithError(context, new P2pfsError("usage", "the body did not come in time"), 408);
+    return next();
+  };
+}
+
+function tokenOf(context: Context): string {
+  return /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
 }
 
 function hostAsked(context: Context): string {

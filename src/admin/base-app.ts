@@ -1,28 +1,60 @@
-/** The ground that both roles' apps stand on: guard, error shape, health, metrics, the API's description, the page. */
+/**
+ * The ground that both roles' apps stand on: guard, error shape, events, health, metrics, the API's description, the
+ * page and the link to it.
+ */
 import { type Context, Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
+import * as v from "valibot";
 import { P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
-import { type GuardOptions, guard, limitBody, securityHeaders } from "./auth.ts";
-import { respondWithError } from "./http.ts";
-import { formatMetrics, type Metrics } from "./metrics.ts";
-import { renderPage } from "./page.ts";
+import { Access, CODE_MS_MAX } from "./access.ts";
+import { BODY_MS_MAX, guard, limitBody, limitBodyTime, securityHeaders } from "./auth.ts";
+import { respondWithEvents } from "./event-stream.ts";
+import { type Check, checkLag, readinessOf } from "./health.ts";
+import { checked, eventStream, openView, respondWithError } from "./http.ts";
+import { Instruments, observeHttp } from "./instruments.ts";
+import { respondWithAsset, respondWithPage } from "./page.ts";
 
-export interface RoleAppOptions extends GuardOptions {
+export interface RoleAppOptions {
+  /** Of admin.json. */
+  readonly token: string;
+  /** The host that the endpoint is bound to, as the user named it. */
+  readonly host: string;
   /** Called once the answer to a shutdown is on its way. */
   readonly onShutdown: () => void;
+  /** Where a browser of this machine finds the endpoint; undefined while it is not served. */
+  readonly url?: () => string | undefined;
+  /** Of the role that the app is for; without them, new ones that see the app alone. */
+  readonly instruments?: Instruments;
+  readonly bodyMsMax?: number;
+}
+
+/** The same with everything filled in. */
+export interface AppGround extends RoleAppOptions {
+  readonly access: Access;
+  readonly instruments: Instruments;
 }
 
 /** What the fixed paths tell of a role. */
 export interface RoleFace {
   readonly role: "tracker" | "peer";
-  /** Each check by name; the role is ready when all hold. */
-  readonly checks: () => Promise<Readonly<Record<string, boolean>>>;
-  readonly metrics: () => Promise<Metrics>;
+  /** The role is ready when all hold. */
+  readonly checks: Readonly<Record<string, () => Check | Promise<Check>>>;
+}
+
+export const DashboardSchema = v.object({
+  /** For a browser of this machine. It works once. */
+  url: v.string(),
+  expires_ms: v.number(),
+});
+
+export function groundOf(options: RoleAppOptions): AppGround {
+  const instruments = options.instruments ?? new Instruments();
+  return { ...options, instruments, access: new Access(options.token) };
 }
 
 /** An app with the guard on, to chain the role's routes to. */
-export function guardedApp(options: GuardOptions) {
+export function guardedApp(ground: AppGround) {
   const app = new Hono();
   app.onError((error, context) => respondWithError(context, error));
   app.notFound((context) =>
@@ -33,7 +65,13 @@ export function guardedApp(options: GuardOptions) {
       }),
     ),
   );
-  return app.use(securityHeaders, guard(options), limitBody);
+  return app.use(
+    observeHttp(ground.instruments),
+    securityHeaders,
+    guard(ground),
+    limitBody,
+    limitBodyTime(ground.bodyMsMax ?? BODY_MS_MAX),
+  );
 }
 
 /** The answer goes out before the role begins to end. */
@@ -42,20 +80,38 @@ export function answerShutdown(context: Context, { onShutdown }: RoleAppOptions)
   return context.json({ stopping: true as const, pid: process.pid });
 }
 
-/** Adds the fixed paths, which are no commands. */
-export function addFixedPaths(app: Hono, face: RoleFace): void {
+/** A link whose fragment, which no server sees and no log keeps, lets one page in. */
+export function answerDashboard(context: Context, { url, access }: AppGround) {
+  const address = url?.();
+  if (address === undefined)
+    throw new P2pfsError("not_running", "this role has no endpoint that a browser could reach");
+  return context.json({ url: `${address}/#code=${access.newCode()}`, expires_ms: CODE_MS_MAX });
+}
+
+/** Adds what is no command: the stream of events, the door for pages, and the fixed paths. */
+export function addFixedPaths(app: Hono, { access, instruments }: AppGround, face: RoleFace): void {
+  const { feed, metrics, lag } = instruments;
+  app.get(
+    "/api/events",
+    eventStream("events", "What happens, as server-sent events; Last-Event-ID goes on"),
+    (context) => respondWithEvents(context, feed),
+  );
+  app.post(
+    "/api/session",
+    openView("session", "Swap the code of a dashboard link for a token", v.object({ token: v.string() })),
+    checked("json", v.object({ code: v.pipe(v.string(), v.maxLength(100)) })),
+    (context) => context.json({ token: access.redeem(context.req.valid("json").code) }),
+  );
   app.get("/healthz", (context) => context.text("ok\n", 200, { "Content-Type": "text/plain; charset=utf-8" }));
   app.get("/readyz", async (context) => {
-    const checks = await face.checks();
-    const ready = Object.values(checks).every(Boolean);
-    return context.json({ ready, checks }, ready ? 200 : 503);
+    const readiness = await readinessOf({ event_loop: () => checkLag(lag), ...face.checks });
+    return context.json(readiness, readiness.ready ? 200 : 503);
   });
-  app.get("/metrics", async (context) =>
-    context.text(formatMetrics(await face.metrics()), 200, {
-      "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
-    }),
+  app.get("/metrics", (context) =>
+    context.text(metrics.format(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" }),
   );
-  app.get("/", (context) => context.html(renderPage(face.role)));
+  app.get("/", (context) => respondWithPage(context, face.role));
+  app.get("/assets/:name", (context) => respondWithAsset(context, context.req.param("name")));
   app.get("/api/openapi.json", async (context) => context.json(await describeApi(app, face.role)));
 }
 
@@ -64,6 +120,10 @@ function describeApi(app: Hono, role: RoleFace["role"]) {
     documentation: {
       openapi: "3.1.0",
       info: { title: `p2pfs ${role}`, version: VERSION, description: `Every command of a running p2pfs ${role}.` },
+      tags: [
+        { name: "command", description: "What the shell and the command line have as well." },
+        { name: "view", description: "What the page needs beside them." },
+      ],
       components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
       security: [{ token: [] }],
     },

@@ -2,19 +2,22 @@
  * A role as it runs: its data folder, the role itself, its app served over HTTP, and the admin.json by which one-shot
  * commands find it. The file goes when the role closes; one that a killed process left behind is written over.
  */
-import { randomBytes } from "node:crypto";
 import type { Hono } from "hono";
 import { formatHostPort, type HostPort, isLoopback, isWildcard } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { MiB } from "../core/units.ts";
 import type { DataFolder, Role } from "../store/data-folder.ts";
+import { newSecret } from "./access.ts";
 import type { RoleAppOptions } from "./base-app.ts";
 import { type Connection, connectInProcess } from "./client.ts";
+import type { Instruments } from "./instruments.ts";
 
 /** A connection on which nothing moves is closed; streams of progress move all the time. */
 const IDLE_SECONDS_MAX = 30;
 /** Answers that are on their way when the role ends get this long to leave. */
 const DRAIN_MS_MAX = 300;
-const TOKEN_BYTES = 32;
+/** Larger ones are not even read to be refused. */
+const BODY_BYTES_MAX = MiB;
 
 export interface RunningRole {
   readonly name: Role;
@@ -33,19 +36,16 @@ export interface OpenRoleOptions<Inside extends { close(): unknown }> {
   readonly admin: HostPort;
   /** Whether an address that other machines reach is allowed. */
   readonly open: boolean;
+  readonly instruments: Instruments;
   readonly openRole: (folder: DataFolder) => Promise<Inside>;
   readonly createApp: (role: Inside, options: RoleAppOptions) => Hono;
-}
-
-export function newToken(): string {
-  return randomBytes(TOKEN_BYTES).toString("base64url");
 }
 
 /** Throws `already_running` where a port is taken, `refused` where an address would be reachable from elsewhere. */
 export async function openRole<Inside extends { close(): unknown }>(
   options: OpenRoleOptions<Inside>,
 ): Promise<RunningRole> {
-  const { folder, admin } = options;
+  const { folder, admin, instruments } = options;
   if (!options.open && !isLoopback(admin.host)) {
     folder.close();
     throw notOpened(admin);
@@ -54,18 +54,27 @@ export async function openRole<Inside extends { close(): unknown }>(
   const closeInside = async () => {
     await inside.close();
     folder.close();
+    instruments.close();
   };
   const shutdown = Promise.withResolvers<void>();
-  const token = newToken();
-  const app = options.createApp(inside, { token, host: admin.host, onShutdown: shutdown.resolve });
+  const token = newSecret();
+  let url: string | undefined;
+  const app = options.createApp(inside, {
+    token,
+    host: admin.host,
+    onShutdown: shutdown.resolve,
+    url: () => url,
+    instruments,
+  });
   try {
     const server = serveOnFirstFree(app, admin, folder);
-    const url = `http://${formatHostPort({ host: hostForThisMachine(admin.host), port: server.port! })}`;
+    const served = `http://${formatHostPort({ host: hostForThisMachine(admin.host), port: server.port! })}`;
     folder.rememberPort("admin", server.port!);
-    folder.writeAdminFile({ url, token });
+    folder.writeAdminFile({ url: served, token });
+    url = served;
     return {
       name: folder.role,
-      url,
+      url: served,
       connection: connectInProcess(app, token),
       shutdownRequested: shutdown.promise,
       close: async () => {
@@ -113,6 +122,7 @@ function serve(app: Hono, { host, port }: HostPort) {
     hostname: host,
     port,
     idleTimeout: IDLE_SECONDS_MAX,
+    maxRequestBodySize: BODY_BYTES_MAX,
     development: false,
     fetch: (request) => app.fetch(request),
   });

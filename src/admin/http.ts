@@ -10,6 +10,7 @@ import { describeRoute, resolver, validator } from "hono-openapi";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
 import { asP2pfsError, errorBody, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
+import { ContentIdSchema } from "../core/manifest.ts";
 import { HostNameSchema } from "../core/model.ts";
 import type { Page } from "../tracker/types.ts";
 
@@ -45,6 +46,8 @@ export const HostPortSchema = v.object({
 /** Where to listen; port 0 asks for any free one. */
 export const ListenSchema = v.object({ ...HostPortSchema.entries, port: PortSchema });
 
+export const ContentParameterSchema = v.object({ content_id: ContentIdSchema });
+
 export const StoppingSchema = v.object({ stopping: v.literal(true), pid: v.number() });
 
 export function pageOf<Row extends v.GenericSchema>(row: Row) {
@@ -58,18 +61,41 @@ export function mutable<Row>({ rows, next }: Page<Row>): { rows: Row[]; next: st
 
 /** Declares the route as the command of this name, with what it answers. */
 export function command(name: string, summary: string, result: v.GenericSchema) {
-  return described(name, summary, "application/json", result);
+  return described({ name, summary, tag: "command" }, "application/json", result);
 }
 
 /** Declares a command that answers one JSON value a line: progress, then the result or an error object. */
 export function streamingCommand(name: string, summary: string, line: v.GenericSchema) {
-  return described(name, summary, NDJSON, v.union([line, ErrorBodySchema]));
+  return described({ name, summary, tag: "command" }, NDJSON, v.union([line, ErrorBodySchema]));
 }
 
-function described(name: string, summary: string, mediaType: string, schema: v.GenericSchema) {
+/** Declares what only the page asks for: the shell has no word for it. */
+export function view(name: string, summary: string, result: v.GenericSchema) {
+  return described({ name, summary, tag: "view" }, "application/json", result);
+}
+
+/** A view that needs no token. */
+export function openView(name: string, summary: string, result: v.GenericSchema) {
+  return described({ name, summary, tag: "view", security: [] }, "application/json", result);
+}
+
+export function eventStream(name: string, summary: string) {
+  return described({ name, summary, tag: "view" }, "text/event-stream", v.string());
+}
+
+interface Description {
+  readonly name: string;
+  readonly summary: string;
+  readonly tag: "command" | "view";
+  readonly security?: [];
+}
+
+function described({ name, summary, tag, security }: Description, mediaType: string, schema: v.GenericSchema) {
   return describeRoute({
     operationId: name,
     summary,
+    tags: [tag],
+    ...(security === undefined ? {} : { security }),
     responses: {
       200: { description: "Done", content: { [mediaType]: { schema: resolver(schema, schemaOptions) } } },
       default: {

@@ -1,25 +1,134 @@
-/** Counters and gauges in Prometheus' text format. */
-import { VERSION } from "../core/version.ts";
+/**
+ * Counters, gauges and histograms in Prometheus' text format. Names follow its conventions: base units, the unit last,
+ * `_total` for counters. Few and simple enough that a library would be longer than this; `test/admin/metrics.test.ts`
+ * checks the output against the format.
+ */
 
-export interface Metric {
-  readonly type: "gauge" | "counter";
+/** Bounds of the buckets of a latency, in seconds: from one turn of the event loop to what R5 allows. */
+const LATENCY_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5] as const;
+/** Label sets of one metric; more are counted under none, so that nobody fills the memory by odd requests. */
+const SERIES_MAX = 500;
+
+export type Labels = Readonly<Record<string, string>>;
+
+interface Family {
+  readonly name: string;
   readonly help: string;
-  readonly value: number;
-}
-/** By name, as Prometheus' conventions have it: unit last, `_total` for counters. */
-export type Metrics = Readonly<Record<`p2pfs_${string}`, Metric>>;
-
-export function formatMetrics(metrics: Metrics): string {
-  const build = { type: "gauge", help: "Always 1; the label says which version runs.", value: 1 } as const;
-  const memory = { type: "gauge", help: "Resident memory.", value: process.memoryUsage.rss() } as const;
-  const lines = [
-    ...formatMetric("p2pfs_build_info", build, `{version="${VERSION}"}`),
-    ...formatMetric("process_resident_memory_bytes", memory),
-    ...Object.entries(metrics).flatMap(([name, metric]) => formatMetric(name, metric)),
-  ];
-  return `${lines.join("\n")}\n`;
+  readonly type: "counter" | "gauge" | "histogram";
+  lines(): Iterable<string>;
 }
 
-function formatMetric(name: string, { type, help, value }: Metric, labels = ""): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, `${name}${labels} ${value}`];
+/** A number by label set. */
+class Series<Value> {
+  readonly #byLabels = new Map<string, Value>();
+
+  of(labels: Labels, initial: () => Value): Value | undefined {
+    const key = formatLabels(labels);
+    const known = this.#byLabels.get(key);
+    if (known !== undefined) return known;
+    if (this.#byLabels.size >= SERIES_MAX) return undefined;
+    const made = initial();
+    this.#byLabels.set(key, made);
+    return made;
+  }
+
+  entries(): Iterable<[labels: string, value: Value]> {
+    return this.#byLabels.entries();
+  }
+}
+
+export class Counter {
+  readonly #series = new Series<{ value: number }>();
+
+  add(amount: number, labels: Labels = {}): void {
+    const counter = this.#series.of(labels, () => ({ value: 0 }));
+    if (counter !== undefined) counter.value += amount;
+  }
+
+  *lines(name: string): Generator<string> {
+    for (const [labels, { value }] of this.#series.entries()) yield `${name}${braced(labels)} ${value}`;
+  }
+}
+
+export class Histogram {
+  readonly #series = new Series<{ readonly counts: number[]; sum: number; count: number }>();
+
+  /** @param seconds how long it took */
+  observe(seconds: number, labels: Labels = {}): void {
+    const histogram = this.#series.of(labels, () => ({ counts: LATENCY_BOUNDS.map(() => 0), sum: 0, count: 0 }));
+    if (histogram === undefined) return;
+    histogram.sum += seconds;
+    histogram.count++;
+    const bucket = LATENCY_BOUNDS.findIndex((bound) => seconds <= bound);
+    if (bucket >= 0) histogram.counts[bucket]!++;
+  }
+
+  *lines(name: string): Generator<string> {
+    for (const [labels, { counts, sum, count }] of this.#series.entries()) {
+      const before = labels === "" ? "" : `${labels},`;
+      let upTo = 0;
+      for (const [index, bound] of LATENCY_BOUNDS.entries()) {
+        upTo += counts[index]!;
+        yield `${name}_bucket{${before}le="${bound}"} ${upTo}`;
+      }
+      yield `${name}_bucket{${before}le="+Inf"} ${count}`;
+      yield `${name}_sum${braced(labels)} ${sum}`;
+      yield `${name}_count${braced(labels)} ${count}`;
+    }
+  }
+}
+
+/** The metrics of one role. */
+export class Metrics {
+  readonly #families: Family[] = [];
+
+  counter(name: `${string}_total`, help: string): Counter {
+    const counter = new Counter();
+    this.#families.push({ name, help, type: "counter", lines: () => counter.lines(name) });
+    return counter;
+  }
+
+  histogram(name: `${string}_seconds`, help: string): Histogram {
+    const histogram = new Histogram();
+    this.#families.push({ name, help, type: "histogram", lines: () => histogram.lines(name) });
+    return histogram;
+  }
+
+  /** Read when asked for: one value, or one for each label set. */
+  read(
+    name: string,
+    type: "counter" | "gauge",
+    help: string,
+    value: () => number | readonly (readonly [Labels, number])[],
+  ): void {
+    this.#families.push({
+      name,
+      help,
+      type,
+      *lines() {
+        const read = value();
+        const series = typeof read === "number" ? [[{}, read] as const] : read;
+        for (const [labels, each] of series) yield `${name}${braced(formatLabels(labels))} ${each}`;
+      },
+    });
+  }
+
+  format(): string {
+    const lines = this.#families.flatMap(({ name, help, type, lines: all }) => [
+      `# HELP ${name} ${help}`,
+      `# TYPE ${name} ${type}`,
+      ...all(),
+    ]);
+    return `${lines.join("\n")}\n`;
+  }
+}
+
+function formatLabels(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (sign) => (sign === "\n" ? "\\n" : `\\${sign}`))}"`)
+    .join(",");
+}
+
+function braced(labels: string): string {
+  return labels === "" ? "" : `{${labels}}`;
 }

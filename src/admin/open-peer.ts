@@ -4,8 +4,10 @@ import { defaultFilesFolder, Peer } from "../peer/peer.ts";
 import type { Log } from "../peer/tracker-link.ts";
 import type { RateLimitsChange } from "../peer/types.ts";
 import { openDataFolder } from "../store/data-folder.ts";
+import { newSecret } from "./access.ts";
 import { type Connection, connectInProcess } from "./client.ts";
-import { newToken, openRole, type RunningRole } from "./host.ts";
+import { openRole, type RunningRole } from "./host.ts";
+import { Instruments } from "./instruments.ts";
 import { createPeerApp } from "./peer-app.ts";
 
 export interface OpenPeerOptions {
@@ -17,20 +19,33 @@ export interface OpenPeerOptions {
   readonly admin: HostPort;
   readonly open: boolean;
   readonly limits?: RateLimitsChange | undefined;
+  /** The folder that pages may look into; undefined for every one. */
+  readonly browseFolder?: string | undefined;
   readonly log: Log;
 }
 
 export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
   const { listen, advertise, tracker, open, limits, log } = options;
+  const instruments = new Instruments();
   return openRole({
+    instruments,
     folder: openDataFolder({ role: "peer", flag: options.dataFolder }),
     admin: options.admin,
     open,
     openRole: (folder) => {
       const filesFolder = options.filesFolder ?? defaultFilesFolder(folder.path);
-      return Peer.open({ dataFolder: folder, filesFolder, listen, advertise, tracker, open, limits, log });
+      return Peer.open({
+        dataFolder: folder,
+        filesFolder,
+        listen,
+        advertise,
+        tracker,
+        open,
+        limits,
+        log: instruments.logTo(log),
+      });
     },
-    createApp: createPeerApp,
+    createApp: (peer, app) => createPeerApp(peer, { ...app, browseFolder: options.browseFolder }),
   });
 }
 
@@ -55,7 +70,7 @@ export async function openStandalonePeer(options: {
     open: false,
     log: () => undefined,
   });
-  const token = newToken();
+  const token = newSecret();
   const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined });
   return { connection: connectInProcess(app, token), close: () => peer.close() };
 }

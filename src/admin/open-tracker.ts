@@ -3,7 +3,9 @@ import type { HostPort } from "../core/address.ts";
 import { openDataFolder } from "../store/data-folder.ts";
 import { type Log, Tracker } from "../tracker/tracker.ts";
 import { openRole, type RunningRole } from "./host.ts";
+import { Instruments } from "./instruments.ts";
 import { createTrackerApp } from "./tracker-app.ts";
+import { observeTrackerRequests } from "./tracker-metrics.ts";
 
 export interface OpenTrackerOptions {
   readonly dataFolder: string | undefined;
@@ -14,11 +16,19 @@ export interface OpenTrackerOptions {
 
 /** Up, but not listening: its `start` does that. */
 export async function openTracker({ dataFolder, admin, open, log }: OpenTrackerOptions): Promise<RunningRole> {
+  const instruments = new Instruments();
   return openRole({
+    instruments,
     folder: openDataFolder({ role: "tracker", flag: dataFolder }),
     admin,
     open,
-    openRole: (folder) => Tracker.open({ dataFolder: folder, open, log }),
+    openRole: (folder) =>
+      Tracker.open({
+        dataFolder: folder,
+        open,
+        log: instruments.logTo(log),
+        observeRequest: observeTrackerRequests(instruments),
+      }),
     createApp: createTrackerApp,
   });
 }

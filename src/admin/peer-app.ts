@@ -1,31 +1,34 @@
 /** The peer's commands as routes. */
-
-import { lookup } from "node:dns/promises";
-import { statSync } from "node:fs";
+import { homedir } from "node:os";
 import * as v from "valibot";
-import { formatHostPort, type HostPort } from "../core/address.ts";
-import { P2pfsError } from "../core/errors.ts";
-import { FileInfoSchema, PathTextSchema } from "../core/model.ts";
-import type { FetchJob } from "../peer/fetch-job.ts";
+import { ContentHoldersSchema, FileInfoSchema, PathTextSchema } from "../core/model.ts";
 import type { Peer } from "../peer/peer.ts";
 import {
   ConnectedSchema,
-  type FetchEvent,
-  type FetchProgress,
+  FetchDetailSchema,
   FetchProgressSchema,
-  type FetchReceipt,
   FetchReceiptSchema,
   PeerStatusSchema,
-  type Published,
   PublishedSchema,
-  type PublishProgress,
   PublishProgressSchema,
   RateLimitsChangeSchema,
   RateLimitsSchema,
+  ShareInfoSchema,
   UnpublishedSchema,
 } from "../peer/types.ts";
-import { addFixedPaths, answerShutdown, guardedApp, type RoleAppOptions } from "./base-app.ts";
 import {
+  addFixedPaths,
+  answerDashboard,
+  answerShutdown,
+  DashboardSchema,
+  groundOf,
+  guardedApp,
+  type RoleAppOptions,
+} from "./base-app.ts";
+import { BrowseQuerySchema, browse, FolderSchema } from "./browse.ts";
+import { checkSpace, checkWritable } from "./health.ts";
+import {
+  ContentParameterSchema,
   CursorSchema,
   checked,
   command,
@@ -36,9 +39,12 @@ import {
   pageOf,
   respondWithLines,
   StoppingSchema,
-  sampledUntil,
   streamingCommand,
+  view,
 } from "./http.ts";
+import { tellPeerEvents } from "./peer-events.ts";
+import { addPeerMetrics } from "./peer-metrics.ts";
+import { fetchLines, publishLines, Watchers } from "./peer-streams.ts";
 
 const absolutePath = v.pipe(v.string(), v.startsWith("/", "expected an absolute path"), v.maxLength(4096));
 
@@ -49,7 +55,6 @@ const PublishRequestSchema = v.object({
   lname: PathTextSchema,
   fname: v.optional(v.string()),
 });
-type PublishRequest = v.InferOutput<typeof PublishRequestSchema>;
 
 const FetchRequestSchema = v.object({
   /** The name of a shared file, or a ticket. */
@@ -62,15 +67,25 @@ const FetchRequestSchema = v.object({
   tracker: v.optional(HostPortSchema),
   /** Of this fetch alone. */
   limits: v.optional(RateLimitsChangeSchema),
+  /** The answer is one line, and the fetch goes on when nobody reads. */
+  detached: v.optional(v.boolean()),
 });
-type FetchRequest = v.InferOutput<typeof FetchRequestSchema>;
 
 const ShareParameterSchema = v.object({ fname: v.string() });
 const FetchParameterSchema = v.object({ id: v.pipe(v.string(), v.maxLength(100)) });
 
-export function createPeerApp(peer: Peer, options: RoleAppOptions) {
+/** Stops the fetch and keeps what has arrived, for a later retry. */
+const CancelQuerySchema = v.object({ keep: v.optional(v.picklist(["true", "false"])) });
+
+export interface PeerAppOptions extends RoleAppOptions {
+  /** The folder that pages may look into; undefined for every one. */
+  readonly browseFolder?: string | undefined;
+}
+
+export function createPeerApp(peer: Peer, options: PeerAppOptions) {
   const watchers = new Watchers();
-  const app = guardedApp(options)
+  const ground = groundOf(options);
+  const app = guardedApp(ground)
     .get("/api/status", command("status", "How the peer is doing", PeerStatusSchema), async (context) =>
       context.json(await peer.status()),
     )
@@ -79,6 +94,9 @@ export function createPeerApp(peer: Peer, options: RoleAppOptions) {
       command("connect", "Join this tracker, leaving another", ConnectedSchema),
       checked("json", HostPortSchema),
       async (context) => context.json(await peer.connect(context.req.valid("json"))),
+    )
+    .get("/api/shares", view("shares", "What this peer publishes", v.array(ShareInfoSchema)), (context) =>
+      context.json(peer.shares()),
     )
     .post(
       "/api/shares",
@@ -122,13 +140,31 @@ export function createPeerApp(peer: Peer, options: RoleAppOptions) {
       command("list_fetches", "The fetches that this peer has run since its start", v.array(FetchProgressSchema)),
       (context) => context.json([...peer.fetches()]),
     )
-    .delete(
+    .get(
       "/api/fetches/:id",
-      command("cancel", "End a fetch and delete what has arrived", FetchProgressSchema),
+      view("fetch_detail", "One fetch with its chunks and sources", FetchDetailSchema),
+      checked("param", FetchParameterSchema),
+      (context) => context.json(peer.findFetch(context.req.valid("param").id).detail()),
+    )
+    .post(
+      "/api/fetches/:id/retry",
+      command("retry", "Go on with a fetch that has ended without its file", FetchProgressSchema),
       checked("param", FetchParameterSchema),
       async (context) => {
+        const job = await peer.retryFetch(context.req.valid("param").id);
+        watchers.join(job);
+        return context.json(job.progress());
+      },
+    )
+    .delete(
+      "/api/fetches/:id",
+      command("cancel", "End a fetch and delete what has arrived, or keep it", FetchProgressSchema),
+      checked("param", FetchParameterSchema),
+      checked("query", CancelQuerySchema),
+      async (context) => {
         const job = peer.findFetch(context.req.valid("param").id);
-        job.cancel();
+        if (context.req.valid("query").keep === "true") job.stop();
+        else job.cancel();
         await job.done.catch(() => undefined);
         return context.json(job.progress());
       },
@@ -139,91 +175,43 @@ export function createPeerApp(peer: Peer, options: RoleAppOptions) {
       checked("json", RateLimitsChangeSchema),
       (context) => context.json(peer.setLimits(context.req.valid("json"))),
     )
+    .get(
+      "/api/contents/:content_id/holders",
+      view("holders", "Who holds which chunks of a content: a random sample of its holders", ContentHoldersSchema),
+      checked("param", ContentParameterSchema),
+      async (context) => context.json(await peer.holdersOf(context.req.valid("param").content_id)),
+    )
+    .get(
+      "/api/browse",
+      view("browse", "A folder of this peer's machine", FolderSchema),
+      checked("query", BrowseQuerySchema),
+      async (context) => {
+        const { path } = context.req.valid("query");
+        return context.json(await browse(path, options.browseFolder, homedir()));
+      },
+    )
+    .post(
+      "/api/dashboard",
+      command("dashboard", "Make a link to the page, which works once", DashboardSchema),
+      (context) => answerDashboard(context, ground),
+    )
     .post("/api/shutdown", command("exit", "End the peer", StoppingSchema), (context) =>
       answerShutdown(context, options),
     );
-  addFixedPaths(app, {
+  addPeerMetrics(peer, ground.instruments);
+  tellPeerEvents(peer, ground.instruments);
+  addFixedPaths(app, ground, {
     role: "peer",
-    checks: async () => ({ tracker_link: (await peer.status()).connected }),
-    metrics: async () => {
-      const { connected, shares, contents, fetches, bytes_sent, bytes_received } = await peer.status();
-      return {
-        p2pfs_tracker_connected: { type: "gauge", help: "Whether the tracker is joined.", value: Number(connected) },
-        p2pfs_shares: { type: "gauge", help: "Files that this peer publishes.", value: shares },
-        p2pfs_contents: { type: "gauge", help: "Contents that this peer serves.", value: contents },
-        p2pfs_fetches: { type: "gauge", help: "Fetches that run.", value: fetches },
-        p2pfs_sent_bytes_total: { type: "counter", help: "Chunk bytes sent to other peers.", value: bytes_sent },
-        p2pfs_received_bytes_total: { type: "counter", help: "Chunk bytes received.", value: bytes_received },
-      };
+    checks: {
+      tracker_link: () => {
+        const { connected, tracker } = peer.status();
+        return { ok: connected, detail: connected ? `joined ${tracker}` : `${tracker} is not reached` };
+      },
+      database: () => checkWritable(() => peer.assertWritable()),
+      disk_space: () => checkSpace(peer.status().data_folder),
     },
   });
   return app;
 }
 
 export type PeerApp = ReturnType<typeof createPeerApp>;
-
-async function* publishLines(peer: Peer, request: PublishRequest): AsyncGenerator<PublishProgress | Published> {
-  const left = new AbortController();
-  const size = statSync(request.path, { throwIfNoEntry: false })?.size ?? 0;
-  let bytes = 0;
-  const onProgress = (hashed: number) => {
-    bytes = hashed;
-  };
-  try {
-    const published = peer.publish(request, { onProgress, signal: left.signal });
-    yield* sampledUntil<PublishProgress, Published>(published, () => ({ event: "progress", bytes, size }));
-  } finally {
-    left.abort();
-  }
-}
-
-async function* fetchLines(peer: Peer, watchers: Watchers, request: FetchRequest): AsyncGenerator<FetchEvent> {
-  await expectTracker(peer, request.tracker);
-  const job = await peer.fetch(request);
-  watchers.join(job);
-  try {
-    yield* sampledUntil<FetchProgress, FetchReceipt>(job.done, () => job.progress());
-  } finally {
-    watchers.leave(job);
-  }
-}
-
-/** A fetch goes to the tracker that the peer is joined to; one that names another is not silently served from here. */
-async function expectTracker(peer: Peer, named: HostPort | undefined): Promise<void> {
-  if (named === undefined || (await isSameAddress(named, peer.tracker))) return;
-  throw new P2pfsError("refused", `this peer is joined to the tracker ${formatHostPort(peer.tracker)}`, {
-    hint: `connect to ${formatHostPort(named)} first, or fetch by a peer of another data folder`,
-  });
-}
-
-async function isSameAddress(one: HostPort, other: HostPort): Promise<boolean> {
-  if (one.port !== other.port) return false;
-  if (one.host === other.host) return true;
-  const [addressesOfOne, addressesOfOther] = await Promise.all([one.host, other.host].map(addressesOf));
-  return addressesOfOne!.some((address) => addressesOfOther!.includes(address));
-}
-
-async function addressesOf(host: string): Promise<string[]> {
-  const found = await lookup(host, { all: true }).catch(() => []);
-  return found.map(({ address }) => address);
-}
-
-/** The same fetch asked for twice is one job; it stops when the last of those who wait for it has gone. */
-class Watchers {
-  readonly #counts = new Map<FetchJob, number>();
-
-  join(job: FetchJob): void {
-    this.#counts.set(job, (this.#counts.get(job) ?? 0) + 1);
-  }
-
-  /** A job that has ended takes the stop as nothing. */
-  leave(job: FetchJob): void {
-    const rest = this.#counts.get(job)! - 1;
-    if (rest > 0) {
-      this.#counts.set(job, rest);
-      return;
-    }
-    this.#counts.delete(job);
-    job.stop();
-  }
-}

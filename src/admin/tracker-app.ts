@@ -1,11 +1,23 @@
 /** The tracker's commands as routes. */
 import * as v from "valibot";
 import { AddressSchema, type HostPort } from "../core/address.ts";
-import { FileInfoSchema } from "../core/model.ts";
+import { ContentHoldersSchema, FileInfoSchema } from "../core/model.ts";
+import type { TrackerEvent } from "../tracker/events.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../tracker/types.ts";
-import { addFixedPaths, answerShutdown, guardedApp, type RoleAppOptions } from "./base-app.ts";
 import {
+  addFixedPaths,
+  answerDashboard,
+  answerShutdown,
+  DashboardSchema,
+  groundOf,
+  guardedApp,
+  type RoleAppOptions,
+} from "./base-app.ts";
+import type { EventFeed } from "./event-feed.ts";
+import { checkSpace, checkWritable } from "./health.ts";
+import {
+  ContentParameterSchema,
   CursorSchema,
   checked,
   command,
@@ -14,7 +26,9 @@ import {
   PeerQuerySchema,
   pageOf,
   StoppingSchema,
+  view,
 } from "./http.ts";
+import { addTrackerMetrics } from "./tracker-metrics.ts";
 
 /** F6: where the tracker listens when it is told to start without an address. */
 const DEFAULT_LISTEN: HostPort = { host: "127.0.0.1", port: 7700 };
@@ -22,7 +36,9 @@ const DEFAULT_LISTEN: HostPort = { host: "127.0.0.1", port: 7700 };
 const StartedSchema = v.object({ address: AddressSchema });
 
 export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
-  const app = guardedApp(options)
+  const ground = groundOf(options);
+  const { instruments } = ground;
+  const app = guardedApp(ground)
     .get("/api/status", command("status", "How the tracker is doing", TrackerStatusSchema), async (context) =>
       context.json(await tracker.status()),
     )
@@ -71,22 +87,47 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
         return context.json(await tracker.ping(host, port));
       },
     )
+    .get(
+      "/api/contents/:content_id/holders",
+      view("holders", "Who holds which chunks of a content: a random sample of its holders", ContentHoldersSchema),
+      checked("param", ContentParameterSchema),
+      async (context) => context.json(await tracker.holdersOf(context.req.valid("param").content_id)),
+    )
+    .post(
+      "/api/dashboard",
+      command("dashboard", "Make a link to the page, which works once", DashboardSchema),
+      (context) => answerDashboard(context, ground),
+    )
     .post("/api/shutdown", command("exit", "End the tracker", StoppingSchema), (context) =>
       answerShutdown(context, options),
     );
-  addFixedPaths(app, {
+  const { refresh } = addTrackerMetrics(tracker, instruments);
+  app.use("/metrics", async (_context, next) => {
+    await refresh();
+    return next();
+  });
+  tracker.events.subscribe((event) => tellEvent(instruments.feed, event));
+  addFixedPaths(app, ground, {
     role: "tracker",
-    checks: async () => ({ listening: (await tracker.status()).listening }),
-    metrics: async () => {
-      const { peers, files, contents } = await tracker.status();
-      return {
-        p2pfs_peers: { type: "gauge", help: "Peers that are joined.", value: peers },
-        p2pfs_files: { type: "gauge", help: "Files that are listed.", value: files },
-        p2pfs_contents: { type: "gauge", help: "Different contents among the files.", value: contents },
-      };
+    checks: {
+      listening: async () => {
+        const { address } = await tracker.status();
+        return { ok: address !== null, detail: address ?? "`start` makes it listen" };
+      },
+      database: () => checkWritable(() => tracker.assertWritable()),
+      disk_space: async () => checkSpace((await tracker.status()).data_folder),
     },
   });
   return app;
+}
+
+/** Chunks come in by the thousand: those of one holder and content are told together. */
+function tellEvent(feed: EventFeed, event: TrackerEvent): void {
+  if (event.type !== "chunks_registered") return feed.tell(event);
+  feed.pass(`${event.holder} ${event.content_id}`, event, (waiting) => ({
+    ...event,
+    chunks: [waiting.chunks, event.chunks].filter((chunks) => chunks !== "").join(","),
+  }));
 }
 
 export type TrackerApp = ReturnType<typeof createTrackerApp>;

@@ -85,10 +85,22 @@ export async function listFetches(this: CliContext, flags: CommonFlags): Promise
   await writeList(this, flags, rows, columns, "nothing has been fetched");
 }
 
-export async function cancel(this: CliContext, flags: CommonFlags, id: string): Promise<void> {
+export interface CancelFlags extends CommonFlags {
+  readonly keep?: boolean;
+}
+
+export async function cancel(this: CliContext, flags: CancelFlags, id: string): Promise<void> {
   const { api } = reachPeer(this, flags);
-  const cancelled = await answerOf(api.fetches[":id"].$delete({ param: { id } }));
-  writeResult(this, flags, cancelled, () => `fetch ${printable(id)} is cancelled, and what had arrived is deleted`);
+  const query = flags.keep ? ({ keep: "true" } as const) : {};
+  const cancelled = await answerOf(api.fetches[":id"].$delete({ param: { id }, query }));
+  const rest = flags.keep ? "what had arrived is kept" : "what had arrived is deleted";
+  writeResult(this, flags, cancelled, () => `fetch ${printable(id)} is cancelled, and ${rest}`);
+}
+
+export async function retry(this: CliContext, flags: CommonFlags, id: string): Promise<void> {
+  const { api } = reachPeer(this, flags);
+  const begun = await answerOf(api.fetches[":id"].retry.$post({ param: { id } }));
+  writeResult(this, flags, begun, (fetch) => `fetch ${fetch.id} goes on; list-fetches shows how`);
 }
 
 export async function limits(this: CliContext, flags: CommonFlags & LimitFlags): Promise<void> {

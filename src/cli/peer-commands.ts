@@ -4,6 +4,7 @@ import { commandKit, type Place } from "./command-kit.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import type { FetchFlags } from "./fetch-action.ts";
 import { adminFlag, limitFlags, openFlag, trackerFlag } from "./parameters.ts";
+import type { CancelFlags } from "./peer-actions.ts";
 import type { PeerStartFlags } from "./role-actions.ts";
 import { type LimitFlags, parseDuration, parseHostAndPort, parseText } from "./settings.ts";
 
@@ -66,18 +67,42 @@ function commandsAt(place: Place) {
     ),
     fetch: fetchAt(place),
     listFetches: plain("list-fetches", "List the fetches of the peer", async () => (await actions()).listFetches),
-    cancel: buildCommand<CommonFlags, [id: string], CliContext>({
+    cancel: buildCommand<CancelFlags, [id: string], CliContext>({
       docs: {
-        brief: "End a fetch and delete what has arrived",
-        fullDescription: explained("End a fetch of the peer and delete what has arrived. list-fetches shows the ids.", [
-          "cancel 1",
-        ]),
+        brief: "End a fetch and delete what has arrived, or keep it",
+        fullDescription: explained(
+          "End a fetch of the peer and delete what has arrived; with --keep it stays for a later retry. list-fetches " +
+            "shows the ids.",
+          ["cancel 1", "cancel 1 --keep"],
+        ),
+      },
+      parameters: {
+        flags: {
+          ...flags,
+          keep: {
+            kind: "boolean",
+            brief: "Keep what has arrived, for `retry`",
+            optional: true,
+            withNegated: false,
+          },
+        },
+        positional: { kind: "tuple", parameters: [{ brief: "Id of the fetch", placeholder: "ID", parse: parseText }] },
+      },
+      loader: async () => (await actions()).cancel,
+    }),
+    retry: buildCommand<CommonFlags, [id: string], CliContext>({
+      docs: {
+        brief: "Go on with a fetch that has ended without its file",
+        fullDescription: explained(
+          "Go on with a fetch that was stopped, cancelled or failed; it runs in the peer. list-fetches shows the ids.",
+          ["retry 1"],
+        ),
       },
       parameters: {
         flags,
         positional: { kind: "tuple", parameters: [{ brief: "Id of the fetch", placeholder: "ID", parse: parseText }] },
       },
-      loader: async () => (await actions()).cancel,
+      loader: async () => (await actions()).retry,
     }),
     limits: buildCommand<CommonFlags & LimitFlags, [], CliContext>({
       docs: {
@@ -91,6 +116,11 @@ function commandsAt(place: Place) {
       parameters: { flags: { ...flags, ...limitFlags } },
       loader: async () => (await actions()).limits,
     }),
+    dashboard: plain(
+      "dashboard",
+      "Open the peer's page in a browser, or print the link to it",
+      async () => (await import("./dashboard-action.ts")).showPeerDashboard,
+    ),
     status: plain("status", "Show how the peer is doing", async () => (await actions()).status),
     exit: plain("exit", "End the peer, and return when it has ended", async () => (await roleActions()).exitPeer),
   };
@@ -180,6 +210,13 @@ function start() {
           kind: "parsed",
           parse: parseText,
           brief: "Folder for fetched files, DATA/files without it (P2PFS_FILES)",
+          placeholder: "DIR",
+          optional: true,
+        },
+        browse: {
+          kind: "parsed",
+          parse: parseText,
+          brief: "The folder that the page may look into, every one without it (P2PFS_BROWSE)",
           placeholder: "DIR",
           optional: true,
         },

@@ -7,7 +7,7 @@ import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
-import type { Io, Sink } from "./io.ts";
+import { type Io, resolvePath, type Sink } from "./io.ts";
 import { writeJson } from "./json.ts";
 import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
@@ -36,6 +36,7 @@ export interface PeerStartFlags extends CommonFlags, LimitFlags {
   readonly tracker?: HostPort;
   readonly admin?: HostPort;
   readonly files?: string;
+  readonly browse?: string;
   readonly open?: boolean;
 }
 
@@ -86,6 +87,7 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
     open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
     limits: limitSettings(env, flags),
+    browseFolder: browseFolderOf(this, flags),
   };
   await runRole(
     this,
@@ -96,6 +98,11 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
       return { address: listen, tracker, data_folder };
     },
   );
+}
+
+function browseFolderOf({ io }: CliContext, flags: PeerStartFlags): string | undefined {
+  const typed = settingOf(io.env, "P2PFS_BROWSE", flags.browse, parseText);
+  return typed === undefined ? undefined : resolvePath(io, typed);
 }
 
 /** What a role has to tell on its own account. Once there is a prompt it goes above that. */

@@ -39,6 +39,11 @@ function commandsAt(place: Place) {
       ["ping 127.0.0.1 41000"],
       async () => (await actions()).ping,
     ),
+    dashboard: plain(
+      "dashboard",
+      "Open the tracker's page in a browser, or print the link to it",
+      async () => (await import("./dashboard-action.ts")).showTrackerDashboard,
+    ),
     status: plain("status", "Show how the tracker is doing", async () => (await actions()).status),
     exit: plain("exit", "End the tracker, and return when it has ended", async () => (await roleActions()).exitTracker),
   };

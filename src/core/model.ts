@@ -41,6 +41,13 @@ export type FileInfo = v.InferOutput<typeof FileInfoSchema>;
 export const HolderInfoSchema = v.object({ address: AddressSchema, chunks: ChunkRangesSchema });
 export type HolderInfo = v.InferOutput<typeof HolderInfoSchema>;
 
+/** Some holders of one content, each with its chunks as `0-99,120`. */
+export const ContentHoldersSchema = v.object({
+  total_chunknum: ChunkCountSchema,
+  holders: v.array(v.object({ address: AddressSchema, chunks: v.string() })),
+});
+export type ContentHolders = v.InferOutput<typeof ContentHoldersSchema>;
+
 /** The printed key of a publication (decision 7). */
 export function publicationKey(fname: FileName, address: Address): string {
   return `${fname}_${hostOf(address)}_${portOf(address)}`;

@@ -18,7 +18,7 @@ import type { Refundable } from "./rate-limiter.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { Swarms } from "./swarms.ts";
 import { Transfer } from "./transfer.ts";
-import type { FetchDetail, FetchProgress, FetchReceipt } from "./types.ts";
+import type { FetchDetail, FetchProgress, FetchReceipt, SourceShare } from "./types.ts";
 
 export type FetchState = FetchProgress["state"];
 
@@ -104,13 +104,23 @@ export class FetchJob {
     return {
       ...this.progress(),
       chunks_held: formatRanges(have.toRanges()),
-      source_shares: this.#transfer?.shares() ?? [],
+      source_shares: this.shares(),
     };
+  }
+
+  /** What each source has given so far. */
+  shares(): SourceShare[] {
+    return this.#transfer?.shares() ?? [];
   }
 
   /** The verified chunks; they grow while the fetch runs. */
   get have(): Bitfield {
     return this.#options.part.have;
+  }
+
+  /** Whether it has ended or was told to. */
+  get isEnding(): boolean {
+    return this.#state !== "running" || this.#stopped !== undefined;
   }
 
   /** Ends the fetch and keeps what has arrived. */

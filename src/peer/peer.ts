@@ -18,7 +18,8 @@ import {
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_MAX } from "../core/limits.ts";
-import type { FileInfo, PeerId } from "../core/model.ts";
+import type { ContentId } from "../core/manifest.ts";
+import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
@@ -27,6 +28,7 @@ import { type Listener, listen, resolveHost, resolveHostPort } from "../net/endp
 import { type DataFolder, randomPeerId } from "../store/data-folder.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
+import { holdersOf } from "./content-holders.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
@@ -251,6 +253,11 @@ export class Peer {
     const address = await this.#peerAt(host, port);
     const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor });
     return { rows: page.file_list, next: page.next };
+  }
+
+  /** A sample of who holds which chunks of a content, this peer included. */
+  holdersOf(contentId: ContentId): Promise<ContentHolders> {
+    return holdersOf(contentId, this.#library, this.#link);
   }
 
   fetch(request: FetchRequest): Promise<FetchJob> {

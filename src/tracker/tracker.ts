@@ -4,9 +4,11 @@
  * back within a lease finds everything as it was.
  */
 import { type Address, type HostPort, hostOf, isLoopback, isWildcard, portOf } from "../core/address.ts";
+import { formatRanges } from "../core/bitfield.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
-import type { FileInfo, PeerId } from "../core/model.ts";
+import type { ContentId } from "../core/manifest.ts";
+import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
@@ -148,6 +150,15 @@ export class Tracker implements SessionHost {
     const alive = peer.online && (await this.#answersPing(peer));
     const durationMs = Math.round((performance.now() - issuedMs) * 1000) / 1000;
     return { address: peer.address, alive, duration_ms: durationMs };
+  }
+
+  /** A sample of who holds which chunks of a content. Throws `not_found`. */
+  async holdersOf(contentId: ContentId): Promise<ContentHolders> {
+    const found = await this.registry.locate({ contentId }, { sameHost: true });
+    if (found === undefined) throw new P2pfsError("not_found", `nobody has shared the content ${contentId}`);
+    const holders = found.holders.map(({ address, chunks }) => ({ address, chunks: formatRanges(chunks) }));
+    const last = Math.max(-1, ...found.holders.map(({ chunks }) => chunks.at(-1) ?? -1));
+    return { total_chunknum: found.fileInfo?.total_chunknum ?? last + 1, holders };
   }
 
   /** Rejects with `disk` where nothing could be remembered now. */

@@ -134,14 +134,22 @@ describe("single answers", () => {
     expect(String(gone.fname)).toBe("short lived");
     const again = seeder.client.api.shares[":fname"].$delete({ param: { fname: "short lived" } });
     await expect(answerOf(again)).rejects.toMatchObject({ code: "not_found" });
-    const cancelled = leecher.client.api.fetches[":id"].$delete({ param: { id: "no such" } });
+    const cancelled = leecher.client.api.fetches[":id"].$delete({ param: { id: "no such" }, query: {} });
     await expect(answerOf(cancelled)).rejects.toMatchObject({ code: "not_found" });
   });
 
   test("readyz means that the tracker is joined, and metrics are told", async () => {
     const { url, token } = readAdminFile(seeder.data)!;
     const get = (path: string) => fetch(`${url}${path}`, { headers: { Authorization: `Bearer ${token}` } });
-    expect(await (await get("/readyz")).json()).toEqual({ ready: true, checks: { tracker_link: true } });
+    expect(await (await get("/readyz")).json()).toMatchObject({
+      ready: true,
+      checks: {
+        tracker_link: { ok: true },
+        event_loop: { ok: true },
+        database: { ok: true },
+        disk_space: { ok: true },
+      },
+    });
     const metrics = await (await get("/metrics")).text();
     expect(metrics).toMatch(/^p2pfs_shares 2$/m);
     expect(metrics).toMatch(/^# TYPE p2pfs_sent_bytes_total counter$/m);

@@ -13,7 +13,13 @@ import { Tracker } from "../../src/tracker/tracker.ts";
 const token = "right-token";
 const authorised = { Authorization: `Bearer ${token}` };
 const log = () => undefined;
-const openPaths = ["/", "/healthz"];
+/** With what they answer to somebody without a token: a code that is none, an asset that is none. */
+const openRoutes: Readonly<Record<string, number>> = {
+  "GET /": 200,
+  "GET /healthz": 200,
+  "GET /assets/x": 404,
+  "POST /api/session": 400,
+};
 
 const folder = mkdtempSync(join(tmpdir(), "p2pfs-guard-"));
 const dataFolder = openDataFolder({ role: "tracker", flag: folder });
@@ -82,7 +88,7 @@ describe("every route", () => {
         send(route, { Authorization: "Bearer " }),
         send({ ...route, path: `${route.path}?token=${token}` }),
       ]);
-      const expected = openPaths.includes(route.path) ? 200 : 401;
+      const expected = openRoutes[`${route.method} ${route.path}`] ?? 401;
       expect(`${route.method} ${route.path}: ${answers.map(({ status }) => status)}`).toBe(
         `${route.method} ${route.path}: ${Array(answers.length).fill(expected)}`,
       );

@@ -1,0 +1,54 @@
+/**
+ * The feed as server-sent events, for readers that send the token in a header (so not EventSource, but `fetch`). The
+ * first event says from where the stream goes on; `missed` in it tells a reader that came back too late to load the
+ * state anew. A reader that does not keep up is let go: it comes back with Last-Event-ID and loses nothing.
+ */
+import type { Context } from "hono";
+import { SECOND_MS } from "../core/units.ts";
+import type { EventFeed, FeedEvent } from "./event-feed.ts";
+
+/** Keeps the connection from counting as idle, and tells the reader that the role is there. */
+export const KEEP_ALIVE_MS = 10 * SECOND_MS;
+/** How long a reader should wait before it comes back. */
+const RETRY_MS = SECOND_MS;
+/** What may wait for one reader. */
+const WAITING_BYTES_MAX = 1024 * 1024;
+
+export function respondWithEvents(context: Context, feed: EventFeed): Response {
+  const lastId = context.req.header("last-event-id");
+  const encoder = new TextEncoder();
+  let leave = () => {};
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const send = (text: string) => {
+          controller.enqueue(encoder.encode(text));
+          if ((controller.desiredSize ?? 0) > 0) return;
+          leave();
+          controller.close();
+        };
+        const missed = lastId === undefined ? [] : feed.since(lastId);
+        const begin = { id: feed.lastId, data: { type: "hello", missed: missed === undefined } };
+        const stopReading = feed.read({ event: (event) => send(formatEvent(event)) });
+        const timer = setInterval(() => send(": still here\n\n"), KEEP_ALIVE_MS);
+        leave = () => {
+          stopReading();
+          clearInterval(timer);
+        };
+        const replayed = (missed ?? []).map(formatEvent).join("");
+        send(`retry: ${RETRY_MS}\n\n${replayed}${formatEvent(begin)}`);
+      },
+      cancel() {
+        leave();
+      },
+    },
+    { highWaterMark: WAITING_BYTES_MAX, size: (piece) => piece!.length },
+  );
+  return context.body(stream, 200, { "Content-Type": "text/event-stream; charset=utf-8" });
+}
+
+/** JSON has no line breaks of its own, so that one data line holds it. */
+function formatEvent({ id, data }: FeedEvent): string {
+  const idLine = id === null ? "" : `id: ${id}\n`;
+  return `${idLine}event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,38 @@
+/** `dashboard`: prints the link to the page of the running role, and opens it where there is a desktop to open it on. */
+import { answerOf } from "../admin/client.ts";
+import { MINUTE_MS } from "../core/units.ts";
+import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
+import type { Environment } from "./io.ts";
+import { reachPeer, reachTracker } from "./reach.ts";
+import { writeResult } from "./render.ts";
+
+interface Link {
+  readonly url: string;
+  readonly expires_ms: number;
+}
+
+export async function showTrackerDashboard(this: CliContext, flags: CommonFlags): Promise<void> {
+  show(this, flags, await answerOf(reachTracker(this, flags).api.dashboard.$post()));
+}
+
+export async function showPeerDashboard(this: CliContext, flags: CommonFlags): Promise<void> {
+  show(this, flags, await answerOf(reachPeer(this, flags).api.dashboard.$post()));
+}
+
+function show(context: CliContext, flags: CommonFlags, link: Link): void {
+  const { io } = context;
+  writeResult(context, flags, link, ({ url }) => url);
+  if (wantsJson(io.env, flags)) return;
+  io.stderr.write(`the link works once, within ${link.expires_ms / MINUTE_MS} minutes, on this machine\n`);
+  const opener = io.stdout.isTerminal ? openerFor(process.platform, io.env) : undefined;
+  if (opener === undefined) return;
+  // A browser that cannot be opened is no failure: the link is on the screen.
+  Bun.spawn([opener, link.url], { stdio: ["ignore", "ignore", "ignore"] }).unref();
+}
+
+/** What opens a link in the browser of a desktop; undefined where there is none. */
+export function openerFor(platform: string, env: Environment): string | undefined {
+  if (platform === "darwin") return Bun.which("open") ?? undefined;
+  const hasDesktop = Boolean(env.DISPLAY ?? env.WAYLAND_DISPLAY);
+  return hasDesktop ? (Bun.which("xdg-open") ?? undefined) : undefined;
+}
