@@ -1,7 +1,9 @@
 """Gives one file from a libtorrent seeder to several libtorrent leechers on loopback, each in a process of its own.
 
-usage: bench-libtorrent.py FILE FOLDER LEECHERS
-Prints the seconds from the start of the leechers until the last of them has the whole file, verified.
+usage: bench-libtorrent.py FILE FOLDER LEECHERS [UPLOAD_LIMITS]
+Prints the seconds from the start of the leechers until the last of them has the whole file, verified. UPLOAD_LIMITS are
+bytes a second, of the seeder and of each leecher, joined by commas; then sessions are up before the time is taken, as
+p2pfs's peers are.
 
 The peers are told of each other, so neither tracker nor DHT takes part. Everything that would slow loopback down is
 off: encryption, uTP, choking, small request queues. Making the torrent and the seeder's check are not counted, just as
@@ -17,6 +19,7 @@ import time
 import libtorrent
 
 PIECE_BYTES = 1 << 20
+PIECE_BYTES_OF_SMALL = 1 << 18
 TICK_SECONDS = 0.01
 REDIAL_SECONDS = 1.0
 TIMEOUT_SECONDS = 600
@@ -55,19 +58,32 @@ def free_ports(count):
     return ports
 
 
-def make_torrent(file, path):
+def make_torrent(file, path, piece_bytes):
     storage = libtorrent.file_storage()
     libtorrent.add_files(storage, file)
     flags = getattr(libtorrent.create_torrent, "v1_only", 64)
-    torrent = libtorrent.create_torrent(storage, PIECE_BYTES, flags=flags)
+    torrent = libtorrent.create_torrent(storage, piece_bytes, flags=flags)
     libtorrent.set_piece_hashes(torrent, os.path.dirname(file))
     with open(path, "wb") as output:
         output.write(libtorrent.bencode(torrent.generate()))
 
 
-def take_part(torrent, folder, port, others, complete, stop):
-    """One peer: connects to the others, tells when it has everything, serves until told to stop."""
+def open_session(port, upload_limit):
     session = libtorrent.session({**SETTINGS, "listen_interfaces": f"127.0.0.1:{port}"})
+    if upload_limit is not None:
+        session.apply_settings({"upload_rate_limit": upload_limit, "rate_limit_ip_overhead": False})
+        # Peers of the own network are in a class without limits; here nobody is.
+        everybody = libtorrent.ip_filter()
+        everybody.add_rule("0.0.0.0", "255.255.255.255", 1)
+        session.set_peer_class_filter(everybody)
+    return session
+
+
+def take_part(torrent, folder, port, others, upload_limit, ready, begin, complete, stop):
+    """One peer: connects to the others, tells when it has everything, serves until told to stop."""
+    session = open_session(port, upload_limit)
+    ready.set()
+    begin.wait()
     handle = session.add_torrent({"ti": libtorrent.torrent_info(torrent), "save_path": folder})
     handle.unset_flags(libtorrent.torrent_flags.auto_managed)
     handle.resume()
@@ -88,25 +104,40 @@ def start(*arguments):
     return process
 
 
+def wait_for_all(events, complaint):
+    if not all(each.wait(TIMEOUT_SECONDS) for each in events):
+        sys.exit(complaint)
+
+
 def main():
     file, folder, leechers = os.path.abspath(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    is_limited = len(sys.argv) > 4
+    limits = [int(limit) for limit in sys.argv[4].split(",")] if is_limited else [None] * (leechers + 1)
     torrent = os.path.join(folder, "file.torrent")
-    make_torrent(file, torrent)
-    stop = multiprocessing.Event()
+    make_torrent(file, torrent, PIECE_BYTES_OF_SMALL if is_limited else PIECE_BYTES)
+    stop, begin = multiprocessing.Event(), multiprocessing.Event()
     ports = free_ports(leechers + 1)
-    seeded = multiprocessing.Event()
-    processes = [start(torrent, os.path.dirname(file), ports[0], [], seeded, stop)]
-    if not seeded.wait(TIMEOUT_SECONDS):
-        sys.exit("the seeder did not come up")
+    complete = [multiprocessing.Event() for _ in ports]
+    ready = [multiprocessing.Event() for _ in ports]
+    at_once = multiprocessing.Event()
+    at_once.set()
+    seeder = start(torrent, os.path.dirname(file), ports[0], [], limits[0], ready[0], at_once, complete[0], stop)
+    processes = [seeder]
+    wait_for_all(complete[:1], "the seeder did not come up")
 
-    complete = [multiprocessing.Event() for _ in range(leechers)]
     started = time.monotonic()
-    for index in range(leechers):
+    if not is_limited:
+        begin.set()
+    for index in range(1, leechers + 1):
         destination = os.path.join(folder, f"leecher-{index}")
         os.mkdir(destination)
-        processes.append(start(torrent, destination, ports[index + 1], ports[: index + 1], complete[index], stop))
-    if not all(each.wait(TIMEOUT_SECONDS) for each in complete):
-        sys.exit("a leecher did not finish")
+        peer = (torrent, destination, ports[index], ports[:index], limits[index])
+        processes.append(start(*peer, ready[index], begin, complete[index], stop))
+    if is_limited:
+        wait_for_all(ready, "a leecher did not come up")
+        started = time.monotonic()
+        begin.set()
+    wait_for_all(complete, "a leecher did not finish")
     print(f"{time.monotonic() - started:.3f}")
 
     stop.set()

@@ -5,7 +5,8 @@
  *
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
- * libtorrent). All of them without an argument. Before each run the outputs are removed and the disk is synced; the two
+ * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent; four
+ * seeders against one). All of them without an argument. Before each run the outputs are removed and the disk is synced; the two
  * sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk (--folder, else
  * dist/) and in /dev/shm. Nothing else should run meanwhile.
  */
@@ -30,6 +31,7 @@ import {
 } from "./lib/measure.ts";
 import { missingCurlAndNginx, missingLibtorrent, runLibtorrent, startNginx } from "./lib/rivals.ts";
 import { type Role, Roles } from "./lib/roles.ts";
+import { compareSeeders, compareSwarms } from "./lib/swarm.ts";
 
 const root = dirname(import.meta.dir);
 const r8Bytes = 1_000_000_000;
@@ -209,6 +211,13 @@ async function three(place: Place): Promise<void> {
   });
 }
 
+/** Several processes and little data: only in memory, where no disk adds its own time. */
+async function swarm(places: readonly Place[]): Promise<void> {
+  const { folder } = places.at(-1)!;
+  await compareSwarms(binary, folder, rounds);
+  await compareSeeders(binary, folder, rounds);
+}
+
 interface Section {
   readonly title: string;
   run(places: readonly Place[]): Promise<void>;
@@ -226,6 +235,7 @@ const sections: Readonly<Record<string, Section>> = {
   r8: { title: "R8: 1,000,000,000 bytes from one seeder", run: atEach(r8) },
   large: { title: "R9: 5 GiB from one seeder", run: atEach(large) },
   three: { title: "1 GiB to three peers at once from one seeder, against libtorrent", run: atEach(three) },
+  swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
 };
 
 function fail(message: string): never {

@@ -67,10 +67,19 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Seconds that libtorrent takes to give the file to `leechers` at once, from their start to the last one's end. */
-export async function runLibtorrent(file: string, folder: string, leechers: number): Promise<number> {
+/**
+ * Seconds that libtorrent takes to give the file to `leechers` at once, from their start to the last one's end.
+ * `uploadLimits`: bytes a second of the seeder and each leecher; with them, sessions are up before the time is taken.
+ */
+export async function runLibtorrent(
+  file: string,
+  folder: string,
+  leechers: number,
+  uploadLimits?: readonly number[],
+): Promise<number> {
   const driver = join(import.meta.dir, "../bench-libtorrent.py");
-  const child = Bun.spawn(["/usr/bin/python3", driver, file, folder, `${leechers}`], {
+  const limits = uploadLimits === undefined ? [] : [uploadLimits.join(",")];
+  const child = Bun.spawn(["/usr/bin/python3", driver, file, folder, `${leechers}`, ...limits], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const output = await child.stdout.text();

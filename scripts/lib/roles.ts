@@ -44,8 +44,8 @@ export class Roles {
     );
   }
 
-  peer(name: string, tracker: Role): Promise<Role> {
-    const args = ["peer", "start", "--tracker", tracker.address];
+  peer(name: string, tracker: Role, flags: readonly string[] = []): Promise<Role> {
+    const args = ["peer", "start", "--tracker", tracker.address, ...flags];
     return this.#start(name, args, (status) => (status.connected === true ? status.address : null));
   }
 
@@ -125,10 +125,17 @@ export class Role {
     throw new Error(`${this.name} did not start:\n${await readFile(log, "utf8").catch(() => "")}`);
   }
 
+  /** Asks the admin endpoint; what answers is not looked at. */
+  async call(path: string, init: { method?: string; json?: unknown } = {}): Promise<Response> {
+    const { url, token } = JSON.parse(await readFile(join(this.data, "admin.json"), "utf8"));
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const body = init.json === undefined ? null : JSON.stringify(init.json);
+    return fetch(new URL(path, url), { method: init.method ?? "GET", headers, body });
+  }
+
   async #status(): Promise<Status | undefined> {
     try {
-      const { url, token } = JSON.parse(await readFile(join(this.data, "admin.json"), "utf8"));
-      const response = await fetch(new URL("/api/status", url), { headers: { Authorization: `Bearer ${token}` } });
+      const response = await this.call("/api/status");
       return response.ok ? ((await response.json()) as Status) : undefined;
     } catch {
       // Not up yet; the caller's deadline decides.

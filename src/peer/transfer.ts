@@ -6,9 +6,8 @@ import type { Address } from "../core/address.ts";
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
-import { MiB, SECOND_MS } from "../core/units.ts";
+import { MiB } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { PartFile } from "../disk/part-file.ts";
@@ -16,19 +15,15 @@ import type { Reply } from "../net/connection.ts";
 import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
+import { HolderSearch } from "./holder-search.ts";
 import type { Neighbour, Neighbours } from "./neighbours.ts";
 import type { Refundable } from "./rate-limiter.ts";
 import { RequestGate } from "./request-gate.ts";
-import { rangePages, type SwarmListener, type Swarms } from "./swarms.ts";
+import type { SwarmListener, Swarms } from "./swarms.ts";
 import type { SourceShare } from "./types.ts";
 
 /** Chunks that wait for the disk; with more than this nothing is asked for, and what was asked for is not read. */
 const UNWRITTEN_BYTES_MAX = 24 * MiB;
-const JOIN_MS_MAX = SECOND_MS;
-/** A swarm grows, most of all in its first moments: the tracker is asked for more holders while there are few. */
-const REFRESH_FIRST_MS = 250;
-const REFRESH_MS_MAX = 8 * SECOND_MS;
-const SOURCES_AIM = 30;
 /** How often the engine is told which chunks are on their way, so that it can tell a slow source from a stalled one. */
 const PROGRESS_MS = 500;
 
@@ -62,11 +57,11 @@ export class Transfer implements SwarmListener {
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
   readonly #names = new Map<string, string>();
-  readonly #reaching = new Set<Address>();
   readonly #dropped = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
   readonly #gate: RequestGate;
+  readonly #search: HolderSearch;
   readonly #finished = Promise.withResolvers<void>();
   readonly #totalSize: number;
   #unwrittenBytes = 0;
@@ -75,10 +70,8 @@ export class Transfer implements SwarmListener {
   #paused = false;
   #pumping = false;
   #timer: Timer | undefined;
-  #refreshTimer: Timer | undefined;
   #progressTimer: Timer | undefined;
   #ended = false;
-  #searching = false;
 
   constructor(options: TransferOptions) {
     const { manifest, part } = options;
@@ -89,6 +82,12 @@ export class Transfer implements SwarmListener {
       chunkLength: (chunk) => this.#chunkLength(chunk),
       have: new Bitfield(part.have.size, part.have.bytes),
       random: Math.random,
+    });
+    this.#search = new HolderSearch({
+      ...options,
+      have: part.have,
+      sourceCount: () => this.#sources.size,
+      isKnown: (address) => this.#dropped.has(address) || this.#isSource(address),
     });
     this.#gate = new RequestGate({
       throttle: options.downThrottle,
@@ -123,14 +122,16 @@ export class Transfer implements SwarmListener {
     return this.#sources.size;
   }
 
+  #isSource(address: Address): boolean {
+    for (const source of this.#sources.values()) if (source.name === address) return true;
+    return false;
+  }
+
   /** Resolves when every chunk is written; rejects with why it cannot be, or with the error given to `stop`. */
   async run(holders: readonly Address[]): Promise<void> {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
-    this.#reachAll(holders);
-    // Those who begin at this moment were not among the holders; the tracker has heard of this peer by now, and of them.
-    this.#findHolders();
-    this.#refreshAfter(REFRESH_FIRST_MS);
+    this.#search.start(holders);
     this.#progressTimer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
     this.#pump();
     try {
@@ -198,7 +199,7 @@ export class Transfer implements SwarmListener {
       case "discard":
         return this.#release(effect.request);
       case "find_holders":
-        return void this.#findHolders();
+        return void this.#search.again();
       case "done":
         this.#ended = true;
         return this.#finished.resolve();
@@ -333,53 +334,11 @@ export class Transfer implements SwarmListener {
     if (bytes !== undefined) this.#options.buffers.release(bytes);
   }
 
-  #refreshAfter(waitMs: number): void {
-    this.#refreshTimer = setTimeout(() => {
-      if (this.#sources.size < SOURCES_AIM) this.#findHolders();
-      this.#refreshAfter(Math.min(REFRESH_MS_MAX, 2 * waitMs));
-    }, waitMs);
-  }
-
-  async #findHolders(): Promise<void> {
-    if (this.#searching || this.#ended) return;
-    this.#searching = true;
-    try {
-      this.#reachAll(await this.#options.findHolders());
-    } finally {
-      this.#searching = false;
-    }
-  }
-
-  #reachAll(holders: readonly Address[]): void {
-    const known = new Set([...this.#sources.values()].map((source) => source.name));
-    for (const address of holders) {
-      if (known.has(address) || this.#dropped.has(address) || this.#reaching.has(address)) continue;
-      this.#reaching.add(address);
-      // One that cannot be reached now may be named again by the tracker later.
-      this.#reach(address)
-        .catch(() => {})
-        .finally(() => this.#reaching.delete(address));
-    }
-  }
-
-  async #reach(address: Address): Promise<void> {
-    const { neighbours, contentId, part, swarms } = this.#options;
-    const neighbour = await neighbours.reach(address);
-    if (this.#ended || this.#sources.has(neighbour.id)) return;
-    const [chunks = part.have.toRanges(CHUNK_RANGES_MAX), ...more] = rangePages(part.have);
-    const reply = await neighbour.connection.request(
-      { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
-      { timeoutMs: JOIN_MS_MAX },
-    );
-    for (const page of more) neighbour.connection.send({ type: "HAVE", content_id: contentId, chunks: page });
-    if (!this.#ended && neighbour.connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);
-  }
-
   #close(): void {
     const { contentId, swarms } = this.#options;
     this.#ended = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#refreshTimer);
+    this.#search.close();
     clearInterval(this.#progressTimer);
     this.#gate.clear();
     for (const { connection } of this.#sources.values()) connection.resume(this);
