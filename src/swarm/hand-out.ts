@@ -70,6 +70,11 @@ export class HandOut {
     for (let i = 0; i < chunks.length; i += 2) held.addRange(chunks[i]!, chunks[i + 1]!);
   }
 
+  /** How many chunks the requester was sent or told of. */
+  heldCount(requester: string): number {
+    return this.#heldBy.get(requester)?.count ?? 0;
+  }
+
   forget(requester: string): void {
     this.#heldBy.delete(requester);
   }
@@ -93,6 +98,7 @@ export class HandOut {
 /** A set whose size is not known beforehand. */
 class GrowingBits {
   #bits = emptyBits(0);
+  count = 0;
 
   has(chunk: number): boolean {
     return chunk >>> 5 < this.#bits.length && hasBit(this.#bits, chunk);
@@ -104,7 +110,11 @@ class GrowingBits {
       bits.set(this.#bits);
       this.#bits = bits;
     }
-    for (let chunk = first; chunk <= last; chunk++) addBit(this.#bits, chunk);
+    for (let chunk = first; chunk <= last; chunk++) {
+      if (hasBit(this.#bits, chunk)) continue;
+      addBit(this.#bits, chunk);
+      this.count++;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The uploader's side: which of the waiting requests is answered next, and with which chunk. Requesters take turns.
+ * The uploader's side: which of the waiting requests is answered next, and with which chunk. Requesters take turns,
+ * every second of which goes to whoever has least.
  * A request that names many chunks is bound when it is sent, to the chunk that was handed out least often: leechers
  * who cannot hear of each other in time would all choose the same scarce chunk, and the uploader's capacity would go
  * into copies that they could have given to one another.
@@ -43,6 +44,7 @@ export class UploadQueue {
   /** Waiting requests, oldest first; requesters in the order of their turns. */
   readonly #waiting = new Map<RequesterId, Map<RequestId, UploadRequest>>();
   readonly #contents = new Map<ContentId, HandOut>();
+  #isTurnOfLast = false;
   #requestCount = 0;
   #rangeNumberCount = 0;
 
@@ -126,21 +128,36 @@ export class UploadQueue {
     return refused;
   }
 
-  /** Takes the oldest request of the next requester that can be sent to, and binds it; undefined where there is none. */
+  /**
+   * Takes the oldest request of the next requester that can be sent to, and binds it; undefined where there is none.
+   * Every second turn goes to whoever has least of what the next one asks for: a swarm is done when its last is, and
+   * one that uploads much gets little from the others, since it cannot draw on itself.
+   */
   next(isReady: (requester: RequesterId) => boolean): UploadGrant | undefined {
+    let chosen: UploadRequest | undefined;
+    let leastHeld = Number.POSITIVE_INFINITY;
+    const isForLast = this.#isTurnOfLast;
     for (const [requester, requests] of this.#waiting) {
       if (!isReady(requester)) continue;
-      const [request] = requests.values();
-      if (request === undefined) throw new Error("a requester without requests waits for its turn");
-      this.#remove(request);
-      if (requests.size > 0) {
-        this.#waiting.delete(requester);
-        this.#waiting.set(requester, requests);
-      }
-      const chunk = this.#contents.get(request.contentId)?.handOut(requester, request.chunks);
-      return { requester, request: request.request, contentId: request.contentId, chunk };
+      const request = oldestOf(requests);
+      if (chosen !== undefined && request.contentId !== chosen.contentId) continue;
+      const held = isForLast ? (this.#contents.get(request.contentId)?.heldCount(requester) ?? 0) : 0;
+      if (held >= leastHeld) continue;
+      chosen = request;
+      leastHeld = held;
+      if (!isForLast) break;
     }
-    return undefined;
+    if (chosen === undefined) return undefined;
+    this.#isTurnOfLast = !isForLast;
+    const { requester, request, contentId, chunks } = chosen;
+    const requests = this.#waiting.get(requester)!;
+    this.#remove(chosen);
+    if (requests.size > 0 && !isForLast) {
+      this.#waiting.delete(requester);
+      this.#waiting.set(requester, requests);
+    }
+    const chunk = this.#contents.get(contentId)?.handOut(requester, chunks);
+    return { requester, request, contentId, chunk };
   }
 
   #remove({ requester, request, chunks }: UploadRequest): void {
@@ -150,4 +167,10 @@ export class UploadQueue {
     this.#requestCount--;
     this.#rangeNumberCount -= chunks.length;
   }
+}
+
+function oldestOf(requests: ReadonlyMap<RequestId, UploadRequest>): UploadRequest {
+  const [request] = requests.values();
+  if (request === undefined) throw new Error("a requester without requests waits for its turn");
+  return request;
 }

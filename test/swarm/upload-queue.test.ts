@@ -81,6 +81,33 @@ describe("F4: fair over requesters", () => {
     expect(turns).toEqual(["greedy", "modest", "other", "greedy"]);
   });
 
+  test("every second turn goes to whoever has least, the others to all alike", () => {
+    const { queue, ask } = makeQueue(1000);
+    queue.noteHeld("ahead", CONTENT, allOf(100));
+    queue.noteHeld("further ahead", CONTENT, allOf(200));
+    const turns = { ahead: 0, "further ahead": 0, behind: 0 };
+    for (let i = 0; i < 60; i++) {
+      for (const requester of Object.keys(turns)) ask(requester);
+      turns[queue.next(always)!.requester as keyof typeof turns]++;
+    }
+    expect(turns).toEqual({ ahead: 10, "further ahead": 10, behind: 40 });
+  });
+
+  test("who has least of one content gets no turn from those who ask for another", () => {
+    const { queue, ask } = makeQueue(8);
+    queue.setHoldings(OTHER, Bitfield.full(8));
+    queue.noteHeld("a", CONTENT, allOf(4));
+    queue.noteHeld("b", CONTENT, allOf(4));
+    for (let i = 0; i < 2; i++) {
+      ask("a");
+      ask("b");
+      ask("c", allOf(8), OTHER);
+    }
+    const turns = Array.from({ length: 6 }, () => queue.next(always)!.requester);
+    expect(turns.toSorted()).toEqual(["a", "a", "b", "b", "c", "c"]);
+    expect(turns.slice(0, 2)).toEqual(["a", "b"]);
+  });
+
   test("a requester that cannot be sent to keeps nobody waiting, nor loses its turn", () => {
     const { queue, ask } = makeQueue(100);
     for (const requester of ["a", "b", "a", "b"]) ask(requester);
