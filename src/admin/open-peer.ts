@@ -58,16 +58,18 @@ export interface StandalonePeer {
 export async function openStandalonePeer(options: {
   readonly tracker: HostPort;
   readonly filesFolder: string;
+  /** Whether other machines may fetch from it meanwhile. */
+  readonly open: boolean;
   readonly limits: RateLimitsChange;
 }): Promise<StandalonePeer> {
   const peer = await Peer.open({
     dataFolder: undefined,
     filesFolder: options.filesFolder,
     limits: options.limits,
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: { host: options.open ? "0.0.0.0" : "127.0.0.1", port: 0 },
     advertise: undefined,
     tracker: options.tracker,
-    open: false,
+    open: options.open,
     log: () => undefined,
   });
   const token = newSecret();

@@ -310,6 +310,8 @@ export class Peer {
             throw thrown;
           });
     dataFolder?.rememberPort("listen", portOf(this.#listener.address));
+    if (!isLoopback(asked.host))
+      this.#options.log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
   }
 
   #listenAt(where: HostPort): Promise<Listener> {
@@ -330,10 +332,19 @@ export class Peer {
       hostName: hostname().slice(0, HOST_NAME_MAX),
       local: () => this.#hello(),
       listening: () => this.#listening(),
-      announce: (session) => this.#announcer.announceAll(session),
+      announce: (session) => {
+        this.#warnIfUnreachable(session.address);
+        return this.#announcer.announceAll(session);
+      },
       events: this.events,
       log: this.#options.log,
     });
+  }
+
+  /** Others are told the address that the tracker saw; nobody can connect to it where only loopback is listened on. */
+  #warnIfUnreachable(address: Address): void {
+    if (isLoopback(hostOf(address)) || !isLoopback(hostOf(this.#listener!.address))) return;
+    this.#options.log("warn", `other machines cannot fetch from here: ${address} takes no connections without --open`);
   }
 
   /** What the tracker is told: the listener's address, or the one to advertise with its port filled in. */

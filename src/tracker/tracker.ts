@@ -200,6 +200,8 @@ export class Tracker implements SessionHost {
     if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
     const address = await this.#move(ip, port);
     this.#options.log("info", `listening on ${address}`);
+    if (!isLoopback(ip))
+      this.#options.log("warn", "open to other machines: whoever reaches this port can join, list and fetch");
     this.events.emit({ type: "listening", address });
     return address;
   }
