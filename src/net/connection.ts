@@ -230,6 +230,15 @@ export class Connection implements FrameHandler {
     this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 
+  /** Whether an answer of the other side is due. */
+  get isAwaitingReply(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  get isPaused(): boolean {
+    return this.#pausers.size > 0;
+  }
+
   /** Stops reading from the socket until everybody who paused it resumes: the other side feels it as backpressure. */
   pause(pauser: object): void {
     if (this.#pausers.size === 0 && !this.#closed) this.#socket.pause();

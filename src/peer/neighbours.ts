@@ -1,12 +1,12 @@
 /**
  * The other peers that this one is connected with: one long-lived connection per pair, used in both directions, found
- * by the address where the other one listens. Idle ones are closed.
+ * by the address where the other one listens. Idle ones are closed, and so are those that are silent when asked.
  */
 import type { Address } from "../core/address.ts";
 import { hostOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { ContentId } from "../core/manifest.ts";
-import { MINUTE_MS } from "../core/units.ts";
+import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Connection, ConnectionHandlers, LocalHello } from "../net/connection.ts";
 import { dial } from "../net/endpoint.ts";
 import type { PeerEvents } from "./events.ts";
@@ -16,6 +16,10 @@ export const DIAL_MS_MAX = 1000;
 export const NEIGHBOURS_MAX = 1024;
 const IDLE_MS_MAX = 2 * MINUTE_MS;
 const IDLE_CHECK_MS = 15_000;
+/** A neighbour that owes an answer and says nothing for so long is asked whether it is there, and has so long to say. */
+const SILENCE_MS_MAX = 3 * SECOND_MS;
+const PROBE_MS_MAX = 3 * SECOND_MS;
+const SILENCE_CHECK_MS = SECOND_MS;
 
 export class Neighbour {
   readonly id: string;
@@ -50,6 +54,8 @@ export class Neighbours {
   readonly #byAddress = new Map<Address, Neighbour>();
   readonly #dialling = new Map<Address, Promise<Neighbour>>();
   readonly #idleTimer: Timer;
+  readonly #silenceTimer: Timer;
+  readonly #probed = new Set<Neighbour>();
   #nextId = 1;
   #bytesReceivedBefore = 0;
 
@@ -57,6 +63,8 @@ export class Neighbours {
     this.#options = options;
     this.#idleTimer = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS);
     this.#idleTimer.unref();
+    this.#silenceTimer = setInterval(() => this.#probeSilent(), SILENCE_CHECK_MS);
+    this.#silenceTimer.unref();
   }
 
   get bytesReceived(): number {
@@ -88,6 +96,7 @@ export class Neighbours {
 
   closeAll(): void {
     clearInterval(this.#idleTimer);
+    clearInterval(this.#silenceTimer);
     for (const neighbour of [...this.#all]) neighbour.connection.close();
   }
 
@@ -127,6 +136,29 @@ export class Neighbours {
       },
     });
     return neighbour;
+  }
+
+  /** Where a cable was pulled or a process is frozen, nothing ever comes to say so. A busy neighbour answers a probe. */
+  #probeSilent(): void {
+    const since = performance.now() - SILENCE_MS_MAX;
+    for (const neighbour of this.#all) {
+      const { connection } = neighbour;
+      if (connection.lastReceivedMs > since || !connection.isAwaitingReply || connection.isPaused) continue;
+      if (this.#probed.has(neighbour)) continue;
+      this.#probed.add(neighbour);
+      this.#probe(connection).finally(() => this.#probed.delete(neighbour));
+    }
+  }
+
+  async #probe(connection: Connection): Promise<void> {
+    const sentMs = performance.now();
+    try {
+      await connection.request({ type: "HEARTBEAT" }, { timeoutMs: PROBE_MS_MAX });
+    } catch {
+      // Other bytes are as good a sign of life: a frame that has begun may be long.
+      if (connection.lastReceivedMs >= sentMs || connection.isPaused) return;
+      connection.close(new P2pfsError("unreachable", "this peer does not answer"));
+    }
   }
 
   #closeIdle(): void {

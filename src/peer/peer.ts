@@ -34,6 +34,7 @@ import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
 import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
+import { onlyPeerAt } from "./only-peer-at.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
@@ -250,7 +251,10 @@ export class Peer {
 
   /** F15: the files of one peer. Without a port, the host has to have one peer only. */
   async discover(host: string, port: number | undefined, cursor: string | null = null): Promise<FilePage> {
-    const address = await this.#peerAt(host, port);
+    const address =
+      port === undefined
+        ? await onlyPeerAt(host, this.#link.address, (page) => this.listFiles(page))
+        : await resolveHostPort({ host, port });
     const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor });
     return { rows: page.file_list, next: page.next };
   }
@@ -360,26 +364,6 @@ export class Peer {
     return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null };
   }
 
-  async #peerAt(host: string, port: number | undefined): Promise<Address> {
-    if (port !== undefined) return resolveHostPort({ host, port });
-    const ip = await resolveHost(host);
-    const own = this.#link.address;
-    const addresses = new Set<Address>(own !== null && isSameHost(own, ip) ? [own] : []);
-    let cursor: string | null = null;
-    do {
-      const page: FilePage = await this.listFiles(cursor);
-      for (const { address } of page.rows) if (isSameHost(address, ip)) addresses.add(address);
-      cursor = page.next;
-    } while (cursor !== null && addresses.size < 2);
-    const [only, ...others] = addresses;
-    if (only === undefined) throw new P2pfsError("not_found", `no online peer shares files at ${host}`);
-    if (others.length > 0) {
-      const hint = `add the PORT: ${[only, ...others].join(", ")}`;
-      throw new P2pfsError("ambiguous", `${host} has several peers`, { hint });
-    }
-    return only;
-  }
-
   #filesFolder(): string {
     const { filesFolder } = this.#options;
     try {
@@ -402,8 +386,4 @@ export class Peer {
 /** Where fetches go by default. */
 export function defaultFilesFolder(dataFolder: string): string {
   return join(dataFolder, "files");
-}
-
-function isSameHost(address: Address, ip: string): boolean {
-  return hostOf(address) === ip;
 }

@@ -1,0 +1,28 @@
+/** Which peer is meant where only a host is given: the one peer that has it, as far as its files tell. */
+import { type Address, hostOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { resolveHost } from "../net/endpoint.ts";
+import type { FilePage } from "./peer.ts";
+
+/** `own`: the address of the peer that asks, which counts as well. Throws `not_found`, `ambiguous`. */
+export async function onlyPeerAt(
+  host: string,
+  own: Address | null,
+  listFiles: (cursor: string | null) => Promise<FilePage>,
+): Promise<Address> {
+  const ip = await resolveHost(host);
+  const addresses = new Set<Address>(own !== null && hostOf(own) === ip ? [own] : []);
+  let cursor: string | null = null;
+  do {
+    const page: FilePage = await listFiles(cursor);
+    for (const { address } of page.rows) if (hostOf(address) === ip) addresses.add(address);
+    cursor = page.next;
+  } while (cursor !== null && addresses.size < 2);
+  const [only, ...others] = addresses;
+  if (only === undefined) throw new P2pfsError("not_found", `no online peer shares files at ${host}`);
+  if (others.length > 0) {
+    const hint = `add the PORT: ${[only, ...others].join(", ")}`;
+    throw new P2pfsError("ambiguous", `${host} has several peers`, { hint });
+  }
+  return only;
+}
