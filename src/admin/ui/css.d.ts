@@ -1,0 +1,2 @@
+/** Style sheets are imported for the bundler to put together. */
+declare module "*.css";

@@ -1,0 +1,96 @@
+/** What several views do: load, act, follow the size of an element, the time and the address. */
+import { useCallback, useEffect, useRef, useState } from "hono/jsx/dom";
+import { type LiveEvent, onEvent } from "./live.ts";
+import { toast } from "./parts/toasts.tsx";
+
+export interface Loaded<Value> {
+  readonly value: Value | undefined;
+  readonly error: unknown;
+  readonly reload: () => void;
+}
+
+/** Loads when it first shows, every `everyMs` while the page is looked at, and when `reload` is called. */
+export function useLoaded<Value>(
+  load: () => Promise<Value>,
+  deps: readonly unknown[],
+  everyMs?: number,
+): Loaded<Value> {
+  const [state, setState] = useState<{ value: Value | undefined; error: unknown }>({
+    value: undefined,
+    error: undefined,
+  });
+  const turn = useRef(0);
+  const reload = useCallback(() => {
+    const mine = ++turn.current!;
+    load().then(
+      (value) => mine === turn.current && setState({ value, error: undefined }),
+      (error: unknown) => mine === turn.current && setState((before) => ({ value: before.value, error })),
+    );
+  }, deps);
+  useEffect(() => {
+    reload();
+    if (everyMs === undefined) return;
+    const timer = setInterval(() => document.visibilityState === "visible" && reload(), everyMs);
+    return () => clearInterval(timer);
+  }, deps);
+  return { ...state, reload };
+}
+
+/** Calls back some time after the last of a flurry of events of these types. */
+export function useEvents(types: readonly string[], handle: (event: LiveEvent) => void, calmMs = 0): void {
+  const latest = useRef(handle);
+  latest.current = handle;
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = onEvent((event) => {
+      if (!types.includes(event.type)) return;
+      if (calmMs === 0) return latest.current!(event);
+      clearTimeout(timer);
+      timer = setTimeout(() => latest.current!(event), calmMs);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+}
+
+/** Something that takes a moment and may fail: `run` starts it, `busy` while it lasts, failures become a toast. */
+export function useAction(): { readonly busy: boolean; run(work: () => Promise<void>): Promise<boolean> } {
+  const [busy, setBusy] = useState(false);
+  const run = async (work: () => Promise<void>) => {
+    setBusy(true);
+    try {
+      await work();
+      return true;
+    } catch (thrown) {
+      toast.failure(thrown);
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, run };
+}
+
+/** The part of the address after `#/`. */
+export function useRoute(): string {
+  const read = () => /^#\/([\w-]*)/.exec(location.hash)?.[1] ?? "";
+  const [route, setRoute] = useState(read());
+  useEffect(() => {
+    const follow = () => setRoute(read());
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  return route;
+}
+
+/** Moments pass: drawn anew every second, for ages and times left. */
+export function useNow(everyMs = 1000): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}

@@ -1,0 +1,137 @@
+/**
+ * Chunks as a picture, on a canvas so that ten thousand of them cost no more than ten. A map gives each chunk a cell, as
+ * large as fits; a strip gives each column of pixels its share of the chunks, so that it reads at any number.
+ */
+import { useEffect, useRef } from "hono/jsx/dom";
+import { useStore } from "../store.ts";
+import { theme } from "../theme.ts";
+
+const CELL_MAX = 12;
+const GAP_FROM = 4;
+
+export interface ChunkPictureProps {
+  readonly total: number;
+  /** From 0, nobody, to 1, as good as it gets; `-1` for what must stand out as missing. */
+  readonly levelOf: (chunk: number) => number;
+  /** Changes whenever the levels do. */
+  readonly version: number | string;
+  readonly label: string;
+  readonly height: number;
+  readonly kind: "map" | "strip";
+}
+
+export function ChunkPicture({ total, levelOf, version, label, height, kind }: ChunkPictureProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const latest = useRef({ total, levelOf });
+  latest.current = { total, levelOf };
+  const shownTheme = useStore(theme);
+  const redraw = () => {
+    const element = canvas.current;
+    if (element === null) return;
+    const now = latest.current!;
+    draw(element, now.total, now.levelOf, height, kind);
+  };
+  useEffect(() => {
+    const observer = new ResizeObserver(redraw);
+    observer.observe(canvas.current!);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    const frame = requestAnimationFrame(redraw);
+    return () => cancelAnimationFrame(frame);
+  }, [version, total, shownTheme]);
+  return <canvas ref={canvas} class="chunk-picture" role="img" aria-label={label} style={{ height: `${height}px` }} />;
+}
+
+function draw(
+  canvas: HTMLCanvasElement,
+  total: number,
+  levelOf: (chunk: number) => number,
+  height: number,
+  kind: "map" | "strip",
+): void {
+  const ratio = devicePixelRatio;
+  const width = canvas.clientWidth;
+  if (width === 0) return;
+  const [pixelsWide, pixelsHigh] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== pixelsWide) canvas.width = pixelsWide;
+  if (canvas.height !== pixelsHigh) canvas.height = pixelsHigh;
+  const context = canvas.getContext("2d")!;
+  const paint = paletteOf(canvas);
+  context.clearRect(0, 0, pixelsWide, pixelsHigh);
+  const cell = kind === "map" ? cellFor(pixelsWide, pixelsHigh, total) : 0;
+  if (cell >= 2) drawCells(context, pixelsWide, cell, total, levelOf, paint);
+  else drawColumns(context, pixelsWide, pixelsHigh, total, levelOf, paint);
+}
+
+/** The largest square that lets every chunk have one; 0 where they do not fit. */
+function cellFor(width: number, height: number, total: number): number {
+  for (let cell = Math.round(CELL_MAX * devicePixelRatio); cell >= 2; cell--) {
+    if (Math.floor(width / cell) * Math.floor(height / cell) >= total) return cell;
+  }
+  return 0;
+}
+
+type Paint = (level: number) => string;
+
+function drawCells(
+  context: CanvasRenderingContext2D,
+  width: number,
+  cell: number,
+  total: number,
+  levelOf: (chunk: number) => number,
+  paint: Paint,
+): void {
+  const perRow = Math.floor(width / cell);
+  const gap = cell >= GAP_FROM ? 1 : 0;
+  for (let chunk = 0; chunk < total; chunk++) {
+    context.fillStyle = paint(levelOf(chunk));
+    context.fillRect((chunk % perRow) * cell, Math.floor(chunk / perRow) * cell, cell - gap, cell - gap);
+  }
+}
+
+/** Where several chunks share a column, the column shows their mean, and a missing one among them outweighs that. */
+function drawColumns(
+  context: CanvasRenderingContext2D,
+  width: number,
+  height: number,
+  total: number,
+  levelOf: (chunk: number) => number,
+  paint: Paint,
+): void {
+  const columns = Math.min(width, total);
+  const gap = width / total >= GAP_FROM ? 1 : 0;
+  for (let column = 0; column < columns; column++) {
+    const first = Math.floor((column * total) / columns);
+    const end = Math.max(first + 1, Math.floor(((column + 1) * total) / columns));
+    let sum = 0;
+    let isMissing = false;
+    for (let chunk = first; chunk < end; chunk++) {
+      const level = levelOf(chunk);
+      if (level < 0) isMissing = true;
+      else sum += level;
+    }
+    const left = Math.floor((column * width) / columns);
+    const right = Math.floor(((column + 1) * width) / columns);
+    context.fillStyle = paint(isMissing ? -1 : sum / (end - first));
+    context.fillRect(left, 0, Math.max(1, right - left - gap), height);
+  }
+}
+
+/** The style sheet's colours; levels between them are mixed by the browser. */
+function paletteOf(canvas: HTMLCanvasElement): Paint {
+  const style = getComputedStyle(canvas);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const [none, some, missing, fresh] = ["--chunk-none", "--chunk-held", "--chunk-missing", "--chunk-fresh"].map(colour);
+  const mixed = new Map<number, string>();
+  return (level) => {
+    if (level < 0) return missing!;
+    if (level === 0) return none!;
+    if (level > 1) return fresh!;
+    // At least a third of the colour, so that little is told from nothing.
+    const percent = Math.round(34 + 66 * level);
+    const known = mixed.get(percent) ?? `color-mix(in srgb, ${some} ${percent}%, ${none})`;
+    mixed.set(percent, known);
+    return known;
+  };
+}

@@ -1,0 +1,71 @@
+/** Folders of the machine that the peer runs on, to pick a file to publish or a folder to fetch to. */
+import { useState } from "hono/jsx/dom";
+import { formatSize } from "../../../core/human.ts";
+import { answerOf, peerApi } from "../api.ts";
+import { useLoaded } from "../hooks.ts";
+import { Empty, Failure, Loading, Name } from "./basics.tsx";
+import { Icon } from "./icons.tsx";
+
+export interface FolderBrowserProps {
+  readonly pick: "file" | "folder";
+  /** Where to begin; the peer decides without it. */
+  readonly start?: string | undefined;
+  /** The path of the picked file, or of every folder that is entered. */
+  readonly onPick: (path: string, name: string) => void;
+  readonly picked: string;
+}
+
+export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProps) {
+  const [path, setPath] = useState(start);
+  const folder = useLoaded(() => answerOf(peerApi.browse.$get({ query: path === undefined ? {} : { path } })), [path]);
+  const enter = (next: string) => {
+    setPath(next);
+    if (pick === "folder") onPick(next, "");
+  };
+  if (folder.error !== undefined && folder.value === undefined)
+    return <Failure error={folder.error} retry={() => setPath(undefined)} />;
+  if (folder.value === undefined) return <Loading lines={6} />;
+  const { path: here, parent, entries, truncated } = folder.value;
+  const shown = entries.filter(({ kind }) => pick === "file" || kind === "folder");
+  return (
+    <div class="browser">
+      <div class="browser-path">
+        <button
+          type="button"
+          class="btn btn-icon"
+          aria-label="Folder above"
+          disabled={parent === null}
+          onClick={() => parent !== null && enter(parent)}
+        >
+          <Icon name="parent" />
+        </button>
+        <code class="text-truncate">
+          <Name text={here} />
+        </code>
+      </div>
+      {shown.length === 0 ? (
+        <Empty icon="folder" title={pick === "file" ? "This folder is empty" : "No folders in here"} />
+      ) : (
+        <ul class="browser-list" aria-label={`Folder ${here}`}>
+          {shown.map((entry) => (
+            <li key={entry.path}>
+              <button
+                type="button"
+                class={`browser-entry ${entry.path === picked ? "picked" : ""}`}
+                aria-pressed={entry.kind === "file" ? String(entry.path === picked) : undefined}
+                onClick={() => (entry.kind === "folder" ? enter(entry.path) : onPick(entry.path, entry.name))}
+              >
+                <Icon name={entry.kind} />
+                <span class="flex-grow-1 text-truncate">
+                  <Name text={entry.name} />
+                </span>
+                {entry.size !== null && <span class="text-secondary small">{formatSize(entry.size)}</span>}
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      {truncated && <p class="small text-secondary mt-2 mb-0">There is more in this folder than the list shows.</p>}
+    </div>
+  );
+}

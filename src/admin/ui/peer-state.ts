@@ -1,0 +1,126 @@
+/** What the page knows of its peer: status, rates and fetches, kept up to date by events. */
+import type { FetchProgress, PeerStatus, SourceShare } from "../../peer/types.ts";
+import { answerOf, peerApi } from "./api.ts";
+import { addRanges, type ChunkSet, readRanges } from "./chunk-set.ts";
+import { type LiveEvent, link, onEvent } from "./live.ts";
+import type { RatePoint } from "./parts/chart.tsx";
+import { access } from "./session.ts";
+import { Store } from "./store.ts";
+
+const STATUS_MS = 1000;
+export const RATE_POINTS_MAX = 120;
+
+/** One fetch as the page draws it. */
+export interface FetchView {
+  readonly progress: FetchProgress;
+  readonly shares: readonly SourceShare[];
+  /** 1: held, 2: arrived just now. Changed in place; `version` tells. */
+  readonly chunks: ChunkSet | undefined;
+  readonly version: number;
+}
+
+export const status = new Store<PeerStatus | undefined>(undefined);
+export const rates = new Store<readonly RatePoint[]>([]);
+export const fetches = new Store<ReadonlyMap<string, FetchView>>(new Map());
+export const fetchesLoaded = new Store(false);
+export const runningCount = new Store(0);
+
+interface Counted {
+  readonly atMs: number;
+  readonly status: PeerStatus;
+}
+
+let lastCounted: Counted | undefined;
+
+export function startPeerState(): void {
+  onEvent(handleEvent);
+  access.watch(() => access.get() === "open" && loadStatus());
+  setInterval(() => {
+    if (access.get() === "open" && document.visibilityState === "visible" && link.get() !== "offline") loadStatus();
+  }, STATUS_MS);
+}
+
+export async function loadStatus(): Promise<void> {
+  const now = await answerOf(peerApi.status.$get()).catch(() => undefined);
+  if (now === undefined) return;
+  const counted = { atMs: performance.now(), status: now };
+  if (lastCounted !== undefined && lastCounted.status.pid === now.pid) {
+    const seconds = (counted.atMs - lastCounted.atMs) / 1000;
+    const point = {
+      down: Math.max(0, now.bytes_received - lastCounted.status.bytes_received) / seconds,
+      up: Math.max(0, now.bytes_sent - lastCounted.status.bytes_sent) / seconds,
+    };
+    rates.update((all) => [...all, point].slice(-RATE_POINTS_MAX));
+  }
+  lastCounted = counted;
+  status.set(now);
+}
+
+/** All fetches, and of the running ones the chunks. */
+async function loadFetches(): Promise<void> {
+  const all = await answerOf(peerApi.fetches.$get()).catch(() => undefined);
+  if (all === undefined) return;
+  const before = fetches.get();
+  fetches.set(new Map(all.map((progress) => [progress.id, { ...(before.get(progress.id) ?? noDetail), progress }])));
+  fetchesLoaded.set(true);
+  count();
+  await Promise.all(all.filter(({ state }) => state === "running").map(({ id }) => loadDetail(id)));
+}
+
+const noDetail = { shares: [], chunks: undefined, version: 0 };
+
+export async function loadDetail(id: string): Promise<void> {
+  const detail = await answerOf(peerApi.fetches[":id"].$get({ param: { id } })).catch(() => undefined);
+  if (detail === undefined) return;
+  const { chunks_held, source_shares, ...progress } = detail;
+  change(id, (before) => ({
+    progress,
+    shares: source_shares,
+    chunks: readRanges(progress.total_chunknum, chunks_held),
+    version: before.version + 1,
+  }));
+}
+
+function change(id: string, how: (before: FetchView | typeof noDetail) => FetchView): void {
+  fetches.update((all) => new Map(all).set(id, how(all.get(id) ?? noDetail)));
+  count();
+}
+
+function count(): void {
+  runningCount.set([...fetches.get().values()].filter(({ progress }) => progress.state === "running").length);
+}
+
+function handleEvent(event: LiveEvent): void {
+  if (event.type === "hello") {
+    loadStatus();
+    loadFetches();
+  } else if (event.type === "fetch_started" || event.type === "fetch_ended") {
+    const progress = event.fetch as FetchProgress;
+    change(progress.id, (before) => ({ ...before, progress, version: before.version + 1 }));
+    loadDetail(progress.id);
+    loadStatus();
+  } else if (event.type === "fetch_progress") {
+    handleProgress(event as unknown as ProgressEvent);
+  } else if (event.type.startsWith("tracker_") || event.type.endsWith("published")) {
+    loadStatus();
+  }
+}
+
+interface ProgressEvent {
+  readonly fetch: FetchProgress;
+  readonly gained: string;
+  readonly truncated: boolean;
+  readonly source_shares: readonly SourceShare[];
+}
+
+function handleProgress({ fetch, gained, truncated, source_shares }: ProgressEvent): void {
+  if (truncated) loadDetail(fetch.id);
+  change(fetch.id, (before) => {
+    const { chunks } = before;
+    if (chunks !== undefined) {
+      for (let chunk = 0; chunk < chunks.length; chunk++) if (chunks[chunk] === 2) chunks[chunk] = 1;
+      addRanges(chunks, gained, 2);
+    }
+    return { progress: fetch, shares: source_shares, chunks, version: before.version + 1 };
+  });
+}

@@ -1,0 +1,44 @@
+/** Sizes, times and names for people, the same in a terminal and on the page. */
+import { KiB, MINUTE_MS, SECOND_MS } from "./units.ts";
+
+const SIZE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+const CONTENT_ID_DIGITS = 12;
+/** Control, format (bidi, zero-width) and line-breaking characters, with which a stranger's text could mislead. */
+const MISLEADING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= KiB && unit < SIZE_UNITS.length - 1) {
+    value /= KiB;
+    unit++;
+  }
+  return `${unit === 0 ? value : threeDigits(value)} ${SIZE_UNITS[unit]}`;
+}
+
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatSize(Math.round(bytesPerSecond))}/s`;
+}
+
+export function formatDuration(ms: number): string {
+  if (ms < SECOND_MS) return `${threeDigits(ms)} ms`;
+  if (ms < MINUTE_MS) return `${threeDigits(ms / SECOND_MS)} s`;
+  const minutes = Math.floor(ms / MINUTE_MS);
+  if (minutes < 60) return `${minutes} min ${Math.floor((ms % MINUTE_MS) / SECOND_MS)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+export function formatContentId(contentId: string): string {
+  return contentId.slice(0, CONTENT_ID_DIGITS);
+}
+
+/** A stranger's text as it is safe to print: what would move the cursor or turn the line round shows as its code. */
+export function printable(text: string): string {
+  return text.replace(MISLEADING, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
+}
+
+function threeDigits(value: number): string {
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
