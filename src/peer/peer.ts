@@ -6,15 +6,7 @@ import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import {
-  type Address,
-  formatHostPort,
-  type HostPort,
-  hostOf,
-  isLoopback,
-  makeAddress,
-  portOf,
-} from "../core/address.ts";
+import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_MAX } from "../core/limits.ts";
@@ -24,11 +16,12 @@ import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
-import { type Listener, listen, resolveHost, resolveHostPort } from "../net/endpoint.ts";
+import { resolveHostPort } from "../net/endpoint.ts";
 import { type DataFolder, randomPeerId } from "../store/data-folder.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
 import { holdersOf } from "./content-holders.ts";
+import { Door } from "./door.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
@@ -38,7 +31,7 @@ import { onlyPeerAt } from "./only-peer-at.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
-import { proofHandlers, Sharing } from "./sharing.ts";
+import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
 import { type Log, TrackerLink } from "./tracker-link.ts";
 import type {
@@ -94,7 +87,8 @@ export class Peer {
   readonly #announcer: Announcer;
   readonly #publisher: Publisher;
   readonly #fetches: Fetches;
-  #listener: Listener | undefined;
+  /** From `open` on. */
+  #door: Door | undefined;
   #link: TrackerLink;
 
   /**
@@ -102,14 +96,9 @@ export class Peer {
    * `refused` (beyond loopback without `open`), `disk`.
    */
   static async open(options: PeerOptions): Promise<Peer> {
-    const { host } = options.listen;
-    if (!options.open && !isLoopback(host)) {
-      const hint = "--open allows it: then every machine that reaches this port can fetch what is shared here";
-      throw new P2pfsError("refused", `listening on ${host} would open this peer to other machines`, { hint });
-    }
     const peer = new Peer(options);
     try {
-      await peer.#listen();
+      await peer.#openDoor();
     } catch (thrown) {
       await peer.close();
       throw thrown;
@@ -178,7 +167,7 @@ export class Peer {
       version: VERSION,
       pid: process.pid,
       address: this.#link.address,
-      listen: this.#listener!.address,
+      listen: this.#door!.address,
       tracker: formatHostPort(this.#link.tracker),
       connected: this.#link.isUp,
       data_folder: dataFolder?.path ?? "",
@@ -296,36 +285,19 @@ export class Peer {
     await this.#fetches.close();
     this.#announcer.close();
     this.#link.close();
-    this.#listener?.stop();
+    this.#door?.close();
     this.#swarms.close();
     this.#neighbours.closeAll();
     this.#readers.close();
     this.#repository.close();
   }
 
-  async #listen(): Promise<void> {
-    const { dataFolder, listen: asked } = this.#options;
-    const remembered = asked.port === 0 ? dataFolder?.rememberedPort("listen") : undefined;
-    this.#listener =
-      remembered === undefined
-        ? await this.#listenAt(asked)
-        : await this.#listenAt({ ...asked, port: remembered }).catch((thrown) => {
-            if (thrown instanceof P2pfsError && thrown.code === "already_running") return this.#listenAt(asked);
-            throw thrown;
-          });
-    dataFolder?.rememberPort("listen", portOf(this.#listener.address));
-    if (!isLoopback(asked.host))
-      this.#options.log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
-  }
-
-  #listenAt(where: HostPort): Promise<Listener> {
-    return listen({
-      ...where,
+  async #openDoor(): Promise<void> {
+    this.#door = await Door.open({
+      ...this.#options,
+      peerId: this.#peerId,
       local: () => this.#hello(),
-      onConnection: (connection) => {
-        if (connection.hello.role === "tracker") connection.serve(proofHandlers(this.#peerId));
-        else this.#neighbours.adopt(connection);
-      },
+      onPeer: (connection) => this.#neighbours.adopt(connection),
     });
   }
 
@@ -335,29 +307,14 @@ export class Peer {
       peerId: this.#peerId,
       hostName: hostname().slice(0, HOST_NAME_MAX),
       local: () => this.#hello(),
-      listening: () => this.#listening(),
+      listening: () => this.#door!.announced(),
       announce: (session) => {
-        this.#warnIfUnreachable(session.address);
+        this.#door!.warnIfShutFor(session.address);
         return this.#announcer.announceAll(session);
       },
       events: this.events,
       log: this.#options.log,
     });
-  }
-
-  /** Others are told the address that the tracker saw; nobody can connect to it where only loopback is listened on. */
-  #warnIfUnreachable(address: Address): void {
-    if (isLoopback(hostOf(address)) || !isLoopback(hostOf(this.#listener!.address))) return;
-    this.#options.log("warn", `other machines cannot fetch from here: ${address} takes no connections without --open`);
-  }
-
-  /** What the tracker is told: the listener's address, or the one to advertise with its port filled in. */
-  async #listening(): Promise<{ address: Address; advertised: boolean }> {
-    const { advertise } = this.#options;
-    const listening = this.#listener!.address;
-    if (advertise === undefined) return { address: listening, advertised: false };
-    const port = advertise.port === 0 ? portOf(listening) : advertise.port;
-    return { address: makeAddress(await resolveHost(advertise.host), port), advertised: true };
   }
 
   #hello(): LocalHello {

@@ -1,0 +1,98 @@
+/**
+ * The door of a peer: where it takes the connections of other peers, on the port that it had before where that is
+ * free, and what the tracker is told of it.
+ */
+import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { PeerId } from "../core/model.ts";
+import type { Connection, LocalHello } from "../net/connection.ts";
+import { type Listener, listen, resolveHost } from "../net/endpoint.ts";
+import type { DataFolder } from "../store/data-folder.ts";
+import { proofHandlers } from "./sharing.ts";
+import type { Log } from "./tracker-link.ts";
+
+export interface DoorOptions {
+  /** Remembers the port. */
+  readonly dataFolder: DataFolder | undefined;
+  /** Port 0 takes the remembered one if it is free, else any. */
+  readonly listen: HostPort;
+  /** What to tell others instead of the address that the tracker sees; port 0 is that of the listener. */
+  readonly advertise: HostPort | undefined;
+  /** Whether it may be beyond loopback. */
+  readonly open: boolean;
+  readonly peerId: PeerId;
+  readonly local: () => LocalHello;
+  readonly onPeer: (connection: Connection) => void;
+  readonly log: Log;
+}
+
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #listener: Listener;
+
+  /** Throws `already_running` (port in use), `refused` (beyond loopback without `open`). */
+  static async open(options: DoorOptions): Promise<Door> {
+    const { dataFolder, listen: asked, log } = options;
+    const isForAll = !isLoopback(asked.host);
+    if (isForAll && !options.open) {
+      const hint = "--open allows it: then every machine that reaches this port can fetch what is shared here";
+      throw new P2pfsError("refused", `listening on ${asked.host} would open this peer to other machines`, { hint });
+    }
+    const remembered = asked.port === 0 ? dataFolder?.rememberedPort("listen") : undefined;
+    const listener =
+      (remembered === undefined ? undefined : await listenIfFree(options, remembered)) ??
+      (await listenAt(options, asked.port));
+    dataFolder?.rememberPort("listen", portOf(listener.address));
+    if (isForAll) log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
+    return new Door(options, listener);
+  }
+
+  private constructor(options: DoorOptions, listener: Listener) {
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  get address(): Address {
+    return this.#listener.address;
+  }
+
+  /** What the tracker is told: the listener's address, or the one to advertise. */
+  async announced(): Promise<{ address: Address; advertised: boolean }> {
+    const { advertise } = this.#options;
+    if (advertise === undefined) return { address: this.address, advertised: false };
+    const port = advertise.port === 0 ? portOf(this.address) : advertise.port;
+    return { address: makeAddress(await resolveHost(advertise.host), port), advertised: true };
+  }
+
+  /** Others are told the address that the tracker saw; nobody can connect to it where only loopback is listened on. */
+  warnIfShutFor(seen: Address): void {
+    if (isLoopback(hostOf(seen)) || !isLoopback(hostOf(this.address))) return;
+    this.#options.log("warn", `other machines cannot fetch from here: ${seen} takes no connections without --open`);
+  }
+
+  close(): void {
+    this.#listener.stop();
+  }
+}
+
+async function listenIfFree(options: DoorOptions, port: number): Promise<Listener | undefined> {
+  try {
+    return await listenAt(options, port);
+  } catch (thrown) {
+    if (thrown instanceof P2pfsError && thrown.code === "already_running") return undefined;
+    throw thrown;
+  }
+}
+
+/** A tracker comes in only to prove an advertised address. */
+function listenAt({ listen: { host }, local, peerId, onPeer }: DoorOptions, port: number): Promise<Listener> {
+  return listen({
+    host,
+    port,
+    local,
+    onConnection: (connection) => {
+      if (connection.hello.role === "tracker") connection.serve(proofHandlers(peerId));
+      else onPeer(connection);
+    },
+  });
+}
