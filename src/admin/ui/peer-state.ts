@@ -1,5 +1,5 @@
 /** What the page knows of its peer: status, rates and fetches, kept up to date by events. */
-import type { FetchProgress, PeerStatus, SourceShare } from "../../peer/types.ts";
+import type { FetchProgress, PeerStatus, SourceShare } from "../types.ts";
 import { answerOf, peerApi } from "./api.ts";
 import { addRanges, type ChunkSet, readRanges } from "./chunk-set.ts";
 import { type LiveEvent, link, onEvent } from "./live.ts";

@@ -2,7 +2,7 @@
 import { useId, useState } from "hono/jsx/dom";
 import { formatSize } from "../../../core/human.ts";
 import type { FileInfo } from "../../../core/model.ts";
-import type { FetchEvent } from "../../../peer/types.ts";
+import type { FetchEvent } from "../../types.ts";
 import { linesOf, peerApi } from "../api.ts";
 import { useAction } from "../hooks.ts";
 import { Name } from "../parts/basics.tsx";

@@ -1,7 +1,7 @@
 /** The peer at a glance: its tracker, what moves, its limits, and its end. */
 import { useEffect, useId, useState } from "hono/jsx/dom";
 import { formatDuration, formatRate, formatSize } from "../../../core/human.ts";
-import type { PeerStatus } from "../../../peer/types.ts";
+import type { PeerStatus } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { useAction } from "../hooks.ts";
 import { Card, CopyButton, Empty, Loading, Name, Tile } from "../parts/basics.tsx";

@@ -1,7 +1,7 @@
 /** What this peer shares: publish a file of its machine, hand out tickets, stop sharing. */
 import { useEffect, useId, useMemo, useState } from "hono/jsx/dom";
 import { formatSize } from "../../../core/human.ts";
-import type { Published, PublishProgress, ShareInfo } from "../../../peer/types.ts";
+import type { Published, PublishProgress, ShareInfo } from "../../types.ts";
 import { answerOf, linesOf, peerApi } from "../api.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
 import { Bar, Card, CopyButton, Empty, Failure, Loading, Name, plainName } from "../parts/basics.tsx";

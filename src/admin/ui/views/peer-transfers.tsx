@@ -1,7 +1,7 @@
 /** The fetches of this peer: how far each is, how fast, from whom, and which chunks are here. */
 import { useEffect, useState } from "hono/jsx/dom";
 import { formatDuration, formatRate, formatSize } from "../../../core/human.ts";
-import type { FetchProgress, SourceShare } from "../../../peer/types.ts";
+import type { FetchProgress, SourceShare } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { countOf } from "../chunk-set.ts";
 import { useAction } from "../hooks.ts";

@@ -1,6 +1,6 @@
 /** Which peer holds which chunks of every file, a strip for each. */
 import { useEffect, useRef, useState } from "hono/jsx/dom";
-import type { ChunkInfo } from "../../../tracker/types.ts";
+import type { ChunkInfo } from "../../types.ts";
 import { pagesOf, trackerApi } from "../api.ts";
 import { readRanges } from "../chunk-set.ts";
 import { useEvents } from "../hooks.ts";

@@ -1,7 +1,7 @@
 /** Who is joined; a ping and the files of each. */
 import { useState } from "hono/jsx/dom";
 import { formatDuration } from "../../../core/human.ts";
-import type { PeerInfo } from "../../../tracker/types.ts";
+import type { PeerInfo } from "../../types.ts";
 import { answerOf, pagesOf, trackerApi } from "../api.ts";
 import { useAction, useEvents, useLoaded, useNow } from "../hooks.ts";
 import { Card, Empty, Failure, Loading, Name } from "../parts/basics.tsx";
