@@ -2,7 +2,7 @@
 import { type Address, hostOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { resolveHost } from "../net/endpoint.ts";
-import type { FilePage } from "./peer.ts";
+import type { FilePage } from "./types.ts";
 
 /** `own`: the address of the peer that asks, which counts as well. Throws `not_found`, `ambiguous`. */
 export async function onlyPeerAt(

@@ -11,7 +11,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
-import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
+import type { ContentHolders, PeerId } from "../core/model.ts";
 import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
@@ -37,6 +37,7 @@ import { type Log, TrackerLink } from "./tracker-link.ts";
 import type {
   Connected,
   FetchProgress,
+  FilePage,
   PeerStatus,
   Published,
   RateLimits,
@@ -63,12 +64,6 @@ export interface PeerOptions {
   /** At the start; none without them. */
   readonly limits?: RateLimitsChange | undefined;
   readonly log: Log;
-}
-
-/** One page of a list; `next` is the cursor of the following one, null after the last. */
-export interface FilePage {
-  readonly rows: readonly FileInfo[];
-  readonly next: string | null;
 }
 
 export class Peer {

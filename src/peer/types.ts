@@ -4,7 +4,7 @@ import { AddressSchema } from "../core/address.ts";
 import { errorCodes } from "../core/errors.ts";
 import { FileNameSchema } from "../core/file-name.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
-import { ChunkCountSchema, PathTextSchema, SizeSchema } from "../core/model.ts";
+import { ChunkCountSchema, type FileInfo, PathTextSchema, SizeSchema } from "../core/model.ts";
 import { RateLimitSchema } from "../core/rate.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -136,3 +136,9 @@ export const FetchReceiptSchema = v.object({
 export type FetchReceipt = v.InferOutput<typeof FetchReceiptSchema>;
 
 export type FetchEvent = FetchProgress | FetchReceipt;
+
+/** One page of a list; `next` is the cursor of the following one, null after the last. */
+export interface FilePage {
+  readonly rows: readonly FileInfo[];
+  readonly next: string | null;
+}

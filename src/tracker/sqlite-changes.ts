@@ -1,7 +1,7 @@
 /** The statements that every registration, publication and report of chunks runs, prepared once. */
 import { and, eq, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
-import type { RegistryDatabase } from "./sqlite-registry.ts";
+import type { RegistryDatabase } from "./sqlite-rows.ts";
 
 export function prepareChanges(db: RegistryDatabase) {
   const hole = sql.placeholder;

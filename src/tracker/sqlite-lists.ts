@@ -15,7 +15,7 @@ import type { FileInfo } from "../core/model.ts";
 import { PageBuilder } from "./page.ts";
 import type { Counts, FileFilter, ListedPeer, PeerRecord } from "./registry.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
-import type { RegistryDatabase } from "./sqlite-registry.ts";
+import type { RegistryDatabase } from "./sqlite-rows.ts";
 import {
   addressOf,
   chunkRangesOf,

@@ -12,7 +12,7 @@ import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/mod
 import { type Asker, type ContentLocation, type LocationQuery, SAMPLE_REUSE_MS } from "./registry.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import { fileColumns, isOnline } from "./sqlite-lists.ts";
-import type { RegistryDatabase } from "./sqlite-registry.ts";
+import type { RegistryDatabase } from "./sqlite-rows.ts";
 import { addressOf, chunkRangesOf, type FileRow, fileInfoOf } from "./sqlite-rows.ts";
 
 /** Ranges in one reply over all holders; about 10 bytes each. Holders tell the rest themselves. */

@@ -28,15 +28,13 @@ import * as schema from "./schema.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
 import { SqliteLocations } from "./sqlite-locations.ts";
-import { peerRecordOf } from "./sqlite-rows.ts";
+import { peerRecordOf, type RegistryDatabase } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
 /** Contents looked at in one step of forgetting. */
 const FORGET_STEP_ROWS = 2000;
 
 const { contents, holdings, peers, publications } = schema;
-
-export type RegistryDatabase = OpenDatabase<typeof schema>["db"];
 
 export interface SqliteRegistryOptions {
   /** Of the database file, or `:memory:`. */

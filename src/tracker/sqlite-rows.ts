@@ -6,10 +6,13 @@ import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type PeerId, publicationKey } from "../core/model.ts";
+import type { OpenDatabase } from "../store/database.ts";
 import type { PeerRecord } from "./registry.ts";
-import type { peers } from "./schema.ts";
+import type * as schema from "./schema.ts";
 
-type PeerRow = typeof peers.$inferSelect;
+export type RegistryDatabase = OpenDatabase<typeof schema>["db"];
+
+type PeerRow = typeof schema.peers.$inferSelect;
 
 /** What was checked before it was stored needs no second check. */
 export function peerRecordOf(row: PeerRow): PeerRecord {
