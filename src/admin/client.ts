@@ -149,16 +149,25 @@ export async function allPagesOf<Row>(
   return rows;
 }
 
-/** The lines of a streaming command; an error line is thrown. To leave the loop early lets go of the command. */
+/**
+ * The lines of a streaming command; an error line is thrown. To leave the loop early lets go of the command, as the
+ * signal does between two lines.
+ */
 export async function* linesOf<Line>(
   pending: Promise<Pick<Response, "ok" | "status" | "body" | "text">>,
+  signal?: AbortSignal,
 ): AsyncGenerator<Line> {
   const response = await pending;
   if (!response.ok || response.body === null) throw errorIn(await response.text()) ?? strangeAnswer(response.status);
   const decoder = new TextDecoder();
+  const reader = response.body.getReader();
+  const letGo = () => reader.cancel().catch(() => undefined);
+  signal?.addEventListener("abort", letGo);
+  if (signal?.aborted) await letGo();
   let rest = "";
   try {
-    for await (const bytes of response.body) {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const bytes = next.value;
       const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
       rest = lines.pop()!;
       for (const line of lines) {
@@ -169,6 +178,9 @@ export async function* linesOf<Line>(
     }
   } catch (thrown) {
     throw thrown instanceof P2pfsError ? thrown : brokenOff(thrown);
+  } finally {
+    signal?.removeEventListener("abort", letGo);
+    await letGo();
   }
   if (rest !== "") throw brokenOff();
 }

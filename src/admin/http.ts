@@ -144,9 +144,14 @@ function asUsage(exception: HTTPException): P2pfsError {
 
 /**
  * Answers the items one JSON value a line. A failure before the first is answered with its status; a later one is the
- * last line. A client that goes away returns the generator, so that its `finally` can let go of what it held.
+ * last line. A client that goes away returns the generator, so that its `finally` can let go of what it held, and is told
+ * by `left` even while the generator waits for something.
  */
-export async function respondWithLines<Item>(context: Context, items: AsyncGenerator<Item>): Promise<Response> {
+export async function respondWithLines<Item>(
+  context: Context,
+  items: AsyncGenerator<Item>,
+  left = new AbortController(),
+): Promise<Response> {
   const encoder = new TextEncoder();
   const encode = (item: unknown) => encoder.encode(`${JSON.stringify(item)}\n`);
   let ahead: IteratorResult<Item> | undefined = await items.next();
@@ -163,6 +168,7 @@ export async function respondWithLines<Item>(context: Context, items: AsyncGener
       }
     },
     async cancel() {
+      left.abort();
       await items.return(undefined);
     },
   });

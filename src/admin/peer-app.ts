@@ -102,7 +102,10 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
       "/api/shares",
       streamingCommand("publish", "Share a local file", v.union([PublishProgressSchema, PublishedSchema])),
       checked("json", PublishRequestSchema),
-      async (context) => respondWithLines(context, publishLines(peer, context.req.valid("json"))),
+      async (context) => {
+        const left = new AbortController();
+        return respondWithLines(context, publishLines(peer, context.req.valid("json"), left), left);
+      },
     )
     .delete(
       "/api/shares/:fname",

@@ -13,8 +13,11 @@ import type { PublishRequest } from "../peer/publisher.ts";
 import type { FetchEvent, FetchProgress, FetchReceipt, Published, PublishProgress } from "../peer/types.ts";
 import { sampledUntil } from "./http.ts";
 
-export async function* publishLines(peer: Peer, request: PublishRequest): AsyncGenerator<PublishProgress | Published> {
-  const left = new AbortController();
+export async function* publishLines(
+  peer: Peer,
+  request: PublishRequest,
+  left: AbortController,
+): AsyncGenerator<PublishProgress | Published> {
   const size = statSync(request.path, { throwIfNoEntry: false })?.size ?? 0;
   let bytes = 0;
   const onProgress = (hashed: number) => {

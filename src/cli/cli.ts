@@ -1,6 +1,8 @@
 /** The command line: from the words after `p2pfs` to an exit code. */
 import { buildRouteMap } from "@stricli/core";
 import { asP2pfsError } from "../core/errors.ts";
+import { writeProposals } from "./completion.ts";
+import { completionCommand } from "./completion-command.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { type Io, processIo } from "./io.ts";
@@ -12,19 +14,18 @@ import { trackerCommands } from "./tracker-commands.ts";
 /** Words that name the command: the role and what it is to do. */
 const COMMAND_DEPTH = 2;
 
-const commands = buildRouteMap<"tracker" | "peer", CliContext>({
+const commands = buildRouteMap<"tracker" | "peer" | "completion", CliContext>({
   docs: {
     brief: "Share files between machines",
     fullDescription:
       "A tracker knows who has what; peers fetch from one another, from every holder at once, and check every chunk.\n\n" +
       "EXAMPLES\n  p2pfs tracker start\n  p2pfs peer start\n  p2pfs peer publish report.pdf\n  p2pfs peer fetch report.pdf",
   },
-  routes: { tracker: trackerCommands(), peer: peerCommands() },
+  routes: { tracker: trackerCommands(), peer: peerCommands(), completion: completionCommand() },
 });
 
 export async function runCli(argv: readonly string[], io: Io = processIo()): Promise<number> {
-  const words = withTrackerShell(canonicalWords(argv, COMMAND_DEPTH));
-  const code = await runWords({ name: "p2pfs", commands, words, io });
+  const code = await runArguments(argv, io);
   try {
     await io.stdout.flush();
     await io.stderr.flush();
@@ -34,6 +35,15 @@ export async function runCli(argv: readonly string[], io: Io = processIo()): Pro
     tell(failure, io, []);
     return code === 0 ? exitCodeOf(failure) : code;
   }
+}
+
+async function runArguments(argv: readonly string[], io: Io): Promise<number> {
+  // What the completion of bash and zsh asks; nobody types it.
+  if (argv[0] === "propose") {
+    await writeProposals(argv.at(-1)!, { commands, io });
+    return 0;
+  }
+  return runWords({ name: "p2pfs", commands, words: withTrackerShell(canonicalWords(argv, COMMAND_DEPTH)), io });
 }
 
 /** `p2pfs tracker` without a command is the shell of a tracker that does not listen yet. */

@@ -1,7 +1,7 @@
 /** What the command tables of both roles are built with. */
 import { buildCommand, type Command } from "@stricli/core";
 import type { CliContext, CommonFlags } from "./context.ts";
-import { dataFlag, hostWord, jsonFlag, portWord } from "./parameters.ts";
+import { dataFlag, jsonFlag, peerWords } from "./parameters.ts";
 
 /** Where commands are typed: after `p2pfs ROLE`, or at the prompt of a running role. */
 export type Place = "command line" | "shell";
@@ -35,7 +35,7 @@ export function commandKit(place: Place, role: "tracker" | "peer") {
   ): Command<CliContext> =>
     buildCommand<CommonFlags, HostAndPort, CliContext>({
       docs: { brief, fullDescription: explained(description, examples) },
-      parameters: { flags, positional: { kind: "tuple", parameters: [hostWord, portWord] } },
+      parameters: { flags, positional: { kind: "tuple", parameters: peerWords(role) } },
       loader: load,
     });
   return { flags, explained, plain, atHost };

@@ -17,31 +17,29 @@ import {
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
-import { SECOND_MS } from "../core/units.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
-import { resolvePath } from "./io.ts";
 import { writeJson } from "./json.ts";
-import { NO_BAR, openProgressBar, type ProgressBar } from "./progress.ts";
+import { resolvePath } from "./paths.ts";
+import { openProgressBar, type ProgressBar } from "./progress.ts";
 import { dataFolderOf } from "./reach.ts";
 import {
   type LimitFlags,
   limitSettings,
   limitsOf,
   parseDuration,
-  parsePort,
   parseRemote,
+  parseSwitch,
   settingOf,
 } from "./settings.ts";
-import { type Interruption, listenForInterruption } from "./signals.ts";
+import { type Interruption, interruptionOf, NEVER, untilInterrupted } from "./signals.ts";
 
-/** A fetch that is told to stop has written its journal by then. */
-const STOP_MS_MAX = 2 * SECOND_MS;
 const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
 
 export interface FetchFlags extends CommonFlags, LimitFlags {
   readonly tracker?: HostPort;
   readonly seedFor?: number;
+  readonly open?: boolean;
 }
 
 /** The peer that does it, and how to let go of it. */
@@ -51,19 +49,22 @@ interface Fetcher {
   close(): Promise<void>;
 }
 
-export async function fetchFile(this: CliContext, flags: FetchFlags, ...words: string[]): Promise<void> {
+export type FetchWords = [what: string, destination?: string, ip?: string, port?: number];
+
+export async function fetchFile(this: CliContext, flags: FetchFlags, ...words: FetchWords): Promise<void> {
   const request = requestOf(this, flags, words);
   const { session } = this;
   if (session?.background === undefined) return fetchInForeground(this, flags, request);
-  const beside = { ...this, io: session.background.io };
+  const { io, openBar, inBackground } = session.background;
+  const beside = { ...this, io };
   const work = async () =>
-    writeReceipt(beside, flags, await follow(beside, flags, session.connection, request, NO_BAR));
-  session.background.inBackground(work());
+    writeReceipt(beside, flags, await follow(beside, flags, session.connection, request, openBar()));
+  inBackground(work());
 }
 
 async function fetchInForeground(context: CliContext, flags: FetchFlags, request: FetchRequest): Promise<void> {
   const seedMs = settingOf(context.io.env, "P2PFS_SEED_FOR", flags.seedFor, parseDuration) ?? 0;
-  const interruption = listenForInterruption();
+  const interruption = interruptionOf(context);
   const bar = await openProgressBar(context.io.stderr, "fetch");
   let fetcher: Fetcher | undefined;
   try {
@@ -86,8 +87,7 @@ interface FetchRequest {
 }
 
 /** On the command line DESTINATION is a path from the current folder and defaults to it; a shell has the repository. */
-function requestOf(context: CliContext, flags: FetchFlags, words: readonly string[]): FetchRequest {
-  const [what, destination, ip, port] = words as [string, string?, string?, string?];
+function requestOf(context: CliContext, flags: FetchFlags, [what, destination, ip, port]: FetchWords): FetchRequest {
   if (ip !== undefined && port === undefined)
     throw new P2pfsError("usage", "PEER_PORT is missing after PEER_IP", {
       hint: "fetch FNAME [DESTINATION [PEER_IP PEER_PORT]]",
@@ -97,25 +97,17 @@ function requestOf(context: CliContext, flags: FetchFlags, words: readonly strin
   return {
     what,
     ...(typed === undefined ? {} : { destination: destinationOf(context, typed) }),
-    ...(ip === undefined ? {} : { from: { host: ip, port: portOf(port!) } }),
+    ...(ip === undefined ? {} : { from: { host: ip, port: port! } }),
     ...(flags.tracker === undefined ? {} : { tracker: flags.tracker }),
     limits: limitsOf(flags),
   };
 }
 
-function destinationOf({ io }: CliContext, typed: string): string {
-  const path = resolvePath(io, typed);
+function destinationOf(context: CliContext, typed: string): string {
+  const path = resolvePath(context, typed);
   if (typed.endsWith(sep) && !existsSync(path))
     throw new P2pfsError("disk", `there is no folder ${typed}`, { hint: "make it first, or leave the slash out" });
   return path;
-}
-
-function portOf(text: string): number {
-  try {
-    return parsePort(text);
-  } catch (cause) {
-    throw new P2pfsError("usage", `PEER_PORT: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
 }
 
 async function openFetcher(context: CliContext, flags: FetchFlags, what: string): Promise<Fetcher> {
@@ -127,7 +119,8 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
   const limits = limitSettings(context.io.env, flags);
-  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd, limits })), isOwn: true };
+  const open = settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
+  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits })), isOwn: true };
 }
 
 /** Shows the fetch's lines until the receipt. */
@@ -137,27 +130,24 @@ async function follow(
   connection: Connection,
   request: FetchRequest,
   bar: ProgressBar,
-  interruption?: Interruption,
+  interruption: Interruption = NEVER,
 ): Promise<FetchReceipt> {
   const { io } = context;
   const isJson = wantsJson(io.env, flags);
-  const lines = linesOf<FetchEvent>(peerClient(connection).api.fetches.$post({ json: request }));
+  const { api } = peerClient(connection);
+  const begin = (signal: AbortSignal) => linesOf<FetchEvent>(api.fetches.$post({ json: request }), signal);
   let latest: FetchProgress | undefined;
   try {
-    for (;;) {
-      const next = await (interruption === undefined
-        ? lines.next()
-        : Promise.race([lines.next(), interruption.happened]));
-      if (typeof next === "string") throw stopped(latest);
-      if (next.done) throw new P2pfsError("not_running", "the peer ended before the fetch was done");
-      if (next.value.event === "receipt") return next.value;
-      latest = next.value;
+    for await (const line of untilInterrupted(begin, interruption, () => stopped(latest))) {
+      if (line.event === "receipt") return line;
+      latest = line;
       if (isJson) writeJson(io.stdout, latest);
-      bar.show({ ...latest, bytesPerSecond: latest.bytes_per_second });
+      const label = `${latest.id}: ${printable(latest.fname)}`;
+      bar.show({ ...latest, bytesPerSecond: latest.bytes_per_second, label });
     }
+    throw new P2pfsError("not_running", "the peer ended before the fetch was done");
   } finally {
     bar.end();
-    await Promise.race([lines.return(undefined).catch(() => undefined), Bun.sleep(STOP_MS_MAX)]);
   }
 }
 

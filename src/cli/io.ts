@@ -1,5 +1,4 @@
 /** The process's streams, environment and folder, as the commands see them; tests hand in others. */
-import { resolve } from "node:path";
 import { P2pfsError } from "../core/errors.ts";
 
 /** Where text goes. */
@@ -38,11 +37,6 @@ export function processIo(): Io {
     env: process.env,
     cwd: process.cwd(),
   };
-}
-
-/** The path as the user meant it, absolute. */
-export function resolvePath(io: Io, typed: string): string {
-  return resolve(io.cwd, typed);
 }
 
 function streamSink(stream: NodeJS.WriteStream, env: Environment): Sink {

@@ -1,5 +1,6 @@
 /** Flags and words that several commands take, each described once. */
 import { parseRateLimit } from "../core/rate.ts";
+import { hostsOf, portsOf } from "./proposals.ts";
 import { parseHostAndPort, parsePort, parseRemote, parseText } from "./settings.ts";
 
 export const jsonFlag = {
@@ -50,3 +51,11 @@ export const limitFlags = {
 
 export const hostWord = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;
 export const portWord = { brief: "Port", placeholder: "PORT", parse: parsePort, optional: true } as const;
+
+/** HOST [PORT] of a peer that the role may know. */
+export function peerWords(role: "tracker" | "peer") {
+  return [
+    { ...hostWord, proposeCompletions: hostsOf[role] },
+    { ...portWord, proposeCompletions: portsOf[role] },
+  ] as const;
+}

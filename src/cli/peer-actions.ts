@@ -12,11 +12,12 @@ import {
 import { P2pfsError } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
-import { resolvePath } from "./io.ts";
+import { resolvePath } from "./paths.ts";
 import { openProgressBar } from "./progress.ts";
 import { reachPeer } from "./reach.ts";
 import { fileColumns, writeList, writeResult, writeStatus } from "./render.ts";
 import { hostAndMaybePort, hostAndPort, type LimitFlags, limitsOf } from "./settings.ts";
+import { interruptionOf, untilInterrupted } from "./signals.ts";
 import { bold, type Column } from "./table.ts";
 
 export async function connect(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
@@ -28,16 +29,19 @@ export async function connect(this: CliContext, flags: CommonFlags, host: string
 export async function publish(this: CliContext, flags: CommonFlags, lname: string, fname?: string): Promise<void> {
   const { api } = reachPeer(this, flags);
   const { stdout, stderr } = this.io;
-  const json = { path: resolvePath(this.io, lname), lname, fname: fname ?? basename(lname) };
+  const json = { path: resolvePath(this, lname), lname, fname: fname ?? basename(lname) };
+  const interruption = interruptionOf(this);
   const bar = await openProgressBar(stderr, "publish");
   let published: Published | undefined;
   try {
-    for await (const line of linesOf<PublishProgress | Published>(api.shares.$post({ json }))) {
+    const begin = (signal: AbortSignal) => linesOf<PublishProgress | Published>(api.shares.$post({ json }), signal);
+    for await (const line of untilInterrupted(begin, interruption, () => publishingStopped(lname))) {
       if ("event" in line) bar.show(line);
       else published = line;
     }
   } finally {
     bar.end();
+    interruption.stopListening();
   }
   if (published === undefined) throw new P2pfsError("not_running", "the peer ended before the file was published");
   writeResult(
@@ -47,6 +51,12 @@ export async function publish(this: CliContext, flags: CommonFlags, lname: strin
     ({ fname: name, size, total_chunknum, ticket }) =>
       `published ${bold(stdout, name)} (${formatSize(size)}, ${total_chunknum} ${total_chunknum === 1 ? "chunk" : "chunks"})\n${ticket}`,
   );
+}
+
+function publishingStopped(lname: string): P2pfsError {
+  return new P2pfsError("cancelled", `publishing ${lname} was stopped`, {
+    hint: "publish it again; unpublish it where list-files shows that it was shared already",
+  });
 }
 
 export async function unpublish(this: CliContext, flags: CommonFlags, fname: string): Promise<void> {

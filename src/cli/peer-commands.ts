@@ -2,11 +2,12 @@
 import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandKit, type Place } from "./command-kit.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
-import type { FetchFlags } from "./fetch-action.ts";
+import type { FetchFlags, FetchWords } from "./fetch-action.ts";
 import { adminFlag, limitFlags, openFlag, trackerFlag } from "./parameters.ts";
 import type { CancelFlags } from "./peer-actions.ts";
+import { endedFetches, hostsOf, localPaths, ownNames, portsOf, runningFetches, sharedNames } from "./proposals.ts";
 import type { PeerStartFlags } from "./role-actions.ts";
-import { type LimitFlags, parseDuration, parseHostAndPort, parseText } from "./settings.ts";
+import { type LimitFlags, parseDuration, parseHostAndPort, parsePort, parseText } from "./settings.ts";
 
 const actions = () => import("./peer-actions.ts");
 const roleActions = () => import("./role-actions.ts");
@@ -35,7 +36,12 @@ function commandsAt(place: Place) {
         positional: {
           kind: "tuple",
           parameters: [
-            { brief: "The file, as a path from the current folder", placeholder: "LNAME", parse: parseText },
+            {
+              brief: "The file, as a path from the current folder",
+              placeholder: "LNAME",
+              parse: parseText,
+              proposeCompletions: localPaths,
+            },
             { brief: "The name that others see", placeholder: "FNAME", parse: parseText, optional: true },
           ],
         },
@@ -53,7 +59,14 @@ function commandsAt(place: Place) {
         flags,
         positional: {
           kind: "tuple",
-          parameters: [{ brief: "The name that it was published under", placeholder: "FNAME", parse: parseText }],
+          parameters: [
+            {
+              brief: "The name that it was published under",
+              placeholder: "FNAME",
+              parse: parseText,
+              proposeCompletions: ownNames,
+            },
+          ],
         },
       },
       loader: async () => (await actions()).unpublish,
@@ -86,7 +99,7 @@ function commandsAt(place: Place) {
             withNegated: false,
           },
         },
-        positional: { kind: "tuple", parameters: [{ brief: "Id of the fetch", placeholder: "ID", parse: parseText }] },
+        positional: { kind: "tuple", parameters: [fetchId(runningFetches)] },
       },
       loader: async () => (await actions()).cancel,
     }),
@@ -100,7 +113,7 @@ function commandsAt(place: Place) {
       },
       parameters: {
         flags,
-        positional: { kind: "tuple", parameters: [{ brief: "Id of the fetch", placeholder: "ID", parse: parseText }] },
+        positional: { kind: "tuple", parameters: [fetchId(endedFetches)] },
       },
       loader: async () => (await actions()).retry,
     }),
@@ -126,6 +139,10 @@ function commandsAt(place: Place) {
   };
 }
 
+function fetchId(proposeCompletions: typeof runningFetches) {
+  return { brief: "Id of the fetch", placeholder: "ID", parse: parseText, proposeCompletions } as const;
+}
+
 function fetchAt(place: Place) {
   const { flags, explained } = commandKit(place, "peer");
   const isShell = place === "shell";
@@ -136,7 +153,7 @@ function fetchAt(place: Place) {
   const ofItsOwn =
     "With no peer running in the data folder this is a peer of its own, which ends with the fetch. A fetch that was " +
     "stopped goes on where it was when the same command is run again.";
-  return buildCommand<FetchFlags, string[], CliContext>({
+  return buildCommand<FetchFlags, FetchWords, CliContext>({
     docs: {
       brief: "Fetch a shared file from every peer that holds it",
       fullDescription: explained(`${description}${isShell ? "It runs in the background." : ofItsOwn}`, [
@@ -147,7 +164,7 @@ function fetchAt(place: Place) {
       customUsage: [
         isShell
           ? words
-          : `${words} [--tracker HOST:PORT] [--seed-for DURATION] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
+          : `${words} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
       ],
     },
     parameters: {
@@ -162,13 +179,40 @@ function fetchAt(place: Place) {
           optional: true,
           hidden: isShell,
         },
+        open: { ...openFlag, brief: "Let other machines fetch from this peer meanwhile (P2PFS_OPEN)", hidden: isShell },
         ...limitFlags,
       },
       positional: {
-        kind: "array",
-        parameter: { brief: "FNAME or ticket, DESTINATION, PEER_IP, PEER_PORT", placeholder: "word", parse: parseText },
-        minimum: 1,
-        maximum: 4,
+        kind: "tuple",
+        parameters: [
+          {
+            brief: "A name of list-files, or a ticket",
+            placeholder: "FNAME",
+            parse: parseText,
+            proposeCompletions: sharedNames,
+          },
+          {
+            brief: "File or folder to write to",
+            placeholder: "DESTINATION",
+            parse: parseText,
+            optional: true,
+            proposeCompletions: localPaths,
+          },
+          {
+            brief: "Whose file: IP or host name",
+            placeholder: "PEER_IP",
+            parse: parseText,
+            optional: true,
+            proposeCompletions: hostsOf.peer,
+          },
+          {
+            brief: "Whose file: port",
+            placeholder: "PEER_PORT",
+            parse: parsePort,
+            optional: true,
+            proposeCompletions: portsOf.peer,
+          },
+        ],
       },
     },
     loader: async () => (await import("./fetch-action.ts")).fetchFile,
@@ -184,7 +228,7 @@ function start() {
         "Run a peer: it joins the tracker, shares what was published, and takes commands. It stays up while the tracker " +
           "is away and joins by itself when it is back. On a terminal a shell opens; otherwise lines of standard input run " +
           "as commands. It ends by `exit`, SIGINT or SIGTERM.",
-        ["start", "start --tracker 10.0.0.1:7700 --listen 0.0.0.0:7710 --open"],
+        ["start", "start --tracker 10.0.0.1:7700 --open"],
       ),
     },
     parameters: {

@@ -4,6 +4,8 @@ import { formatDuration, formatRate, formatSize } from "./format.ts";
 import type { Sink } from "./io.ts";
 
 const FRAMES_PER_SECOND = 10;
+const BAR_COLUMNS = 30;
+const SMALL_BAR_COLUMNS = 15;
 
 export interface Progress {
   readonly bytes: number;
@@ -11,6 +13,8 @@ export interface Progress {
   /** Of the transfer, where it is known. */
   readonly bytesPerSecond?: number;
   readonly sources?: number;
+  /** What it is of, where several are shown. */
+  readonly label?: string;
 }
 
 export interface ProgressBar {
@@ -27,11 +31,9 @@ export async function openProgressBar(sink: Sink, verb: string): Promise<Progres
   const bar = new SingleBar({
     stream: sink.stream,
     format: (options, { progress }, payload: Progress) => {
-      const filled = Math.round(progress * options.barsize!);
-      const line = "━".repeat(filled) + "╌".repeat(options.barsize! - filled);
-      return `${verb} ${line} ${Math.floor(progress * 100)} %  ${describe(payload)}`;
+      return `${verb} ${barOf(progress, options.barsize!)}  ${describe(payload)}`;
     },
-    barsize: 30,
+    barsize: BAR_COLUMNS,
     fps: FRAMES_PER_SECOND,
     clearOnComplete: true,
     hideCursor: true,
@@ -49,6 +51,17 @@ export async function openProgressBar(sink: Sink, verb: string): Promise<Progres
       if (started) bar.stop();
     },
   };
+}
+
+/** One line that says what is under way and how far. */
+export function progressText(progress: Progress): string {
+  const part = progress.size === 0 ? 1 : progress.bytes / progress.size;
+  return `${progress.label ?? ""} ${barOf(part, SMALL_BAR_COLUMNS)}  ${describe(progress)}`.trimStart();
+}
+
+function barOf(part: number, columns: number): string {
+  const filled = Math.round(part * columns);
+  return `${"━".repeat(filled)}${"╌".repeat(columns - filled)} ${Math.floor(part * 100)} %`;
 }
 
 function describe({ bytes, size, bytesPerSecond, sources }: Progress): string {

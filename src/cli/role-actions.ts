@@ -7,8 +7,10 @@ import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
-import { type Io, resolvePath, type Sink } from "./io.ts";
+import { History } from "./history.ts";
+import type { Io, Sink } from "./io.ts";
 import { writeJson } from "./json.ts";
+import { resolvePath } from "./paths.ts";
 import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
 import { writeResult } from "./render.ts";
@@ -26,9 +28,10 @@ import { type CommandSource, runPipedCommands, runShell } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
+const TRACKER_PORT = 7700;
 const TRACKER_ADMIN: HostPort = { host: "127.0.0.1", port: 7701 };
-const ANY_LOOPBACK: HostPort = { host: "127.0.0.1", port: 0 };
-const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
+const PEER_ADMIN: HostPort = { host: "127.0.0.1", port: 0 };
+const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: TRACKER_PORT };
 
 export interface PeerStartFlags extends CommonFlags, LimitFlags {
   readonly listen?: HostPort;
@@ -46,7 +49,8 @@ export async function startTracker(
   host?: string,
   port?: number,
 ): Promise<void> {
-  const listen = host === undefined ? DEFAULT_TRACKER : hostAndPort(host, port);
+  const listen =
+    host === undefined ? { host: hostToListen(isOpen(this, flags)), port: TRACKER_PORT } : hostAndPort(host, port);
   await runTracker(this, flags, listen);
 }
 
@@ -60,7 +64,7 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   const options = {
     dataFolder: dataFolderOf(context, flags),
     admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
-    open: settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
+    open: isOpen(context, flags),
   };
   await runRole(
     context,
@@ -77,15 +81,16 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
 
 export async function startPeer(this: CliContext, flags: PeerStartFlags): Promise<void> {
   const { env } = this.io;
+  const open = isOpen(this, flags);
   const { openPeer } = await import("../admin/open-peer.ts");
   const options = {
     dataFolder: dataFolderOf(this, flags),
     filesFolder: settingOf(env, "P2PFS_FILES", flags.files, parseText),
-    listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? ANY_LOOPBACK,
+    listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? { host: hostToListen(open), port: 0 },
     advertise: settingOf(env, "P2PFS_ADVERTISE", flags.advertise, parseHostAndPort),
     tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
-    admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? ANY_LOOPBACK,
-    open: settingOf(env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false,
+    admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? PEER_ADMIN,
+    open,
     limits: limitSettings(env, flags),
     browseFolder: browseFolderOf(this, flags),
   };
@@ -100,9 +105,18 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
   );
 }
 
-function browseFolderOf({ io }: CliContext, flags: PeerStartFlags): string | undefined {
-  const typed = settingOf(io.env, "P2PFS_BROWSE", flags.browse, parseText);
-  return typed === undefined ? undefined : resolvePath(io, typed);
+function isOpen({ io }: CliContext, flags: { readonly open?: boolean }): boolean {
+  return settingOf(io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
+}
+
+/** Where a role listens that is not told where. */
+function hostToListen(open: boolean): string {
+  return open ? "0.0.0.0" : "127.0.0.1";
+}
+
+function browseFolderOf(context: CliContext, flags: PeerStartFlags): string | undefined {
+  const typed = settingOf(context.io.env, "P2PFS_BROWSE", flags.browse, parseText);
+  return typed === undefined ? undefined : resolvePath(context, typed);
 }
 
 /** What a role has to tell on its own account. Once there is a prompt it goes above that. */
@@ -139,8 +153,10 @@ async function runRole(
   let role: RunningRole | undefined;
   try {
     role = await open(log.write);
-    announce(context, flags, role, await begin(role));
-    const commands = takeCommands(context.io, { role: role.name, connection: role.connection });
+    const where = await begin(role);
+    announce(context, flags, role, where);
+    const reach = { role: role.name, connection: role.connection };
+    const commands = takeCommands(context.io, reach, where.data_folder);
     if (commands !== undefined) log.sink = commands.beside.stderr;
     const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
     const firstFailure = commands?.stop() ?? 0;
@@ -162,10 +178,14 @@ function announce({ io }: CliContext, flags: CommonFlags, role: RunningRole, whe
 }
 
 /** A job in the background of a terminal would be stopped by reading from it, so it takes no commands there. */
-function takeCommands(io: Io, reach: Pick<Session, "role" | "connection">): CommandSource | undefined {
+function takeCommands(
+  io: Io,
+  reach: Pick<Session, "role" | "connection">,
+  dataFolder: string,
+): CommandSource | undefined {
   if (io.stdin.isTTY !== true) return runPipedCommands(io, reach);
   if (!isInForeground()) return undefined;
-  return io.stdout.isTerminal ? runShell(io, reach) : runPipedCommands(io, reach);
+  return io.stdout.isTerminal ? runShell(io, reach, new History(dataFolder)) : runPipedCommands(io, reach);
 }
 
 export async function exitTracker(this: CliContext, flags: CommonFlags): Promise<void> {

@@ -3,9 +3,12 @@
  * the parser complains about is turned into the same `usage` error that a command would throw.
  */
 import {
+  type Application,
   buildApplication,
   type Command,
   help,
+  type InputCompletion,
+  proposeCompletions,
   type RouteMap,
   run,
   type StricliProcess,
@@ -37,14 +40,34 @@ export interface RunOptions {
 }
 
 /** The exit code. Failures have been told on the streams. */
-export async function runWords({ name, commands, words, io, session }: RunOptions): Promise<number> {
+export async function runWords(options: RunOptions): Promise<number> {
+  const { name, commands, words, io, session } = options;
   const complaints: string[] = [];
   let failure: P2pfsError | undefined;
-  const remember = (thrown: unknown) => {
+  const application = applicationOf(options, (thrown) => {
     failure = asP2pfsError(thrown);
     return "";
+  });
+  const process: StricliProcess = {
+    stdout: { write: (text) => io.stdout.write(text) },
+    stderr: { write: (text) => void complaints.push(text) },
+    env: io.env,
+    exitCode: null,
   };
-  const application = buildApplication<CliContext>(
+  const context: CliContext = { process, io, ...(session === undefined ? {} : { session }) };
+  await run(application, words, context);
+  const code = Number(process.exitCode);
+  if (failure === undefined && code < 0) failure = asUsage(complaints, [name, ...knownWords(commands, words)]);
+  if (failure === undefined) return code;
+  tell(failure, io, words);
+  return exitCodeOf(failure);
+}
+
+function applicationOf(
+  { name, commands, io, session }: Omit<RunOptions, "words">,
+  remember: (thrown: unknown) => string,
+): Application<CliContext> {
+  return buildApplication<CliContext>(
     commands,
     {
       name,
@@ -70,20 +93,24 @@ export async function runWords({ name, commands, words, io, session }: RunOption
         : {}),
     },
   );
-  const process: StricliProcess = {
-    stdout: { write: (text) => io.stdout.write(text) },
-    stderr: { write: (text) => void complaints.push(text) },
-    env: io.env,
-    exitCode: null,
-  };
-  const context: CliContext = { process, io, ...(session === undefined ? {} : { session }) };
-  await run(application, words, context);
-  const code = Number(process.exitCode);
-  if (failure === undefined && code < 0) failure = asUsage(complaints, [name, ...knownWords(commands, words)]);
-  if (failure === undefined) return code;
-  tell(failure, io, words);
-  return exitCodeOf(failure);
 }
+
+export interface Proposal {
+  readonly kind: InputCompletion["kind"];
+  readonly completion: string;
+}
+
+/** What the last of the words can be completed to: commands, flags, and what their parameters propose. */
+export async function proposalsFor(options: RunOptions): Promise<readonly Proposal[]> {
+  const { words, io, session } = options;
+  const process: StricliProcess = { stdout: { write: noted }, stderr: { write: noted }, env: io.env };
+  const context: CliContext = { process, io, completing: words, ...(session === undefined ? {} : { session }) };
+  const application = applicationOf(options, () => "");
+  return proposeCompletions(application, words, context);
+}
+
+/** Completing says nothing of its own. */
+const noted = () => undefined;
 
 /** The human form, and with --json the error object as the last line of the results. */
 export function tell(failure: P2pfsError, io: Io, words: readonly string[]): void {

@@ -1,12 +1,49 @@
-/** SIGINT and SIGTERM as a promise. A second signal ends the process at once, as it would without us. */
+/**
+ * What ends the command in the foreground: SIGINT and SIGTERM, of which a second one ends the process at once, as it
+ * would without us; at a prompt, Ctrl-C.
+ */
+import type { P2pfsError } from "../core/errors.ts";
+import { SECOND_MS } from "../core/units.ts";
+import type { CliContext } from "./context.ts";
 
 export interface Interruption {
-  readonly happened: Promise<NodeJS.Signals>;
+  readonly happened: Promise<unknown>;
   /** Gives the signals back to their default. */
   stopListening(): void;
 }
 
+export const NEVER: Interruption = { happened: new Promise(() => undefined), stopListening: () => undefined };
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+/** What a command has begun is let go of by then. */
+const STOP_MS_MAX = 2 * SECOND_MS;
+
+/** The lines of a command until it is interrupted: then it is let go of, and `whenStopped` is thrown. */
+export async function* untilInterrupted<Line>(
+  begin: (signal: AbortSignal) => AsyncGenerator<Line>,
+  { happened }: Interruption,
+  whenStopped: () => P2pfsError,
+): AsyncGenerator<Line> {
+  const left = new AbortController();
+  const lines = begin(left.signal);
+  const interrupted = happened.then(() => "interrupted" as const);
+  try {
+    for (;;) {
+      const next = await Promise.race([lines.next(), interrupted]);
+      if (next === "interrupted") throw whenStopped();
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    left.abort();
+    await Promise.race([lines.return(undefined).catch(() => undefined), Bun.sleep(STOP_MS_MAX)]);
+  }
+}
+
+export function interruptionOf({ session }: CliContext): Interruption {
+  if (session === undefined) return listenForInterruption();
+  return { happened: session.interrupted, stopListening: () => undefined };
+}
 
 export function listenForInterruption(): Interruption {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();

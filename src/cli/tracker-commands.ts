@@ -59,7 +59,7 @@ function runCommands() {
         fullDescription: explained(
           "Run a tracker that listens on HOST PORT, 127.0.0.1 7700 without them. On a terminal a shell opens; otherwise " +
             "lines of standard input run as commands. It ends by `exit`, SIGINT or SIGTERM.",
-          ["start", "start 0.0.0.0 7700 --open"],
+          ["start", "start --open", "start 10.0.0.1 7800 --open"],
         ),
       },
       parameters: { flags: startFlags, positional: maybeHostAndPort },

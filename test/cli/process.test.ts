@@ -128,6 +128,7 @@ describe("a fetch in the foreground", () => {
     const words = ["peer", "fetch", "large.bin", "--json", ...trackerWords, ...data("nobody")];
     const fetch = start(words, { cwd: folder });
     expect(await fetch.announced).toMatchObject({ event: "progress", fname: "large.bin" });
+    await fetch.prints(/"chunks":[1-9]/);
     fetch.kill("SIGINT");
     const { code, stdout, stderr } = await fetch.ended;
     expect(code).toBe(12);

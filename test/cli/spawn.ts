@@ -1,5 +1,6 @@
 /** The command line as a process of its own. */
 import { join } from "node:path";
+import { until } from "../admin/roles.ts";
 
 export const main = join(import.meta.dir, "../../src/main.ts");
 
@@ -14,6 +15,8 @@ export interface Started {
   readonly stdin: Bun.FileSink;
   /** The line of JSON that a role prints when it is up. */
   readonly announced: Promise<Record<string, unknown>>;
+  /** Waits until its standard output matches. */
+  prints(pattern: RegExp): Promise<void>;
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
 }
@@ -49,6 +52,7 @@ export function start(words: readonly string[], options: { cwd?: string; env?: R
     pid: child.pid,
     stdin: child.stdin,
     announced: firstLine.promise,
+    prints: (pattern) => until(`${pattern} in its output`, () => pattern.test(stdout)),
     kill: (signal) => child.kill(signal),
     ended: (async () => {
       const [code, , stderr] = await Promise.all([child.exited, readOut, readError]);

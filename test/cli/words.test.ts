@@ -11,7 +11,7 @@ import {
   settingOf,
 } from "../../src/cli/settings.ts";
 import { canonicalWords } from "../../src/cli/spelling.ts";
-import { splitWords } from "../../src/cli/split-words.ts";
+import { splitWords, unfinishedLine } from "../../src/cli/split-words.ts";
 
 describe("a line of the shell", () => {
   test.each([
@@ -30,6 +30,25 @@ describe("a line of the shell", () => {
 
   test("with an open quote is refused", () => {
     expect(() => splitWords("publish 'a b")).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+});
+
+describe("a line that is being typed", () => {
+  test.each([
+    ["fet", [], "fet", "ch", "fetch "],
+    ["fetch ", ["fetch"], "", "a b.txt", "fetch a\\ b.txt "],
+    ["fetch a\\ b", ["fetch"], "a b", ".txt", "fetch a\\ b.txt "],
+    ["fetch 'a b", ["fetch"], "a b", " c.txt", "fetch 'a b c.txt' "],
+    ["fetch 'a", ["fetch"], "a", "'s", "fetch 'a'\\''s' "],
+    ['fetch "a', ["fetch"], "a", '"\\', 'fetch "a\\"\\\\" '],
+    ["fetch 'a b' c", ["fetch", "a b"], "c", "d", "fetch 'a b' cd "],
+  ])("%j goes on with what is proposed, in its own quotes", (line, words, partial, rest, whole) => {
+    const unfinished = unfinishedLine(line);
+    expect(unfinished).toMatchObject({ words, partial });
+    const completed =
+      line.slice(0, line.length - unfinished.typed.length) + unfinished.typed + unfinished.goOn(rest, true);
+    expect(completed).toBe(whole);
+    expect(splitWords(completed)).toEqual([...words, partial + rest]);
   });
 });
 

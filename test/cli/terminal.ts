@@ -1,0 +1,70 @@
+/** A program at a real pseudo-terminal, as somebody in front of it uses it. */
+import { until } from "../admin/roles.ts";
+import { Screen } from "./screen.ts";
+
+export const CTRL_C = "\u0003";
+export const CTRL_D = "\u0004";
+export const TAB = "\t";
+export const UP = "\u001b[A";
+
+export interface TerminalOptions {
+  readonly cwd: string;
+  readonly env: Record<string, string | undefined>;
+  readonly columns?: number;
+}
+
+export class Terminal {
+  readonly screen: Screen;
+  readonly #child: Bun.Subprocess;
+  /** What came since the last that was waited for. */
+  #text = "";
+
+  constructor(command: readonly string[], { cwd, env, columns = 120 }: TerminalOptions) {
+    const decoder = new TextDecoder();
+    this.screen = new Screen(columns);
+    this.#child = Bun.spawn([...command], {
+      cwd,
+      env: { TERM: "xterm", ...env },
+      terminal: {
+        cols: columns,
+        rows: 40,
+        data: (_terminal, bytes) => {
+          const text = decoder.decode(bytes, { stream: true });
+          this.#text += text;
+          this.screen.write(text);
+        },
+      },
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get ended(): Promise<number> {
+    return this.#child.exited;
+  }
+
+  /** Waits for text to appear after what was seen before. Returns what came before it. */
+  async see(expected: string): Promise<string> {
+    await until(`${JSON.stringify(expected)} in ${JSON.stringify(this.#text.slice(-2000))}`, () =>
+      this.#text.includes(expected),
+    );
+    const before = this.#text.slice(0, this.#text.indexOf(expected));
+    this.#text = this.#text.slice(before.length + expected.length);
+    return before;
+  }
+
+  /** Waits until the line with the cursor is this. */
+  async seeLine(expected: string): Promise<void> {
+    await until(`the line ${JSON.stringify(expected)} on\n${this.screen.text}`, () => this.screen.line === expected);
+  }
+
+  type(text: string): void {
+    this.#child.terminal!.write(text);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
