@@ -16,6 +16,7 @@ import {
   type ReplyName,
   type RequestName,
 } from "../wire/messages.ts";
+import { PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import { type PayloadSource, SendQueue, type Throttle } from "./send-queue.ts";
 
 /** The other side's HELLO must be here within this time. */
@@ -58,25 +59,6 @@ export interface PayloadOptions {
   readonly sent?: () => void;
 }
 
-export interface RequestOptions {
-  /** Without it the request waits as long as the connection lives. */
-  readonly timeoutMs?: number;
-  /** Names the buffer for the reply's payload when its header is here; undefined skips the payload. */
-  readonly openPayload?: (reply: Message, payloadBytes: number) => Uint8Array | undefined;
-}
-
-export interface Reply<Name extends MessageName = MessageName> {
-  readonly message: Message<Name>;
-  readonly payload: Uint8Array | undefined;
-}
-
-interface PendingRequest {
-  readonly openPayload: RequestOptions["openPayload"];
-  readonly timer: Timer | undefined;
-  resolve(reply: Reply): void;
-  reject(error: P2pfsError): void;
-}
-
 export interface RemoteEnd {
   readonly ip: string;
   readonly port: number;
@@ -87,7 +69,7 @@ export class Connection implements FrameHandler {
   readonly #socket: Socket<unknown>;
   readonly #decoder = new FrameDecoder(this);
   readonly #queue: SendQueue;
-  readonly #pending = new Map<number, PendingRequest>();
+  readonly #pending = new PendingRequests();
   readonly #greeted: (connection: Connection) => void;
   readonly #helloTimer: Timer;
   /** Requests of the other side that wait for our answer. */
@@ -95,7 +77,6 @@ export class Connection implements FrameHandler {
   readonly #pausers = new Set<object>();
   #handlers: ConnectionHandlers = {};
   #hello: Fields<"HELLO"> | undefined;
-  #nextRequest = 1;
   #faults = 0;
   #closed = false;
   #closing = false;
@@ -172,25 +153,12 @@ export class Connection implements FrameHandler {
   /** As `request`, for those who need the request's id (CANCEL names it) or the payload. */
   ask<Name extends RequestName>(
     message: Outgoing<Name>,
-    { timeoutMs, openPayload }: RequestOptions = {},
+    options: RequestOptions = {},
   ): { readonly id: number; readonly reply: Promise<Reply<ReplyName<Name>>> } {
-    const id = this.#nextRequest++ >>> 0;
-    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const reply = promise as Promise<Reply<ReplyName<Name>>>;
-    if (!this.isOpen) {
-      reject(this.#closeCause ?? new P2pfsError("unreachable", "the connection is closed"));
-      return { id, reply };
-    }
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            if (this.#pending.delete(id))
-              reject(new P2pfsError("unreachable", `no answer to ${message.type} within ${timeoutMs} ms`));
-          }, timeoutMs);
-    this.#pending.set(id, { openPayload, timer, resolve, reject });
-    this.#queue.pushControl(encodeFrame({ ...message, request: id } as unknown as Message));
-    return { id, reply };
+    const { id, reply } = this.#pending.add(message.type, options);
+    if (this.isOpen) this.#queue.pushControl(encodeFrame({ ...message, request: id } as unknown as Message));
+    else this.#pending.fail(id, this.#closeCause ?? new P2pfsError("unreachable", "the connection is closed"));
+    return { id, reply: reply as Promise<Reply<ReplyName<Name>>> };
   }
 
   /** Sends a notice. */
@@ -286,11 +254,7 @@ export class Connection implements FrameHandler {
     const cause =
       this.#closeCause ?? (error ? new P2pfsError("unreachable", `the connection broke: ${error.message}`) : undefined);
     const lost = cause ?? new P2pfsError("unreachable", "the other side closed the connection");
-    for (const pending of this.#pending.values()) {
-      clearTimeout(pending.timer);
-      pending.reject(lost);
-    }
-    this.#pending.clear();
+    this.#pending.failAll(lost);
     this.#served.clear();
     this.#handlers.closed?.(cause);
   }
@@ -298,15 +262,14 @@ export class Connection implements FrameHandler {
   // From the decoder
 
   openPayload(message: Message, payloadBytes: number): Uint8Array | undefined {
-    if (!("request" in message) || message.request === null) return undefined;
-    return this.#pending.get(message.request)?.openPayload?.(message, payloadBytes);
+    return this.#pending.openPayload(message, payloadBytes);
   }
 
   handleMessage(message: Message, payload: Uint8Array | undefined): void {
     if (this.#hello === undefined) return this.#handleHello(message);
     if (message.type === "ERROR") return this.#handleError(message);
     if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
-    if (messageTable[message.type].kind === "reply") return this.#settle(message, payload);
+    if (messageTable[message.type].kind === "reply") return this.#pending.settle(message, payload);
     if (message.type !== "HELLO") this.#handlers.notice?.(message);
   }
 
@@ -335,19 +298,7 @@ export class Connection implements FrameHandler {
       this.#closeCause = error;
       return;
     }
-    this.#take(message.request)?.reject(error);
-  }
-
-  #settle(message: Message, payload: Uint8Array | undefined): void {
-    if ("request" in message && message.request !== null) this.#take(message.request)?.resolve({ message, payload });
-  }
-
-  #take(request: number): PendingRequest | undefined {
-    const pending = this.#pending.get(request);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(request);
-    clearTimeout(pending.timer);
-    return pending;
+    this.#pending.fail(message.request, error);
   }
 
   #serve(message: Message<RequestName>): void {

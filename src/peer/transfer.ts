@@ -11,7 +11,7 @@ import { MiB } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { PartFile } from "../disk/part-file.ts";
-import type { Reply } from "../net/connection.ts";
+import type { Reply } from "../net/pending-requests.ts";
 import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
