@@ -163,7 +163,7 @@ describe("leases", () => {
     const alive = await TestPeer.join(at, 2);
     await frozen.publish("a", 1);
     await alive.publish("b", 2);
-    frozen.connection.pause();
+    frozen.connection.pause(frozen);
     const beat = setInterval(() => alive.request({ type: "HEARTBEAT" }).catch(() => {}), 50);
     cleanups.push(() => clearInterval(beat));
     const { address, reason, ms } = await left(tracker);
@@ -171,7 +171,7 @@ describe("leases", () => {
     expect(ms).toBeLessThan(2 * leaseMs);
     expect((await tracker.listPeers()).rows.map((row) => row.address)).toEqual([alive.address]);
     expect(await alive.listed()).toEqual(["b_127.0.0.1_7002"]);
-    frozen.connection.resume();
+    frozen.connection.resume(frozen);
     await frozen.gone;
     await TestPeer.join(at, 1);
     expect((await alive.listed()).sort()).toEqual(["a_127.0.0.1_7001", "b_127.0.0.1_7002"]);
