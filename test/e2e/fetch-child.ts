@@ -1,0 +1,31 @@
+/** A process to be killed while it fetches: tells each time how many chunks count, then the receipt. */
+import { type Address, hostOf, portOf } from "../../src/core/address.ts";
+import { Peer } from "../../src/peer/peer.ts";
+
+const POLL_MS = 1;
+
+const [tracker, what = "", destination = "", filesFolder = ""] = process.argv.slice(2);
+const address = tracker as Address;
+const peer = await Peer.open({
+  dataFolder: undefined,
+  filesFolder,
+  listen: { host: "127.0.0.1", port: 0 },
+  advertise: undefined,
+  tracker: { host: hostOf(address), port: portOf(address) },
+  open: false,
+  log: () => undefined,
+});
+const job = await peer.fetch({ what, destination });
+let told = -1;
+const tell = () => {
+  const { chunks } = job.progress();
+  if (chunks !== told) process.stdout.write(`${JSON.stringify({ chunks })}\n`);
+  told = chunks;
+};
+tell();
+const timer = setInterval(tell, POLL_MS);
+const receipt = await job.done;
+clearInterval(timer);
+process.stdout.write(`${JSON.stringify({ receipt })}\n`);
+await peer.close();
+process.exit(0);

@@ -1,0 +1,149 @@
+/**
+ * Fetches that are killed at any moment and go on: what counted before counts after, nothing is read again to be sure
+ * of it while the system runs on, and no byte is taken on trust.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import { chunkLengthAt } from "../../src/core/manifest.ts";
+import { KiB, MiB } from "../../src/core/units.ts";
+import { isChunk } from "../../src/disk/blake3.ts";
+import { type HashedFile, hashFile } from "../../src/disk/hash-file.ts";
+import { PartFile } from "../../src/disk/part-file.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import type { FetchReceipt } from "../../src/peer/types.ts";
+import { seededRandom } from "../swarm/support.ts";
+import { Cluster } from "./cluster.ts";
+
+const KILLS = process.env.P2PFS_TEST_LONG === "1" ? 300 : 10;
+const KILLS_PER_FETCH_MAX = 5;
+const SEED = 4711;
+const SIZE = 6 * MiB + 1;
+const CHUNK = 64 * KiB;
+/** A fetch takes a few tenths of a second; half of the kills come in them, the others anywhere from the start on. */
+const BYTES_PER_SECOND = 16 * MiB;
+const FETCH_MS = (1000 * SIZE) / BYTES_PER_SECOND;
+const START_MS = 400;
+const RUN_MS_MAX = 10_000;
+
+let cluster: Cluster;
+let seeder: Peer;
+let source: string;
+let hashed: HashedFile;
+let ticket: string;
+
+beforeAll(async () => {
+  cluster = await Cluster.start();
+  [seeder] = (await cluster.startPeers(["seeder"])) as [Peer];
+  seeder.setLimits({ up_limit: BYTES_PER_SECOND });
+  source = cluster.makeFile("source.bin", SIZE);
+  hashed = await hashFile(source);
+  ({ ticket } = await cluster.publish(seeder, source));
+});
+afterAll(() => cluster.close());
+
+interface Run {
+  /** Chunks that the process said count; undefined where it had not come so far. */
+  readonly told: number | undefined;
+  readonly receipt: FetchReceipt | undefined;
+}
+
+/** Fetches in a process of its own; `killAfter` says when to end it, from its start or from its first chunks. */
+async function fetchInChild(destination: string, killAfter?: { fromStart: boolean; ms: number }): Promise<Run> {
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      join(import.meta.dir, "fetch-child.ts"),
+      cluster.trackerAddress,
+      ticket,
+      destination,
+      cluster.folder,
+    ],
+    { stdio: ["ignore", "pipe", "pipe"], timeout: RUN_MS_MAX, killSignal: "SIGKILL" },
+  );
+  let timer: Timer | undefined;
+  const arm = () => {
+    timer ??= setTimeout(() => child.kill("SIGKILL"), killAfter?.ms);
+  };
+  if (killAfter?.fromStart) arm();
+  let output = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of child.stdout) {
+    output += decoder.decode(bytes, { stream: true });
+    if (killAfter !== undefined) arm();
+  }
+  clearTimeout(timer);
+  const exitCode = await child.exited;
+  if (killAfter === undefined && exitCode !== 0) throw new Error(`the fetch failed: ${await child.stderr.text()}`);
+  // The last line may have been cut off.
+  const lines = output
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as { chunks?: number; receipt?: FetchReceipt });
+  return { told: lines.findLast(({ chunks }) => chunks !== undefined)?.chunks, receipt: lines.at(-1)?.receipt };
+}
+
+/** Chunks that a resume would start from, each checked against the manifest here; undefined where the file is placed. */
+async function chunksKept(destination: string): Promise<number | undefined> {
+  if (existsSync(destination)) return undefined;
+  let rehashed = 0;
+  const { contentId, manifest } = hashed;
+  const part = await PartFile.open({ destination, contentId, manifest, onRehashed: () => rehashed++ });
+  try {
+    for (let chunk = 0; chunk < part.have.size; chunk++) {
+      if (!part.have.has(chunk)) continue;
+      const bytes = new Uint8Array(chunkLengthAt(SIZE, CHUNK, chunk));
+      await part.read(chunk * CHUNK, bytes);
+      expect(isChunk(bytes, manifest, chunk)).toBe(true);
+    }
+    expect(rehashed).toBe(0);
+    return part.have.count;
+  } finally {
+    await part.close();
+  }
+}
+
+test(
+  `a fetch killed at ${KILLS} moments loses what was on its way at most, and ends with the right bytes`,
+  async () => {
+    const random = seededRandom(SEED);
+    let kills = 0;
+    let inMidst = 0;
+    for (let fetch = 0; kills < KILLS; fetch++) {
+      const folder = cluster.path(`fetch-${fetch}`);
+      mkdirSync(folder);
+      const destination = join(folder, "copy.bin");
+      const sentBefore = seeder.status().bytes_sent;
+      let kept: number | undefined = 0;
+      let killsHere = 0;
+      while (kills < KILLS && killsHere < KILLS_PER_FETCH_MAX && kept !== undefined) {
+        const fromStart = random() < 0.5;
+        const ms = random() * (fromStart ? START_MS + FETCH_MS : FETCH_MS);
+        const run = await fetchInChild(destination, { fromStart, ms });
+        const before: number = kept;
+        kept = await chunksKept(destination);
+        kills++;
+        killsHere++;
+        if (kept !== undefined) {
+          expect(kept).toBeGreaterThanOrEqual(Math.max(before, run.told ?? 0));
+          if (kept > 0) inMidst++;
+        }
+      }
+      if (kept !== undefined) {
+        const { receipt } = await fetchInChild(destination);
+        const chunksResumed = Math.ceil(receipt!.bytes_resumed / CHUNK);
+        expect(chunksResumed).toBe(kept);
+        expect(receipt!.bytes_resumed + receipt!.bytes_fetched).toBe(SIZE);
+      }
+      expect(Buffer.compare(readFileSync(destination), readFileSync(source))).toBe(0);
+      // A kill right after the file was placed leaves the journal, which the next fetch to this place would remove.
+      if (kept !== undefined) expect(readdirSync(folder)).toEqual(["copy.bin"]);
+      const lost = Math.ceil((seeder.status().bytes_sent - sentBefore - SIZE) / CHUNK);
+      expect(lost).toBeLessThanOrEqual(killsHere * WINDOW_SIZE);
+    }
+    console.log(`${kills} kills, ${inMidst} of them with chunks on disk and more to come (seed ${SEED})`);
+    expect(inMidst).toBeGreaterThan(KILLS / 10);
+  },
+  KILLS * 3000 + RUN_MS_MAX,
+);
