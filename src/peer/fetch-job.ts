@@ -45,8 +45,8 @@ export interface FetchJobOptions {
   readonly gained: (chunk: number) => void;
   /** The file stands under its final name and can be served from there. */
   readonly finished: (stamp: FileStamp) => void;
-  /** The fetch ended without its file: nothing of it can be served any more. */
-  readonly abandoned: () => Promise<void>;
+  /** The fetch ends without its file: from now on nothing of the part file is served. */
+  readonly abandoned: () => void;
 }
 
 export class FetchJob {
@@ -155,8 +155,8 @@ export class FetchJob {
       const error = asP2pfsError(thrown);
       this.#state = endStateOf(error, this.#discarding);
       this.#error = error;
+      this.#options.abandoned();
       await (this.#discarding ? part.discard() : part.close());
-      await this.#options.abandoned();
       throw error;
     }
   }

@@ -218,7 +218,7 @@ export class Fetches {
     const forgetPart = () => {
       library.removePart(contentId, part);
       sharing.refresh(contentId);
-      return announcer.changed(contentId, size);
+      announcer.changed(contentId, size);
     };
     return new FetchJob(
       {
@@ -251,9 +251,9 @@ export class Fetches {
           library.addCopy(copy);
           forgetPart();
         },
-        abandoned: async () => {
-          swarms.abandon(contentId);
-          await forgetPart();
+        abandoned: () => {
+          forgetPart();
+          if (library.offer(contentId) === undefined) swarms.abandon(contentId);
         },
       },
       holders,
