@@ -24,10 +24,12 @@ _p2pfs() {
   local kind text
   local -a found folders
   while IFS=$'\\t' read -r kind text; do
+    # Quoted here, so that a ~ at the beginning keeps its meaning.
+    text=\${\${(q)text}/#\\\\~/\\~}
     if [[ $text == */ ]]; then folders+=("$text"); else found+=("$text"); fi
   done < <("\${words[1]}" propose -- "\${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)
-  (( $#found )) && compadd -- "\${found[@]}"
-  (( $#folders )) && compadd -S '' -- "\${folders[@]}"
+  (( $#found )) && compadd -Q -- "\${found[@]}"
+  (( $#folders )) && compadd -Q -S '' -- "\${folders[@]}"
 }
 # As a file of $fpath this is read when the first completion asks for it.
 if [[ \${funcstack[1]} == _p2pfs ]]; then _p2pfs "$@"; else compdef _p2pfs p2pfs; fi

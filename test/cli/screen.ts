@@ -60,6 +60,7 @@ export class Screen {
 
   #put(sign: string): void {
     if (sign === "\r") this.#column = 0;
+    else if (sign === "\b") this.#column = Math.max(0, this.#column - 1);
     else if (sign === "\n") this.#goTo(this.#row + 1);
     else if (sign >= " ") {
       if (this.#column === this.#columns) {
