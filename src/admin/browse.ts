@@ -2,6 +2,7 @@
  * The folders of the peer's machine, for picking a file to publish or a place to fetch to. `--browse DIR` keeps it
  * inside of DIR, links that lead out of it included. It lists; it never opens a file.
  */
+import type { Dirent } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import * as v from "valibot";
@@ -49,9 +50,7 @@ export async function browse(path: string | undefined, limit: string | undefined
         hint: "it was started with --browse; type the path instead, or start it with another folder",
       });
     const names = await readdir(asked, { withFileTypes: true });
-    const shown = names.toSorted(
-      (a, b) => Number(b.isDirectory()) - Number(a.isDirectory()) || compare(a.name, b.name),
-    );
+    const shown = names.toSorted((a, b) => rankOf(a) - rankOf(b) || compare(a.name, b.name));
     const entries = await Promise.all(shown.slice(0, ENTRIES_MAX).map(({ name }) => entryAt(asked, name, root)));
     return {
       path: asked,
@@ -83,6 +82,11 @@ async function entryAt(folder: string, name: string, root: string | undefined): 
 function isInside(path: string, root: string): boolean {
   const way = relative(root, path);
   return way === "" || (way !== ".." && !way.startsWith(`..${sep}`));
+}
+
+/** Folders first, and what is hidden last. */
+function rankOf(entry: Dirent): number {
+  return (entry.name.startsWith(".") ? 2 : 0) + (entry.isDirectory() ? 0 : 1);
 }
 
 function compare(a: string, b: string): number {

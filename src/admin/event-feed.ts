@@ -18,7 +18,13 @@ export const TICK_MS = 100;
 export interface FeedEvent {
   /** Null for a passing event. */
   readonly id: string | null;
-  readonly data: { readonly type: string };
+  readonly data: EventData;
+}
+
+export interface EventData {
+  readonly type: string;
+  /** When, in ISO 8601; on events of record. */
+  readonly at?: string;
 }
 
 export interface FeedReader {
@@ -41,7 +47,7 @@ export class EventFeed {
   readonly #run = randomBytes(6).toString("hex");
   readonly #kept: Kept[] = [];
   readonly #readers = new Set<FeedReader>();
-  readonly #passing = new Map<string, FeedEvent["data"]>();
+  readonly #passing = new Map<string, EventData>();
   readonly #sample: () => void;
   #lastNumber = 0;
   #timer: Timer | undefined;
@@ -60,16 +66,16 @@ export class EventFeed {
   }
 
   /** Tells an event of record. */
-  tell(data: FeedEvent["data"]): void {
+  tell(data: EventData): void {
     const number = ++this.#lastNumber;
-    const event = { id: this.#idOf(number), data };
+    const event = { id: this.#idOf(number), data: { ...data, at: new Date().toISOString() } };
     this.#kept.push({ number, event });
     if (this.#kept.length > EVENTS_KEPT_MAX) this.#kept.shift();
     for (const reader of [...this.#readers]) reader.event(event);
   }
 
   /** Tells a passing event with the next tick, joined with what waits under its key. */
-  pass<Data extends FeedEvent["data"]>(key: string, data: Data, join: (waiting: Data) => Data = () => data): void {
+  pass<Data extends EventData>(key: string, data: Data, join: (waiting: Data) => Data = () => data): void {
     if (this.#readers.size === 0) return;
     const waiting = this.#passing.get(key) as Data | undefined;
     if (waiting === undefined && this.#passing.size >= PASSING_PER_TICK_MAX) return;
@@ -87,6 +93,11 @@ export class EventFeed {
     const oldest = this.#kept[0]?.number ?? this.#lastNumber + 1;
     if (after + 1 < oldest) return undefined;
     return this.#kept.slice(after + 1 - oldest).map(({ event }) => event);
+  }
+
+  /** The last kept events, at most so many. */
+  latest(max: number): readonly FeedEvent[] {
+    return this.#kept.slice(-max).map(({ event }) => event);
   }
 
   /** Reads from now on; returns what ends that. Throws `busy` where there are as many readers as can be served. */

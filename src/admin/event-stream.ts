@@ -1,6 +1,6 @@
 /**
- * The feed as server-sent events, for readers that send the token in a header (so not EventSource, but `fetch`). The
- * first event says from where the stream goes on; `missed` in it tells a reader that came back too late to load the
+ * The feed as server-sent events, for readers that send the token in a header (so not EventSource, but `fetch`). What
+ * was before comes first; then `hello` says from where the stream goes on, and `missed` in it tells a reader that came back too late to load the
  * state anew. A reader that does not keep up is let go: it comes back with Last-Event-ID and loses nothing.
  */
 import type { Context } from "hono";
@@ -11,6 +11,8 @@ import type { EventFeed, FeedEvent } from "./event-feed.ts";
 export const KEEP_ALIVE_MS = 10 * SECOND_MS;
 /** How long a reader should wait before it comes back. */
 const RETRY_MS = SECOND_MS;
+/** Events of before that a reader without Last-Event-ID gets, so that it does not begin with an empty page. */
+const HISTORY_MAX = 100;
 /** What may wait for one reader. */
 const WAITING_BYTES_MAX = 1024 * 1024;
 
@@ -27,15 +29,15 @@ export function respondWithEvents(context: Context, feed: EventFeed): Response {
           leave();
           controller.close();
         };
-        const missed = lastId === undefined ? [] : feed.since(lastId);
-        const begin = { id: feed.lastId, data: { type: "hello", missed: missed === undefined } };
+        const before = lastId === undefined ? feed.latest(HISTORY_MAX) : feed.since(lastId);
+        const begin = { id: feed.lastId, data: { type: "hello", missed: before === undefined } };
         const stopReading = feed.read({ event: (event) => send(formatEvent(event)) });
         const timer = setInterval(() => send(": still here\n\n"), KEEP_ALIVE_MS);
         leave = () => {
           stopReading();
           clearInterval(timer);
         };
-        const replayed = (missed ?? []).map(formatEvent).join("");
+        const replayed = (before ?? []).map(formatEvent).join("");
         send(`retry: ${RETRY_MS}\n\n${replayed}${formatEvent(begin)}`);
       },
       cancel() {

@@ -31,7 +31,10 @@ export const activity = new Store<readonly Activity[]>([]);
 type Handler = (event: LiveEvent) => void;
 const handlers = new Set<Handler>();
 
-/** Called for every event, `hello` at each beginning of the stream included; returns what ends that. */
+/**
+ * Called for every event that happens, and for the `hello` of each beginning, before which things may have happened
+ * unheard; returns what ends that.
+ */
 export function onEvent(handler: Handler): () => void {
   handlers.add(handler);
   return () => handlers.delete(handler);
@@ -43,15 +46,18 @@ export async function followEvents(): Promise<void> {
   let waitMs = RETRY_FIRST_MS;
   while (access.get() === "open") {
     try {
+      let isGreeted = false;
       await readStream(lastId, (id, event) => {
         if (id !== "") lastId = id;
         if (event.type === "hello") {
+          isGreeted = true;
           waitMs = RETRY_FIRST_MS;
           link.set("live");
         } else if (id !== "") {
-          activity.update((all) => [{ at: new Date(), event }, ...all].slice(0, ACTIVITY_MAX));
+          const at = new Date(String(event.at));
+          activity.update((all) => [{ at, event }, ...all].slice(0, ACTIVITY_MAX));
         }
-        for (const handler of [...handlers]) handler(event);
+        if (isGreeted) for (const handler of [...handlers]) handler(event);
       });
     } catch {
       // Whatever broke the stream, the way back is the same.

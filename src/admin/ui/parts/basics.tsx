@@ -109,7 +109,8 @@ export function Tile({ label, value, detail }: { label: string; value: Child; de
   );
 }
 
-export function CopyButton({ text, label }: { text: string; label: string }) {
+/** @param word shows beside the icon, where there is room for one */
+export function CopyButton({ text, label, word }: { text: string; label: string; word?: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     try {
@@ -121,8 +122,14 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
     }
   };
   return (
-    <button type="button" class="btn btn-icon" aria-label={copied ? "Copied" : label} title={label} onClick={copy}>
-      <Icon name={copied ? "check" : "copy"} />
+    <button
+      type="button"
+      class={word === undefined ? "btn btn-icon" : "btn btn-outline-secondary btn-sm"}
+      aria-label={copied ? "Copied" : label}
+      title={label}
+      onClick={copy}
+    >
+      <Icon name={copied ? "check" : "copy"} /> {word}
     </button>
   );
 }

@@ -66,7 +66,7 @@ export function Confirm({
       onClose={onClose}
       footer={
         <>
-          <button type="button" class="btn btn-outline-secondary" onClick={onClose}>
+          <button type="button" class="btn btn-outline-secondary" autofocus onClick={onClose}>
             Keep it as it is
           </button>
           <button

@@ -39,9 +39,19 @@ export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProp
         >
           <Icon name="parent" />
         </button>
-        <code class="text-truncate">
-          <Name text={here} />
-        </code>
+        <input
+          key={here}
+          class="browser-input"
+          aria-label="Folder; type another one and press Enter"
+          value={here}
+          spellcheck={false}
+          onKeydown={(event: KeyboardEvent) => {
+            if (event.key !== "Enter") return;
+            event.preventDefault();
+            const wanted = (event.target as HTMLInputElement).value.trim();
+            if (wanted.startsWith("/")) enter(wanted);
+          }}
+        />
       </div>
       {shown.length === 0 ? (
         <Empty icon="folder" title={pick === "file" ? "This folder is empty" : "No folders in here"} />

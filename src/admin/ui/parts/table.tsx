@@ -105,10 +105,12 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
                     <span class={heading === "Actions" ? "visually-hidden" : ""}>{heading}</span>
                   ) : (
                     <button type="button" class="sort" onClick={() => sortBy(index)}>
+                      {sorting?.column === index && (
+                        <span class="sort-mark" aria-hidden="true">
+                          {sorting.down ? "↓" : "↑"}
+                        </span>
+                      )}
                       {heading}
-                      <span class="sort-mark" aria-hidden="true">
-                        {sorting?.column === index ? (sorting.down ? "↓" : "↑") : ""}
-                      </span>
                     </button>
                   )}
                 </th>

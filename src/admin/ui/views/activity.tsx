@@ -7,7 +7,7 @@ import { useStore } from "../store.ts";
 
 export function ActivityView() {
   return (
-    <Card title="Since this page was opened" flush>
+    <Card title="What happened lately" flush>
       <ActivityList max={200} />
     </Card>
   );

@@ -46,7 +46,7 @@ export function PeerFiles() {
             file.address === own ? (
               <span class="own-badge">yours</span>
             ) : (
-              <button type="button" class="btn btn-primary btn-sm" onClick={() => setWanted(file)}>
+              <button type="button" class="btn btn-outline-secondary btn-sm" onClick={() => setWanted(file)}>
                 <Icon name="down" /> Fetch<span class="visually-hidden"> {plainName(file.fname)}</span>
               </button>
             )

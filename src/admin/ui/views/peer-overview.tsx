@@ -1,6 +1,6 @@
 /** The peer at a glance: its tracker, what moves, its limits, and its end. */
 import { useEffect, useId, useState } from "hono/jsx/dom";
-import { formatDuration, formatRate, formatSize } from "../../../core/human.ts";
+import { formatRate, formatSize } from "../../../core/human.ts";
 import type { PeerStatus } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { useAction } from "../hooks.ts";
@@ -12,6 +12,7 @@ import { toast } from "../parts/toasts.tsx";
 import { hostPortOf } from "../peer-query.ts";
 import { fetches, loadStatus, RATE_POINTS_MAX, rates, status } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 import { FetchLine } from "./peer-transfers.tsx";
 
@@ -24,16 +25,19 @@ export function PeerOverview() {
         <Tile
           label="Shared"
           value={now.shares.toLocaleString("en")}
-          detail={`${now.contents.toLocaleString("en")} contents served`}
+          detail={plural(now.contents, "content served", "contents served")}
         />
         <Tile label="Fetching" value={now.fetches.toLocaleString("en")} detail={now.fetches === 1 ? "file" : "files"} />
         <Tile label="Received" value={formatSize(now.bytes_received)} detail="since the start" />
-        <Tile label="Sent" value={formatSize(now.bytes_sent)} detail={`up for ${formatDuration(now.uptime_ms)}`} />
+        <Tile label="Sent" value={formatSize(now.bytes_sent)} detail={`up for ${formatAge(now.uptime_ms)}`} />
       </dl>
       <div class="columns">
         <div class="column">
           <Rates />
           <Running />
+          <Card title="Activity" aside={<a href="#/activity">All of it</a>} flush>
+            <ActivityList max={8} />
+          </Card>
         </div>
         <div class="column">
           <TrackerCard now={now} />
@@ -57,9 +61,6 @@ export function PeerOverview() {
               text="What it shares is no longer served from here. Unfinished fetches go on when it is started again."
               exit={() => answerOf(peerApi.shutdown.$post())}
             />
-          </Card>
-          <Card title="Activity" aside={<a href="#/activity">All of it</a>} flush>
-            <ActivityList max={6} />
           </Card>
         </div>
       </div>
@@ -215,7 +216,7 @@ function LimitField({ label, value, onInput }: { label: string; value: string; o
           type="number"
           min="0.001"
           step="any"
-          placeholder="no limit"
+          placeholder="none"
           value={value}
           aria-describedby={`${id}-unit`}
           onInput={(event: Event) => onInput((event.target as HTMLInputElement).value)}

@@ -84,7 +84,7 @@ function ShareLine({ share, onUnpublish }: { share: ShareInfo; onUnpublish: () =
         )}
       </div>
       <div class="share-actions">
-        <CopyButton text={ticket} label={`Copy the ticket of ${plainName(fname)}`} />
+        <CopyButton text={ticket} label={`Copy the ticket of ${plainName(fname)}`} word="Ticket" />
         <button type="button" class="btn btn-outline-secondary btn-sm" onClick={onUnpublish}>
           <Icon name="trash" /> Stop sharing<span class="visually-hidden"> {plainName(fname)}</span>
         </button>

@@ -1,6 +1,6 @@
 /** The fetches of this peer: how far each is, how fast, from whom, and which chunks are here. */
 import { useEffect, useState } from "hono/jsx/dom";
-import { formatDuration, formatRate, formatSize } from "../../../core/human.ts";
+import { formatRate, formatSize } from "../../../core/human.ts";
 import type { FetchProgress, SourceShare } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { countOf } from "../chunk-set.ts";
@@ -11,6 +11,7 @@ import { Confirm } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type FetchView, fetches, fetchesLoaded, loadDetail } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { formatAge, plural } from "../words.ts";
 import { FetchDialog } from "./fetch-dialog.tsx";
 
 const SOURCES_SHOWN_MAX = 8;
@@ -90,10 +91,8 @@ export function FetchLine({ view: { progress } }: { view: FetchView }) {
           {formatSize(bytes)} of {formatSize(size)}
         </span>
         <span>{formatRate(rate)}</span>
-        <span>{leftMs === undefined ? "time left unknown" : `${formatDuration(Math.max(1000, leftMs))} left`}</span>
-        <span>
-          {sources} {sources === 1 ? "source" : "sources"}
-        </span>
+        <span>{leftMs === undefined ? "time left unknown" : `${formatAge(leftMs + 999)} left`}</span>
+        <span>{plural(sources, "source", "sources")}</span>
       </p>
     </>
   );

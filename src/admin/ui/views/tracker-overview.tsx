@@ -1,12 +1,12 @@
 /** The tracker at a glance: where it listens, who is there, what happens, and its end. */
 import { useId, useState } from "hono/jsx/dom";
-import { formatDuration } from "../../../core/human.ts";
 import { answerOf, trackerApi } from "../api.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
 import { Card, CopyButton, Failure, Loading, Name, Tile } from "../parts/basics.tsx";
 import { ExitButton } from "../parts/exit-button.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { toast } from "../parts/toasts.tsx";
+import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 
 const STATUS_MS = 2000;
@@ -25,9 +25,9 @@ export function TrackerOverview() {
         <Tile
           label="Files"
           value={now.files.toLocaleString("en")}
-          detail={`of ${now.contents.toLocaleString("en")} contents`}
+          detail={`of ${plural(now.contents, "content", "contents")}`}
         />
-        <Tile label="Up for" value={formatDuration(now.uptime_ms)} detail={`version ${now.version}`} />
+        <Tile label="Up for" value={formatAge(now.uptime_ms)} detail={`version ${now.version}`} />
       </dl>
       <div class="columns">
         <Card title={now.listening ? "Listening" : "Not listening yet"}>

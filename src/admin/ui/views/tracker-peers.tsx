@@ -8,6 +8,7 @@ import { Card, Empty, Failure, Loading, Name } from "../parts/basics.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, DataTable } from "../parts/table.tsx";
 import { peerQueryOf } from "../peer-query.ts";
+import { formatAge } from "../words.ts";
 import { PeerFilesDialog } from "./tracker-files.tsx";
 
 const RELOAD_MS = 5000;
@@ -29,7 +30,7 @@ export function TrackerPeers() {
   const now = useNow();
   if (peers.value === undefined)
     return peers.error === undefined ? <Loading lines={6} /> : <Failure error={peers.error} retry={peers.reload} />;
-  const ago = (time: string) => `${formatDuration(Math.max(0, now - Date.parse(time)))} ago`;
+  const ago = (time: string) => `${formatAge(now - Date.parse(time))} ago`;
   const columns: Column<PeerInfo>[] = [
     {
       heading: "Address",

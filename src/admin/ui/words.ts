@@ -1,0 +1,15 @@
+/** Words around numbers. */
+import { formatDuration } from "../../core/human.ts";
+
+const SECOND_MS = 1000;
+
+/** A time that goes on while one looks at it, so without fractions of seconds. */
+export function formatAge(ms: number): string {
+  const wholeMs = Math.floor(Math.max(0, ms) / SECOND_MS) * SECOND_MS;
+  return wholeMs < 60 * SECOND_MS ? `${wholeMs / SECOND_MS} s` : formatDuration(wholeMs);
+}
+
+/** `1 file`, `12,000 files`. */
+export function plural(count: number, one: string, many: string): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
