@@ -6,8 +6,10 @@ import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts
 import { digest } from "../disk/blake3.ts";
 import type { Neighbours } from "./neighbours.ts";
 
-/** Holders asked at the same time; one that is slow or silent must not hold up the others. */
+/** Holders asked at first. */
 const ASKED_AT_ONCE = 3;
+/** One more is asked each time that this has passed without an answer: all of the first may be silent. */
+const PATIENCE_MS = 100;
 /** A large manifest may take longer once its bytes arrive. */
 const PAYLOAD_MS_MAX = 30_000;
 
@@ -24,20 +26,28 @@ export async function fetchManifest(
   if (holders.length === 0) throw noHolder(contentId);
   const queue = [...holders];
   const errors: P2pfsError[] = [];
-  const askInTurn = async (): Promise<Uint8Array> => {
-    for (let holder = queue.shift(); holder !== undefined && performance.now() < deadlineMs; holder = queue.shift()) {
-      try {
-        return await askOne(contentId, holder, neighbours, deadlineMs);
-      } catch (thrown) {
-        errors.push(asP2pfsError(thrown));
-      }
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  let asked = 0;
+  const askNext = () => {
+    const holder = performance.now() < deadlineMs ? queue.shift() : undefined;
+    if (holder === undefined) {
+      if (asked === 0) reject(errors.find((error) => error.code === "integrity") ?? noHolder(contentId, errors[0]));
+      return;
     }
-    throw noHolder(contentId);
+    asked++;
+    askOne(contentId, holder, neighbours, deadlineMs).then(resolve, (thrown) => {
+      errors.push(asP2pfsError(thrown));
+      asked--;
+      askNext();
+    });
   };
+  for (let turn = 0; turn < ASKED_AT_ONCE; turn++) askNext();
+  const timer = setInterval(askNext, PATIENCE_MS);
   try {
-    return await Promise.any(Array.from({ length: ASKED_AT_ONCE }, askInTurn));
-  } catch {
-    throw errors.find((error) => error.code === "integrity") ?? noHolder(contentId, errors[0]);
+    return await promise;
+  } finally {
+    clearInterval(timer);
+    queue.length = 0;
   }
 }
 

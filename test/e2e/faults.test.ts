@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { extname } from "node:path";
 import { portOf } from "../../src/core/address.ts";
+import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { seededRandom } from "../swarm/support.ts";
@@ -24,6 +25,7 @@ const FETCH_MS_MAX = 25 * SECOND_MS;
 /** From the loss of the last holder to the notice that nobody has a chunk. */
 const LOSS_NOTICE_MS_MAX = 15 * SECOND_MS;
 const CHUNKS_BEFORE_CUT = 8;
+const SILENT_HOLDERS = 7;
 
 const injected = new Map<FaultKind, number>(faultKinds.map((kind) => [kind, 0]));
 let fetches = 0;
@@ -108,6 +110,34 @@ test(
     for (const kind of faultKinds) expect({ kind, count: injected.get(kind) }).not.toEqual({ kind, count: 0 });
   },
   WORLDS * FETCH_MS_MAX,
+);
+
+test(
+  "a fetch begins in time though most holders are silent from the start (R5)",
+  async () => {
+    const cluster = await Cluster.start();
+    const proxies: FaultProxy[] = [];
+    try {
+      const sound: FaultProxyOptions = { random: Math.random, rate: 0, injected: () => {} };
+      const silent: Peer[] = [];
+      for (let i = 0; i < SILENT_HOLDERS; i++) silent.push(await startBehind(cluster, `silent-${i}`, sound, proxies));
+      const [honest, leecher] = [await cluster.startPeer("honest"), await cluster.startPeer("leecher")];
+      await joined([...silent, honest, leecher]);
+      const source = cluster.makeFile("source.bin", MiB);
+      const { ticket } = await cluster.publish(honest, source);
+      for (const peer of silent) await cluster.publish(peer, source);
+      for (const proxy of proxies) proxy.goSilent();
+      const askedMs = performance.now();
+      const job = await leecher.fetch({ what: ticket, destination: cluster.path("copy.bin") });
+      expect(performance.now() - askedMs).toBeLessThan(NOTICE_MS_MAX);
+      await job.done;
+      expect(digestOf(cluster.path("copy.bin"))).toBe(digestOf(source));
+    } finally {
+      for (const proxy of proxies) proxy.close();
+      await cluster.close();
+    }
+  },
+  FETCH_MS_MAX,
 );
 
 describe("with no copy left", () => {
