@@ -37,16 +37,16 @@ export class Roles {
   }
 
   tracker(name = "tracker"): Promise<Role> {
-    return this.#start(
+    return this.start(
       name,
       ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0"],
       (status) => status.address,
     );
   }
 
-  peer(name: string, tracker: Role, flags: readonly string[] = []): Promise<Role> {
+  peer(name: string, tracker: Pick<Role, "address">, flags: readonly string[] = []): Promise<Role> {
     const args = ["peer", "start", "--tracker", tracker.address, ...flags];
-    return this.#start(name, args, (status) => (status.connected === true ? status.address : null));
+    return this.start(name, args, (status) => (status.connected === true ? status.address : null));
   }
 
   /** Runs one command to its end. */
@@ -76,7 +76,8 @@ export class Roles {
     for (const role of this.#running.splice(0).toReversed()) await role.stop();
   }
 
-  async #start(name: string, args: readonly string[], ready: (status: Status) => string | null): Promise<Role> {
+  /** Starts a role in a data folder of this name and waits until `ready` gives its address, or any other text. */
+  async start(name: string, args: readonly string[], ready: (status: Status) => string | null): Promise<Role> {
     const data = join(this.folder, name);
     await mkdir(data, { recursive: true });
     const log = join(this.folder, `${name}.log`);
@@ -113,6 +114,14 @@ export class Role {
     return this.#child.pid;
   }
 
+  get exited(): Promise<number> {
+    return this.#child.exited;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   async waitUntil(ready: (status: Status) => string | null, log: string): Promise<void> {
     for (const deadline = performance.now() + startMsMax; performance.now() < deadline; await Bun.sleep(pollMs)) {
       if (this.#child.exitCode !== null) break;
@@ -141,6 +150,11 @@ export class Role {
       // Not up yet; the caller's deadline decides.
       return undefined;
     }
+  }
+
+  /** Resolves when the process has ended, with its exit code. */
+  get ended(): Promise<number> {
+    return this.#child.exited;
   }
 
   async stop(): Promise<void> {

@@ -8,7 +8,7 @@ import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import type { Outgoing } from "../net/connection.ts";
 import type { Library, Offer } from "./library.ts";
-import type { Repository, Share } from "./repository.ts";
+import type { LocalCopy, Repository, Share } from "./repository.ts";
 import { rangePages } from "./swarms.ts";
 import type { Log, TrackerSession } from "./tracker-link.ts";
 
@@ -16,6 +16,9 @@ import type { Log, TrackerSession } from "./tracker-link.ts";
 const REGISTER_MS = 150;
 /** Unanswered requests while everything is announced. */
 const ANNOUNCEMENTS_AT_ONCE = 64;
+
+/** Requests that follow one another. */
+type Announcement = readonly Outgoing<"REQUEST_PUBLISH" | "REQUEST_UNPUBLISH" | "REQUEST_CHUNK_REGISTER">[];
 
 export interface AnnouncerOptions {
   readonly library: Library;
@@ -39,23 +42,24 @@ export class Announcer {
     const { repository, library, log } = this.#options;
     this.#gained.clear();
     const shared = new Set<ContentId>();
-    const requests: Outgoing<"REQUEST_PUBLISH" | "REQUEST_CHUNK_REGISTER">[] = [];
+    const announcements: Announcement[] = [];
     for (const share of repository.shares()) {
-      if (library.copyAt(share.contentId, share.path) === undefined) continue;
       shared.add(share.contentId);
-      requests.push(publishRequest(share, session));
+      announcements.push(this.#shareAnnouncement(share, session));
     }
     for (const offer of library.offers()) {
-      if (!shared.has(offer.contentId)) requests.push(...registerRequests(offer, offer.have.count > 0));
+      if (!shared.has(offer.contentId)) announcements.push(registerRequests(offer, offer.have.count > 0));
     }
-    const next = requests.values();
+    const next = announcements.values();
     const announceInTurn = async () => {
-      for (const request of next) {
-        await session.request(request).catch((thrown) => {
-          const error = asP2pfsError(thrown);
-          if (error.code === "unreachable") throw error;
-          log("warn", `the tracker refused ${describe(request)}: ${error.message}`);
-        });
+      for (const announcement of next) {
+        for (const request of announcement) {
+          await session.request(request).catch((thrown) => {
+            const error = asP2pfsError(thrown);
+            if (error.code === "unreachable") throw error;
+            log("warn", `the tracker refused ${describe(request)}: ${error.message}`);
+          });
+        }
       }
     };
     await Promise.all(Array.from({ length: ANNOUNCEMENTS_AT_ONCE }, announceInTurn));
@@ -83,8 +87,38 @@ export class Announcer {
     await this.#send(registerRequests({ contentId, size, have }, true));
   }
 
+  /** A file changed or vanished. */
+  async lost(copy: LocalCopy): Promise<void> {
+    if (copy.size > 0) return this.changed(copy.contentId, copy.size);
+    // Of a content without chunks nobody holds none: only its name can go.
+    const share = this.#options.repository.shareAt(copy.path);
+    if (share !== undefined) await this.#send([{ type: "REQUEST_UNPUBLISH", fname: share.fname }]);
+  }
+
+  /** A file that had changed or vanished is as it was. */
+  async regained(copy: LocalCopy): Promise<void> {
+    const session = this.#options.session();
+    const share = this.#options.repository.shareAt(copy.path);
+    if (session !== undefined && share?.contentId === copy.contentId)
+      await this.#send([publishRequest(share, session)]);
+    else await this.changed(copy.contentId, copy.size);
+  }
+
   close(): void {
     clearTimeout(this.#timer);
+  }
+
+  /**
+   * A share whose file is lost stays a publication as long as nobody takes it back: others who hold its content can be
+   * fetched from under its name. Publishing says that all chunks are here, which then is corrected.
+   */
+  #shareAnnouncement(share: Share, session: TrackerSession): Announcement {
+    const { contentId, size } = share;
+    const { library } = this.#options;
+    if (library.copyOf(contentId) !== undefined) return [publishRequest(share, session)];
+    if (size === 0) return [];
+    const have = library.offer(contentId)?.have ?? new Bitfield(chunkCountFor(size));
+    return [publishRequest(share, session), ...registerRequests({ contentId, size, have }, true)];
   }
 
   #register(): void {
@@ -96,14 +130,15 @@ export class Announcer {
     this.#gained.clear();
   }
 
-  async #send(requests: readonly Outgoing<"REQUEST_CHUNK_REGISTER">[]): Promise<void> {
+  async #send(requests: Announcement): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
     try {
       await Promise.all(requests.map((request) => session.request(request)));
     } catch (thrown) {
       const error = asP2pfsError(thrown);
-      if (error.code !== "unreachable") this.#options.log("warn", `the tracker refused chunks: ${error.message}`);
+      if (error.code !== "unreachable")
+        this.#options.log("warn", `the tracker refused ${requests.map(describe)}: ${error.message}`);
     }
   }
 }
@@ -135,6 +170,6 @@ function registerRequests({ contentId, size, have }: Offer, replace: boolean): O
   }));
 }
 
-function describe(request: Outgoing<"REQUEST_PUBLISH" | "REQUEST_CHUNK_REGISTER">): string {
-  return request.type === "REQUEST_PUBLISH" ? request.fname : `the chunks of ${request.content_id.slice(0, 12)}`;
+function describe(request: Announcement[number]): string {
+  return request.type === "REQUEST_CHUNK_REGISTER" ? `the chunks of ${request.content_id.slice(0, 12)}` : request.fname;
 }

@@ -93,6 +93,16 @@ export class Library {
     return true;
   }
 
+  /** Compares a copy with its file once more: one that is not as it was is lost. True where a lost one is back. */
+  lookAt(copy: LocalCopy): boolean {
+    const fault = stampFault(copy);
+    const isOffered = this.copyAt(copy.contentId, copy.path) !== undefined;
+    if (isOffered && fault !== undefined) this.#lose(copy, fault);
+    if (isOffered || fault !== undefined) return false;
+    this.#holding(copy.contentId).copies.set(copy.path, copy);
+    return true;
+  }
+
   removeCopy(contentId: ContentId, path: string): void {
     this.#holdings.get(contentId)?.copies.delete(path);
     this.#forgetIfEmpty(contentId);

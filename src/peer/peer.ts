@@ -31,6 +31,7 @@ import { onlyPeerAt } from "./only-peer-at.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
+import { ShareWatch } from "./share-watch.ts";
 import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
 import { type Log, TrackerLink } from "./tracker-link.ts";
@@ -82,6 +83,7 @@ export class Peer {
   readonly #announcer: Announcer;
   readonly #publisher: Publisher;
   readonly #fetches: Fetches;
+  readonly #shareWatch: ShareWatch;
   /** From `open` on. */
   #door: Door | undefined;
   #link: TrackerLink;
@@ -100,6 +102,7 @@ export class Peer {
     }
     peer.#link.open();
     peer.#fetches.resume();
+    peer.#shareWatch.open();
     return peer;
   }
 
@@ -131,6 +134,7 @@ export class Peer {
       sharing: this.#sharing,
       announcer: this.#announcer,
     });
+    this.#shareWatch = new ShareWatch({ ...shared, sharing: this.#sharing, announcer: this.#announcer });
     this.#fetches = new Fetches({
       ...shared,
       link: () => this.#link,
@@ -277,6 +281,7 @@ export class Peer {
 
   /** Ends the fetches (they go on at the next start), leaves the tracker, closes everything. */
   async close(): Promise<void> {
+    this.#shareWatch.close();
     await this.#fetches.close();
     this.#announcer.close();
     this.#link.close();
@@ -331,7 +336,7 @@ export class Peer {
     this.#options.log("warn", `${copy.path} is not served any more: ${why.message}`);
     this.events.emit({ type: "share_lost", path: copy.path, reason: why.message });
     this.#sharing.refresh(copy.contentId);
-    this.#announcer.changed(copy.contentId, copy.size);
+    this.#announcer.lost(copy);
   }
 }
 

@@ -75,7 +75,7 @@ export class Publisher {
     await link()
       .request({ type: "REQUEST_UNPUBLISH", fname: share.fname })
       .catch((thrown) => {
-        // A share whose file changed is not announced, so that the tracker may not know it.
+        // One without bytes whose file vanished is not announced.
         if (!(thrown instanceof P2pfsError && thrown.code === "not_found")) throw thrown;
       });
     repository.removeShare(share.fname);

@@ -3,7 +3,7 @@
  * have not ended. A peer without a data folder keeps the same tables in memory.
  */
 import { join } from "node:path";
-import { count, eq } from "drizzle-orm";
+import { asc, count, eq, gt } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
@@ -76,6 +76,11 @@ export class Repository {
     return this.#db.select().from(shares).all();
   }
 
+  /** By path, the first ones after it. */
+  sharesAfter(path: string, limit: number): Share[] {
+    return this.#db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).all();
+  }
+
   shareCount(): number {
     return this.#db.select({ shares: count() }).from(shares).get()?.shares ?? 0;
   }
@@ -97,6 +102,11 @@ export class Repository {
 
   fetched(): LocalCopy[] {
     return this.#db.select().from(fetched).all();
+  }
+
+  /** By path, the first ones after it. */
+  fetchedAfter(path: string, limit: number): LocalCopy[] {
+    return this.#db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).all();
   }
 
   manifest(contentId: ContentId): Uint8Array | undefined {

@@ -1,0 +1,201 @@
+/** Peers and shares of the executable that come, go and change, and what the lists say meanwhile. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Role, Roles } from "../../scripts/lib/roles.ts";
+import { MiB, SECOND_MS } from "../../src/core/units.ts";
+import { randomBytes } from "../e2e/cluster.ts";
+import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
+import { Line } from "./line.ts";
+
+/** Out of the lists by then, whatever happened to it. */
+const GONE_MS_MAX = 10 * SECOND_MS;
+
+let folder: string;
+let roles: Roles;
+let tracker: Role;
+beforeEach(async () => {
+  const binary = await upToDateBinary();
+  folder = await temporaryFolder();
+  roles = new Roles(binary, folder);
+  tracker = await roles.tracker();
+}, 60_000);
+afterEach(async () => {
+  await roles.stop();
+  await removeFolder(folder);
+}, 30_000);
+
+interface File {
+  readonly fname: string;
+  readonly address: string;
+  readonly holders: number;
+}
+
+const atTracker = async <Row>(command: string): Promise<Row[]> =>
+  JSON.parse(await roles.ask(["tracker", command, "--json", "--data", tracker.data]));
+const onlineAddresses = async () => (await atTracker<{ address: string }>("list-peers")).map(({ address }) => address);
+const files = async () =>
+  Object.fromEntries((await atTracker<File>("list-files")).map(({ fname, holders }) => [fname, holders]));
+const atPeer = (peer: Role, ...words: string[]) => roles.run(["peer", ...words, "--data", peer.data]);
+
+let seed = 0;
+function makeFile(name: string, size = 1000): string {
+  const path = join(folder, "files", name);
+  mkdirSync(join(folder, "files"), { recursive: true });
+  writeFileSync(path, randomBytes(size, ++seed));
+  return path;
+}
+
+async function publish(peer: Role, name: string, size?: number): Promise<string> {
+  const path = makeFile(name, size);
+  const published = JSON.parse(await roles.ask(["peer", "publish", path, name, "--json", "--data", peer.data]));
+  return published.ticket;
+}
+
+async function until(what: string, holds: () => Promise<boolean>, withinMs = GONE_MS_MAX): Promise<void> {
+  for (const deadline = performance.now() + withinMs; !(await holds()); await Bun.sleep(50))
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+}
+
+test("a peer that is killed, frozen or cut off is out of the lists within 10 s, and in again by itself", async () => {
+  const line = await Line.open(tracker.address);
+  const [steady, killed, frozen, cutOff] = await Promise.all([
+    roles.peer("steady", tracker),
+    roles.peer("killed", tracker),
+    roles.peer("frozen", tracker),
+    roles.peer("cut-off", line),
+  ]);
+  for (const peer of [steady, killed, frozen, cutOff]) await publish(peer, peer.name);
+  const bystander = steady.address;
+  const lost = [killed, frozen, cutOff];
+  const started = performance.now();
+  killed.kill("SIGKILL");
+  frozen.kill("SIGSTOP");
+  const halfOpen = line.cut();
+  // Killed, its connections are closed by the kernel, which is seen at once.
+  await until("the killed one is gone", async () => !(await onlineAddresses()).includes(killed.address), SECOND_MS);
+
+  const second = await roles.run(["peer", "start", "--data", frozen.data, "--tracker", tracker.address, "--json"]);
+  expect(second.exitCode).toBe(13);
+  expect(JSON.parse(second.stdout)).toMatchObject({ error: { code: "already_running" } });
+  // The connection is there, but nobody answers (F8): gone, and said so in time.
+  const ping = await roles.run(["tracker", "ping", ...frozen.address.split(":"), "--json", "--data", tracker.data]);
+  expect(ping.exitCode).toBe(4);
+  expect(JSON.parse(ping.stdout)).toMatchObject({ address: frozen.address, alive: false });
+
+  const missing = new Set<string>();
+  await until("each was out of the list", async () => {
+    const online = await onlineAddresses();
+    expect(online).toContain(bystander);
+    for (const { address } of lost) if (!online.includes(address)) missing.add(address);
+    return missing.size === lost.length;
+  });
+  expect(performance.now() - started).toBeLessThan(GONE_MS_MAX);
+  const listed = await files();
+  expect(listed).toMatchObject({ steady: 1 });
+  expect(Object.keys(listed)).not.toContain("killed");
+  expect(Object.keys(listed)).not.toContain("frozen");
+  const holders = await atTracker<{ holder: string }>("list-chunkinfo");
+  expect(holders.map(({ holder }) => holder)).not.toContain(frozen.address);
+
+  frozen.kill("SIGCONT");
+  const [again] = await Promise.all([
+    roles.peer("killed", tracker),
+    until("the frozen and the cut off one are back", async () => {
+      const online = await onlineAddresses();
+      return online.includes(frozen.address) && online.includes(cutOff.address);
+    }),
+  ]);
+  expect(again.address).toBe(killed.address);
+  // The end of the old connections touches nothing of their successors.
+  for (const socket of halfOpen) socket.destroy();
+  await Bun.sleep(300);
+  expect(await files()).toEqual({ steady: 1, killed: 1, frozen: 1, "cut-off": 1 });
+  expect((await onlineAddresses()).toSorted()).toEqual([bystander, ...lost.map(({ address }) => address)].toSorted());
+  line.close();
+}, 60_000);
+
+test("a peer that starts again has its port and its shares, and goes on with its fetches", async () => {
+  const seeder = await roles.peer("seeder", tracker, ["--up-limit", "16MiB/s"]);
+  await publish(seeder, "film", 32 * MiB);
+  const leecher = await roles.peer("leecher", tracker);
+  await publish(leecher, "note");
+  const destination = join(folder, "copy of film");
+  const fetch = roles.spawn(["peer", "fetch", "film", destination, "--data", leecher.data]);
+  await until("the fetch is under way", async () =>
+    /"chunks":[1-9]/.test((await atPeer(leecher, "list-fetches", "--json")).stdout),
+  );
+  leecher.kill("SIGKILL");
+  expect(await fetch.exited).toBe(3);
+  expect(existsSync(destination)).toBe(false);
+
+  const again = await roles.peer("leecher", tracker);
+  expect(again.address).toBe(leecher.address);
+  expect(await files()).toMatchObject({ film: expect.any(Number), note: 1 });
+  await until("the fetch is done", async () => existsSync(destination));
+  expect(Buffer.compare(readFileSync(destination), readFileSync(join(folder, "files", "film")))).toBe(0);
+  await until("both hold it", async () => (await files()).film === 2);
+}, 60_000);
+
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "%s ends a role in the midst of work: told to the tracker at once, exit 0",
+  async (signal) => {
+    const seeder = await roles.peer("seeder", tracker, ["--up-limit", "8MiB/s"]);
+    await publish(seeder, "film", 32 * MiB);
+    const leecher = await roles.peer("leecher", tracker);
+    const fetch = roles.spawn(["peer", "fetch", "film", join(folder, "copy"), "--data", leecher.data]);
+    await until("the fetch is under way", async () =>
+      /"chunks":[1-9]/.test((await atPeer(leecher, "list-fetches", "--json")).stdout),
+    );
+    for (const role of [leecher, seeder]) {
+      role.kill(signal);
+      expect(await role.exited).toBe(0);
+      expect(await onlineAddresses()).not.toContain(role.address);
+    }
+    expect(await fetch.exited).toBe(12);
+    expect(await files()).toEqual({});
+    tracker.kill(signal);
+    expect(await tracker.exited).toBe(0);
+    for (const role of [leecher, seeder, tracker]) expect(existsSync(join(role.data, "admin.json"))).toBe(false);
+  },
+  60_000,
+);
+
+test("a shared file that vanishes or changes leaves the lists, unless others hold it, and comes back as it was", async () => {
+  const publisher = await roles.peer("publisher", tracker);
+  const holder = await roles.peer("holder", tracker);
+  const ticket = await publish(publisher, "fetched");
+  for (const name of ["alone", "changed"]) await publish(publisher, name);
+  await publish(publisher, "empty", 0);
+  expect((await atPeer(holder, "fetch", "fetched", join(folder, "copy"))).exitCode).toBe(0);
+  await until("both hold it", async () => (await files()).fetched === 2);
+
+  const alone = join(folder, "files", "alone");
+  Bun.spawnSync(["cp", "-p", alone, `${alone}.saved`]);
+  for (const name of ["fetched", "alone", "empty"]) rmSync(join(folder, "files", name));
+  writeFileSync(join(folder, "files", "changed"), "other bytes");
+  await until("what nobody holds is not listed", async () => Object.keys(await files()).length === 1, 5 * SECOND_MS);
+  expect(await files()).toEqual({ fetched: 1 });
+  const gone = await atPeer(holder, "fetch", "alone", join(folder, "alone too"));
+  expect(gone.exitCode).toBe(4);
+
+  // What others hold goes on under its name, also when its publisher comes back without it.
+  const again = join(folder, "copy again");
+  const fetchAgain = ["peer", "fetch", "fetched", "--tracker", tracker.address, "--data", join(folder, "nobody")];
+  await publisher.stop();
+  const back = await roles.peer("publisher", tracker);
+  expect(await files()).toEqual({ fetched: 1 });
+  await roles.ask([...fetchAgain.slice(0, 3), again, ...fetchAgain.slice(3)]);
+  expect(readFileSync(again).equals(readFileSync(join(folder, "copy")))).toBe(true);
+
+  Bun.spawnSync(["cp", "-p", `${alone}.saved`, alone]);
+  await until("it is back", async () => (await files()).alone === 1, 5 * SECOND_MS);
+  expect((await atPeer(holder, "fetch", "alone", join(folder, "alone too"))).exitCode).toBe(0);
+
+  expect((await atPeer(back, "unpublish", "fetched")).exitCode).toBe(0);
+  expect(Object.keys(await files())).toEqual(["alone"]);
+  // The ticket pins the content, which its holder still serves.
+  const byTicket = ["peer", "fetch", ticket, join(folder, "by ticket"), "--data", join(folder, "nobody")];
+  expect((await roles.run(byTicket)).exitCode).toBe(0);
+  expect((await atPeer(back, "unpublish", "fetched")).exitCode).toBe(4);
+}, 60_000);
