@@ -30,7 +30,7 @@ export const MANIFEST_BYTES_MAX = CHUNK_COUNT_MAX * DIGEST_BYTES + 64 * KiB;
 /** R5: a command that needs an answer from elsewhere has it, or the notice that there is none, within this time. */
 export const NOTICE_MS_MAX = 2 * SECOND_MS;
 /** A command waits this long for the tracker's link or reply, so that its notice is out within NOTICE_MS_MAX. */
-export const TRACKER_WAIT_MS = 1500;
+export const TRACKER_WAIT_MS = 1200;
 /** How long a peer stays listed after its last sign of life. */
 export const LEASE_MS = 8 * SECOND_MS;
 export const HEARTBEAT_MS = 2 * SECOND_MS;
