@@ -65,7 +65,7 @@ export interface ListedPeer extends PeerRecord {
 
 export interface FileFilter {
   readonly fname?: FileName | undefined;
-  /** Only contents that the online peer at this address publishes or holds. */
+  /** Only contents that the peer at this address publishes or holds; one that has left may have published them. */
   readonly holder?: Address | undefined;
 }
 

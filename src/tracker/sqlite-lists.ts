@@ -75,8 +75,7 @@ export class SqliteLists {
   }
 
   peerAt(address: Address): PeerRecord | undefined {
-    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)));
-    const row = this.#db.select().from(peers).where(at).orderBy(desc(peers.online), desc(peers.lastSeen)).get();
+    const row = this.#rowAt(address);
     return row === undefined ? undefined : peerRecordOf(row);
   }
 
@@ -103,7 +102,11 @@ export class SqliteLists {
   listFiles({ fname, holder }: FileFilter, cursor: string | null): Promise<Page<FileInfo>> {
     const named =
       fname === undefined ? undefined : and(eq(publications.fold, foldFileName(fname)), eq(publications.fname, fname));
-    return this.#listPublications(named, holder === undefined ? undefined : this.#onlineIdAt(holder), cursor);
+    return this.#listPublications(
+      named,
+      holder === undefined ? undefined : (this.#rowAt(holder)?.id ?? NOBODY),
+      cursor,
+    );
   }
 
   discover(address: Address, cursor: string | null): Promise<Page<FileInfo>> {
@@ -194,6 +197,12 @@ export class SqliteLists {
 
   #count(table: typeof publications | typeof contents | typeof peers, where: SQL | undefined): number {
     return this.#db.select({ count: sql<number>`count(*)` }).from(table).where(where).get()?.count ?? 0;
+  }
+
+  /** Of the peer that is there, or else was there last. */
+  #rowAt(address: Address) {
+    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)));
+    return this.#db.select().from(peers).where(at).orderBy(desc(peers.online), desc(peers.lastSeen)).get();
   }
 
   #onlineIdAt(address: Address): number {

@@ -253,6 +253,9 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await keys({ holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000", "A b_10.0.0.1_7000"]);
         expect(await keys({ fname: fileName("a"), holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000"]);
         expect(await keys({ holder: address("10.0.0.3:7000") })).toEqual([]);
+        // A publisher that has left still says whose file is meant.
+        await leave(one);
+        expect(await keys({ holder: address("10.0.0.1:7000") })).toEqual(["A b_10.0.0.1_7000"]);
       });
     });
 

@@ -1,0 +1,362 @@
+/**
+ * The rows of the requirements as a user of the executable meets them, each by its id. What needs a terminal is in
+ * shell.test.ts, what needs processes to die in lifecycle.test.ts and losses.test.ts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type Outcome, type Role, Roles } from "../../scripts/lib/roles.ts";
+import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
+import { MiB } from "../../src/core/units.ts";
+import { randomBytes } from "../e2e/cluster.ts";
+import { Rogue } from "../e2e/rogue.ts";
+import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
+
+let roles: Roles;
+let folder = "";
+let tracker: Role;
+let anna: Role;
+let ben: Role;
+
+beforeAll(async () => {
+  const binary = await upToDateBinary();
+  folder = await temporaryFolder();
+  roles = new Roles(binary, folder);
+  tracker = await roles.tracker();
+  [anna, ben] = await Promise.all([roles.peer("anna", tracker), roles.peer("ben", tracker)]);
+  mkdirSync(join(folder, "files"));
+  write("report.txt", "a report\n");
+}, 60_000);
+
+afterAll(async () => {
+  await roles?.stop();
+  await removeFolder(folder);
+}, 30_000);
+
+function write(name: string, bytes: string | Uint8Array): string {
+  const path = join(folder, "files", name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const at = (role: Role, ...words: readonly string[]) =>
+  roles.run([role === tracker ? "tracker" : "peer", ...words, "--data", role.data]);
+
+/** The result of a command that must succeed. */
+async function json(role: Role, ...words: readonly string[]) {
+  const { exitCode, stdout, stderr } = await at(role, ...words, "--json");
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  return parse(words, stdout);
+}
+
+/** A fetch prints an event a line, everything else one value. */
+function parse(words: readonly string[], stdout: string) {
+  return JSON.parse(words[0] === "fetch" ? stdout.trimEnd().split("\n").at(-1)! : stdout);
+}
+
+/** The error of a command that must fail with this exit code: an object on stdout, two lines on stderr. */
+async function failure(code: number, role: Role, ...words: readonly string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await at(role, ...words, "--json");
+  expect(`${exitCode} ${stderr}`).toMatch(new RegExp(`^${code} error: .+\nhint: .+\n$`));
+  return parse(words, stdout).error.message;
+}
+
+const parts = (role: Role) => role.address.split(":") as [string, string];
+const keyOf = (fname: string, role: Role) => `${fname}_${parts(role).join("_")}`;
+const named = (rows: readonly { fname: string }[], fname: string) => rows.filter((row) => row.fname === fname);
+const read = (path: string) => readFileSync(path, "utf8");
+
+describe("publish, list, discover", () => {
+  test("F16, R1, R11, decisions 6 and 7: publish tells the outcome, and the tracker has it within 2 s", async () => {
+    const published = await json(anna, "publish", "./files/report.txt", "shared.txt");
+    expect(published).toEqual({
+      key: keyOf("shared.txt", anna),
+      fname: "shared.txt",
+      size: 9,
+      total_chunknum: 1,
+      path: "./files/report.txt",
+      address: anna.address,
+      content_id: expect.stringMatching(/^[0-9a-f]{64}$/),
+      ticket: `p2pfs://${tracker.address}/shared.txt?id=${published.content_id}`,
+    });
+    const told = performance.now();
+    expect(named(await json(tracker, "list-files"), "shared.txt")).toHaveLength(1);
+    expect(performance.now() - told).toBeLessThan(NOTICE_MS_MAX);
+  });
+
+  test("F10, F14: every shared file, for the tracker and for every peer, one's own included", async () => {
+    const [row] = await json(tracker, "list-files");
+    expect(row).toEqual({
+      key: keyOf("shared.txt", anna),
+      fname: "shared.txt",
+      size: 9,
+      total_chunknum: 1,
+      path: "./files/report.txt",
+      address: anna.address,
+      content_id: expect.any(String),
+      holders: 1,
+    });
+    for (const peer of [anna, ben]) expect(await json(peer, "list_files")).toEqual([row]);
+    const table = (await at(ben, "list-files")).stdout.split("\n");
+    expect(table[0]).toMatch(/^KEY +FNAME +SIZE +CHUNKS +PATH +ADDRESS +CONTENT +HOLDERS$/);
+    expect(table[1]).toMatch(new RegExp(`^${keyOf("shared.txt", anna)} +shared.txt +9 B +1 +./files/report.txt +`));
+  });
+
+  test("F7: list_peers has the address and the host name of each, since when, and when last seen", async () => {
+    const peers = await json(tracker, "list_peers");
+    expect(peers.map(({ address }: { address: string }) => address).toSorted()).toEqual(
+      [anna.address, ben.address].toSorted(),
+    );
+    for (const peer of peers) {
+      expect(Object.keys(peer)).toEqual(["address", "host_name", "since", "last_seen", "files"]);
+      expect(peer.host_name).toBe(hostname());
+      expect(Date.now() - Date.parse(peer.last_seen)).toBeLessThan(10_000);
+    }
+    expect((await at(tracker, "list-peers")).stdout).toMatch(/^ADDRESS +HOST +SINCE +LAST SEEN +FILES\n/);
+  });
+
+  test("F9, F15, R10, R11: discover by ip and port, of another peer and of oneself", async () => {
+    for (const role of [tracker, anna, ben]) {
+      for (const words of [parts(anna), ["localhost", parts(anna)[1]], [anna.address]]) {
+        const [row, ...more] = await json(role, "discover", ...words);
+        expect(more).toEqual([]);
+        expect(row).toMatchObject({
+          fname: "shared.txt",
+          size: 9,
+          total_chunknum: 1,
+          path: "./files/report.txt",
+          address: anna.address,
+        });
+      }
+    }
+    expect(await json(ben, "discover", ...parts(ben))).toEqual([]);
+    expect(await failure(4, tracker, "discover", "127.0.0.1", "1")).toContain("127.0.0.1");
+  });
+
+  test("5, decision 0: a host with several peers needs the port, also under the host's name", async () => {
+    for (const host of ["127.0.0.1", hostname()]) {
+      expect(await failure(5, tracker, "discover", host)).toContain("2 peers");
+      expect(await failure(5, tracker, "ping", host)).toContain("2 peers");
+    }
+  });
+
+  test("F11: list_chunkinfo names holder, chunks as ranges, and the share that it has", async () => {
+    const rows = await json(tracker, "list_chunkinfo");
+    expect(rows).toEqual([
+      {
+        key: keyOf("shared.txt", anna),
+        content_id: expect.any(String),
+        holder: anna.address,
+        chunks: "0",
+        total_chunknum: 1,
+        percent: 100,
+      },
+    ]);
+    expect((await at(tracker, "list-chunkinfo")).stdout).toMatch(/^KEY +CONTENT +HOLDER +HAS +OF +CHUNKS\n/);
+  });
+});
+
+describe("ping", () => {
+  test("F8, R13: whether a peer is there, and the time from issuing the command", async () => {
+    const started = performance.now();
+    const pong = await json(tracker, "ping", ...parts(ben));
+    expect(pong).toEqual({ address: ben.address, alive: true, duration_ms: expect.any(Number) });
+    expect(pong.duration_ms).toBeGreaterThan(0);
+    expect(pong.duration_ms).toBeLessThan(performance.now() - started);
+    expect((await at(tracker, "ping", ben.address)).stdout).toMatch(/^127\.0\.0\.1:\d+ is there: [\d.]+ ms\n$/);
+  });
+
+  test("F8: a peer that has left is gone (exit 4)", async () => {
+    const passing = await roles.peer("passing", tracker);
+    await passing.stop();
+    const { exitCode, stdout } = await at(tracker, "ping", ...parts(passing), "--json");
+    expect(exitCode).toBe(4);
+    expect(JSON.parse(stdout)).toMatchObject({ address: passing.address, alive: false });
+    expect((await at(tracker, "ping", passing.address)).stdout).toBe(`${passing.address} is gone\n`);
+  });
+
+  test("6, R12: the tracker does not ping itself, under any of its names", async () => {
+    const port = parts(tracker)[1];
+    for (const host of ["127.0.0.1", "localhost", "::1", "0.0.0.0", hostname()])
+      expect(await failure(6, tracker, "ping", host, port)).toContain("own address");
+  });
+});
+
+describe("fetch", () => {
+  const copy = (name: string) => join(folder, name);
+
+  test("F17: FNAME alone, into ./FNAME", async () => {
+    const receipt = await json(ben, "fetch", "shared.txt");
+    expect(receipt).toEqual({
+      event: "receipt",
+      id: expect.any(String),
+      fname: "shared.txt",
+      content_id: expect.any(String),
+      destination: copy("shared.txt"),
+      size: 9,
+      total_chunknum: 1,
+      bytes_fetched: 9,
+      bytes_copied: 0,
+      bytes_resumed: 0,
+      sources: [{ address: anna.address, bytes: 9, chunks: 1, rejected: 0 }],
+      rerequests: 0,
+      rejected: 0,
+      duration_ms: expect.any(Number),
+      bytes_per_second: expect.any(Number),
+    });
+    expect(read(copy("shared.txt"))).toBe("a report\n");
+  });
+
+  test("F17, decisions 4 and 5: DESTINATION, PEER_IP and PEER_PORT, of the publisher or of a holder; three words are none", async () => {
+    mkdirSync(copy("inbox"));
+    await json(ben, "fetch", "shared.txt", "inbox", ...parts(anna));
+    expect(read(copy("inbox/shared.txt"))).toBe("a report\n");
+    await json(ben, "fetch", "shared.txt", "from ben", ...parts(ben));
+    expect(read(copy("from ben"))).toBe("a report\n");
+    expect(await failure(2, ben, "fetch", "shared.txt", "x", "127.0.0.1")).toContain("PEER_PORT");
+    expect(await failure(4, ben, "fetch", "shared.txt", "x", "127.0.0.1", "1")).toContain("127.0.0.1:1");
+  });
+
+  test("6, R6: not what one published oneself; 6, R7: not onto a file that exists", async () => {
+    expect(await failure(6, anna, "fetch", "shared.txt", "own")).toContain("R6");
+    writeFileSync(copy("mine"), "mine");
+    expect(await failure(6, ben, "fetch", "shared.txt", "mine")).toContain("exists");
+    expect(read(copy("mine"))).toBe("mine");
+  });
+
+  test("4, R5: a name that nobody shares, told within 2 s", async () => {
+    const started = performance.now();
+    expect(await failure(4, ben, "fetch", "unheard-of")).toContain("unheard-of");
+    expect(performance.now() - started).toBeLessThan(NOTICE_MS_MAX);
+  });
+
+  test("asked for twice at the same time it is one fetch, and both are told of its end", async () => {
+    const slow = await roles.peer("slow", tracker, ["--up-limit", "8MiB/s"]);
+    await json(slow, "publish", write("large.bin", randomBytes(8 * MiB, 3)));
+    const words = ["fetch", "large.bin", copy("large.bin")] as const;
+    const both = await Promise.all([json(ben, ...words), json(ben, ...words)]);
+    expect(both[0].id).toBe(both[1].id);
+    expect(readFileSync(copy("large.bin")).equals(readFileSync(join(folder, "files/large.bin")))).toBe(true);
+  });
+
+  test("5, R2, decision 3: two peers may use one name; which is meant is asked, and told by address or ticket", async () => {
+    const ours = await json(anna, "publish", write("ours", "from anna"), "name.txt");
+    const theirs = await json(ben, "publish", write("theirs", "from ben"), "name.txt");
+    const third = await roles.peer("third", tracker);
+    const ambiguous = await failure(5, third, "fetch", "name.txt");
+    for (const { address } of [anna, ben]) expect(ambiguous).toContain(address);
+    await json(third, "fetch", "name.txt", "by address", ...parts(ben));
+    expect(read(copy("by address"))).toBe("from ben");
+    await json(third, "fetch", ours.ticket, "by ticket");
+    expect(read(copy("by ticket"))).toBe("from anna");
+    expect(theirs.content_id).not.toBe(ours.content_id);
+    await third.stop();
+  });
+
+  test("R2, R3: one name and one path once within a peer, in any spelling and through a symlink", async () => {
+    const path = write("once.txt", "once");
+    symlinkSync(path, join(folder, "link.txt"));
+    await json(anna, "publish", path, "Résumé.txt");
+    expect(await failure(6, anna, "publish", write("twice.txt", "twice"), "re\u0301sume\u0301.TXT")).toContain("R2");
+    for (const spelling of ["files/once.txt", "./files/../files/once.txt", "link.txt"])
+      expect(await failure(6, anna, "publish", spelling, `as ${spelling.length}`)).toContain("R3");
+  });
+
+  test("one content under two names is one swarm; it stays when the publisher leaves (F19)", async () => {
+    const content = randomBytes(2 * MiB, 5);
+    const publisher = await roles.peer("publisher", tracker);
+    const { content_id } = await json(publisher, "publish", write("first", content));
+    expect(await json(ben, "publish", write("second", content))).toMatchObject({ content_id });
+    const files = await json(tracker, "list-files");
+    expect([...named(files, "first"), ...named(files, "second")]).toMatchObject([{ holders: 2 }, { holders: 2 }]);
+    await publisher.stop();
+    const [first] = named(await json(anna, "list-files"), "first");
+    expect(first).toMatchObject({ holders: 1, address: publisher.address });
+    const receipt = await json(anna, "fetch", "first", "first");
+    expect(receipt.sources).toMatchObject([{ address: ben.address }]);
+    // Where the publisher is gone its address still says whose file is meant.
+    await json(anna, "fetch", "first", "first again", ...parts(publisher));
+  });
+});
+
+test("F13: connect to another tracker: left here, announced there", async () => {
+  const other = await roles.tracker("other tracker");
+  const connected = await json(ben, "connect", ...parts(other));
+  expect(connected).toMatchObject({ tracker: other.address });
+  expect(named(await json(other, "list-files"), "name.txt")).toMatchObject([{ address: connected.address }]);
+  const left = await json(tracker, "list-peers");
+  expect(left.map(({ address }: { address: string }) => address)).not.toContain(ben.address);
+  expect(named(await json(tracker, "list-files"), "name.txt")).toMatchObject([{ address: anna.address }]);
+  await json(ben, "connect", ...parts(tracker));
+});
+
+describe("exit codes that need somebody else", () => {
+  test("1 and 11: whatever the role answers is told by its name; a wrong token is unauthorised", async () => {
+    const data = join(folder, "stranger");
+    mkdirSync(data);
+    const answer = { error: { code: "invented-later", message: "something new", hint: "wait" } };
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => Response.json(answer, { status: 500 }) });
+    const admin = { url: `http://127.0.0.1:${server.port}`, token: "t" };
+    writeFileSync(join(data, "admin.json"), JSON.stringify(admin));
+    const unknown = await roles.run(["peer", "status", "--data", data]);
+    expect(unknown).toMatchObject({ exitCode: 1, stdout: "", stderr: "error: something new\nhint: wait\n" });
+    await server.stop(true);
+    const real = JSON.parse(read(join(anna.data, "admin.json")));
+    writeFileSync(join(data, "admin.json"), JSON.stringify({ ...real, token: "wrong" }));
+    const refused: Outcome = await roles.run(["peer", "status", "--json", "--data", data]);
+    expect(refused.exitCode).toBe(11);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: "unauthorised" } });
+  });
+
+  test("8, D7: when the last holder leaves, the fetch ends with the chunk that nobody has", async () => {
+    const leaving = await roles.peer("leaving", tracker, ["--up-limit", "4MiB/s"]);
+    await json(leaving, "publish", write("going.bin", randomBytes(16 * MiB, 9)));
+    const fetch = roles.spawn(["peer", "fetch", "going.bin", join(folder, "gone.bin"), "--json", "--data", anna.data]);
+    let text = "";
+    let stopped: Promise<void> | undefined;
+    for await (const bytes of fetch.stdout) {
+      text += new TextDecoder().decode(bytes);
+      if (/"chunks":[1-9]/.test(text)) stopped ??= leaving.stop();
+    }
+    await stopped;
+    expect(await fetch.exited).toBe(8);
+    const { error } = JSON.parse(text.trimEnd().split("\n").at(-1)!);
+    expect(error).toMatchObject({ code: "no_holder", message: expect.stringMatching(/chunk \d+/) });
+  });
+
+  test("9, F21: when the only holder's bytes are wrong, nothing comes under the final name", async () => {
+    const path = write("true.bin", randomBytes(2 * MiB, 11));
+    const flip = (chunk: number, bytes: Uint8Array) => {
+      const wrong = Uint8Array.from(bytes);
+      wrong[7]! ^= 1;
+      return { chunk, bytes: wrong };
+    };
+    const rogue = await Rogue.start({ tracker: tracker.address as never, path, answer: flip });
+    const ticket = `p2pfs://${tracker.address}/true.bin?id=${rogue.contentId}`;
+    expect(await failure(9, anna, "fetch", ticket, "true.bin")).toBeString();
+    expect(await Bun.file(join(folder, "true.bin")).exists()).toBe(false);
+    rogue.close();
+  });
+
+  test("12: a fetch that is interrupted", async () => {
+    const slower = await roles.peer("slower", tracker, ["--up-limit", "1MiB/s"]);
+    await json(slower, "publish", write("slow.bin", randomBytes(8 * MiB, 13)));
+    const words = ["peer", "fetch", "slow.bin", join(folder, "slow.bin"), "--tracker", tracker.address, "--json"];
+    const fetch = roles.spawn([...words, "--data", join(folder, "nobody")]);
+    const lines = fetch.stdout.getReader();
+    await lines.read();
+    fetch.kill("SIGINT");
+    lines.releaseLock();
+    expect(await fetch.exited).toBe(12);
+    expect(await fetch.stderr.text()).toContain("run the same command again");
+  });
+});
+
+test("F12, F18: exit returns when the process has ended", async () => {
+  for (const role of [anna, tracker]) {
+    expect(await json(role, "exit")).toEqual({ stopped: true, pid: role.pid });
+    expect(await role.exited).toBe(0);
+    expect(await failure(3, role, "status")).toContain(role.data);
+  }
+});
