@@ -8,12 +8,20 @@ import { SECOND_MS } from "../core/units.ts";
 export interface DownloadBounds {
   /** D4: unanswered requests over all sources. */
   readonly windowSize: number;
+  /**
+   * Unanswered requests where at least so many sources are useful and each is crowded, i.e. that many requests of others
+   * are served before ours: what waits long is chosen early, on old news, and claims chunks that idle sources have.
+   */
+  readonly crowdWindowSize: number;
+  readonly crowdSourcesMin: number;
+  readonly crowdedMin: number;
   /** Requests that a source is kept supplied with at least, so that it never waits for the next one. */
   readonly depthMin: number;
   /** Work, as time at its measured rate, that a source is kept supplied with beyond its round trip. */
   readonly queueAheadMs: number;
-  /** A source is taken as stalled after a multiple of its measured time per chunk, within these limits. */
+  /** A source is taken as stalled after a multiple of its measured time per chunk, or of its last answer, within limits. */
   readonly silenceFactor: number;
+  readonly silenceWaitFactor: number;
   readonly silenceMsMin: number;
   readonly silenceMsMax: number;
   /** The same for a source that has not delivered yet. */
@@ -27,6 +35,8 @@ export interface DownloadBounds {
   readonly backoffMsMax: number;
   /** A rate measured longer ago than this says nothing about a source that was idle since. */
   readonly rateFreshMs: number;
+  /** A pace measured this long ago is believed by half: a source that was slow gets its chance again. */
+  readonly paceFadeMs: number;
   /** Bad chunks after which a source is dropped; one more for every so many good ones, for lines that flip bits. */
   readonly badChunksMax: number;
   readonly goodChunksPerBad: number;
@@ -43,6 +53,8 @@ export interface DownloadBounds {
   readonly duplicatesMax: number;
   /** How often a full window is searched for a request that another source should rather have. */
   readonly roomCheckMs: number;
+  /** Requests beyond what keeps a source busy from which on one that claims a chunk is taken back. */
+  readonly pileMin: number;
   /** At the end, a waiting request moves to an idle source that is this much faster; one whose bytes flow, this much. */
   readonly stealFactor: number;
   readonly stealOpenedFactor: number;
@@ -58,9 +70,13 @@ export interface DownloadBounds {
 
 export const DOWNLOAD_BOUNDS: DownloadBounds = {
   windowSize: WINDOW_SIZE,
+  crowdWindowSize: 14,
+  crowdSourcesMin: 10,
+  crowdedMin: 3,
   depthMin: 2,
   queueAheadMs: 50,
   silenceFactor: 8,
+  silenceWaitFactor: 3,
   silenceMsMin: 2 * SECOND_MS,
   silenceMsMax: 20 * SECOND_MS,
   silenceFirstMs: 4 * SECOND_MS,
@@ -69,6 +85,7 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   backoffMsMin: 100,
   backoffMsMax: 5 * SECOND_MS,
   rateFreshMs: 2 * SECOND_MS,
+  paceFadeMs: SECOND_MS,
   badChunksMax: 3,
   goodChunksPerBad: 64,
   breachesMax: 3,
@@ -78,9 +95,10 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   requestCandidatesMax: 4096,
   duplicatesMax: 4,
   roomCheckMs: 20,
+  pileMin: 3,
   stealFactor: 2,
   stealOpenedFactor: 4,
-  stealMsMin: 50,
+  stealMsMin: 200,
   endgameCheckMs: 100,
   findHoldersMsMin: 500,
   findHoldersMsMax: 5 * SECOND_MS,
@@ -111,5 +129,6 @@ function assertRelation(holds: boolean, sentence: string): void {
 
 assertRelation(DOWNLOAD_BOUNDS.noHolderMs < NOTICE_MS_MAX, "the notice that nobody has a chunk is out in time (R5)");
 assertRelation(DOWNLOAD_BOUNDS.findHoldersMsMin * 2 < DOWNLOAD_BOUNDS.noHolderMs, "holders are looked for repeatedly");
+assertRelation(DOWNLOAD_BOUNDS.crowdSourcesMin <= DOWNLOAD_BOUNDS.crowdWindowSize, "no source of few is left out");
 assertRelation(DOWNLOAD_BOUNDS.requestRangesMax <= CHUNK_RANGES_MAX, "a request fits into its message");
 assertRelation(UPLOAD_BOUNDS.requestsPerRequesterMax >= WINDOW_SIZE, "a whole window may wait at one source");

@@ -56,7 +56,7 @@ export class DownloadManager {
     this.#ledger = new Ledger(chunkCount, have, random, this.#bounds);
     this.#watch = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
     this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
-      ask: (source, chunks, exactChunk) => this.#ask(source, chunks, exactChunk),
+      ask: (source, chunks, exactChunk, isMoved) => this.#ask(source, chunks, exactChunk, isMoved),
       giveUp: (request) => this.#giveUp(request),
     });
     this.#askedBefore = emptyBits(chunkCount);
@@ -130,8 +130,8 @@ export class DownloadManager {
     this.#effects.push(effect);
   }
 
-  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void {
-    const request = this.#ledger.open(source, chunks, exactChunk, this.#now);
+  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean): void {
+    const request = this.#ledger.open(source, chunks, exactChunk, isMoved, this.#now);
     this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
     this.#counters.requestsSent++;
     const { silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
@@ -215,7 +215,7 @@ export class DownloadManager {
     if (request.state === "released" && this.#ledger.unanswered >= this.#bounds.windowSize) return;
     // An exact request that was sent after the choice gives way to it: nothing had to be asked for again.
     if (request.isChoice && !(rival !== undefined && rival.id > request.id)) this.#countAsked(event.chunk);
-    this.#ledger.bind(request, event.chunk);
+    this.#ledger.bind(request, event.chunk, this.#now);
   }
 
   #handleArrived(event: EventOf<"chunk_arrived">): void {
@@ -257,6 +257,7 @@ export class DownloadManager {
   #noteAnswered(answered: Request): void {
     const { source } = answered;
     source.noteAnswer(answered, this.#now);
+    this.#scheduler.noteAnswer(answered, this.#now);
     if (answered.state === "released" || source.requests[0] === answered) return;
     for (const request of [...source.requests]) {
       if (request === answered) return;

@@ -1,6 +1,9 @@
-/** How often an uploader has handed out each chunk of one content, and to whom; from that, the chunk to give next. */
+/**
+ * Who of an uploader's requesters has which chunks of one content, because it was sent them or told of them; from that,
+ * how common each chunk is, and the chunk to give next.
+ */
 import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
-import { addBit, emptyBits, hasBit } from "./chunk-bits.ts";
+import { addBit, emptyBits, forEachBit, hasBit } from "./chunk-bits.ts";
 
 /** What is held of a content; a `Bitfield` is one. */
 export interface Holdings {
@@ -9,13 +12,17 @@ export interface Holdings {
 
 /** Makes a chunk that the requester has come after any that it has not, however often that was handed out. */
 const HELD_PENALTY = 0x1_0000;
-const COUNT_MAX = HELD_PENALTY - 1;
+
+/** What a requester has; only its size is of interest to others. */
+export interface HeldChunks {
+  readonly count: number;
+}
 
 export class HandOut {
   holdings: Holdings;
   readonly #random: () => number;
+  /** By chunk: requesters that have it. */
   #counts = new Uint16Array(0);
-  /** Chunks that a requester was sent or told of. */
   readonly #heldBy = new Map<string, GrowingBits>();
   /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
   #cursor: number | undefined;
@@ -32,17 +39,21 @@ export class HandOut {
     return false;
   }
 
-  /** Chooses a chunk of these for the requester and counts it as sent; undefined where none is held. */
+  /** Chooses a chunk of these for the requester, which has it from then on; undefined where none is held. */
   handOut(requester: string, chunks: ChunkRanges): number | undefined {
     const chunk = onlyChunk(chunks) ?? this.#choose(requester, chunks);
     if (chunk === undefined || !this.holdings.has(chunk)) return undefined;
-    if (chunk >= this.#counts.length) this.#grow(chunk + 1);
-    if (this.#counts[chunk]! < COUNT_MAX) this.#counts[chunk]!++;
-    this.#heldByOf(requester).addRange(chunk, chunk);
+    this.#note(this.#heldByOf(requester), chunk);
     return chunk;
   }
 
-  /** Of the chunks that are held: one new to the requester, handed out least often, next in order. */
+  /** How many requesters have what answers a request for these; none is assumed to where there is a choice. */
+  commonness(chunks: ChunkRanges): number {
+    const chunk = onlyChunk(chunks);
+    return chunk === undefined ? 0 : (this.#counts[chunk] ?? 0);
+  }
+
+  /** Of the chunks that are held: one new to the requester, had by the fewest others, next in order. */
   #choose(requester: string, chunks: ChunkRanges): number | undefined {
     const heldByRequester = this.#heldBy.get(requester);
     this.#cursor ??= randomChunk(chunks, this.#random);
@@ -67,16 +78,27 @@ export class HandOut {
 
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
-    for (let i = 0; i < chunks.length; i += 2) held.addRange(chunks[i]!, chunks[i + 1]!);
-  }
-
-  /** How many chunks the requester was sent or told of. */
-  heldCount(requester: string): number {
-    return this.#heldBy.get(requester)?.count ?? 0;
+    for (let i = 0; i < chunks.length; i += 2) {
+      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) this.#note(held, chunk);
+    }
   }
 
   forget(requester: string): void {
+    this.#heldBy.get(requester)?.forEach((chunk) => {
+      this.#counts[chunk]!--;
+    });
     this.#heldBy.delete(requester);
+  }
+
+  #note(held: GrowingBits, chunk: number): void {
+    if (!held.add(chunk)) return;
+    if (chunk >= this.#counts.length) this.#grow(chunk + 1);
+    this.#counts[chunk]!++;
+  }
+
+  /** The chunks that the requester was sent or told of. */
+  heldBy(requester: string): HeldChunks {
+    return this.#heldByOf(requester);
   }
 
   #heldByOf(requester: string): GrowingBits {
@@ -104,17 +126,23 @@ class GrowingBits {
     return chunk >>> 5 < this.#bits.length && hasBit(this.#bits, chunk);
   }
 
-  addRange(first: number, last: number): void {
-    if (last >>> 5 >= this.#bits.length) {
-      const bits = emptyBits(Math.max(last + 1, 64 * this.#bits.length));
-      bits.set(this.#bits);
-      this.#bits = bits;
-    }
-    for (let chunk = first; chunk <= last; chunk++) {
-      if (hasBit(this.#bits, chunk)) continue;
-      addBit(this.#bits, chunk);
-      this.count++;
-    }
+  /** False where it was in already. */
+  add(chunk: number): boolean {
+    if (chunk >>> 5 >= this.#bits.length) this.#grow(chunk + 1);
+    else if (hasBit(this.#bits, chunk)) return false;
+    addBit(this.#bits, chunk);
+    this.count++;
+    return true;
+  }
+
+  forEach(visit: (chunk: number) => void): void {
+    forEachBit(this.#bits, visit);
+  }
+
+  #grow(length: number): void {
+    const bits = emptyBits(Math.max(length, 64 * this.#bits.length));
+    bits.set(this.#bits);
+    this.#bits = bits;
   }
 }
 

@@ -137,16 +137,19 @@ export class Ledger {
   }
 
   /** A new request; one for a single chunk claims it. */
-  open(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, now: number): Request {
+  open(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean, now: number): Request {
     const request: Request = {
       id: this.#nextRequest++,
       source,
       chunks: exactChunk === undefined ? chunks : rangeOfOne(exactChunk),
       isChoice: exactChunk === undefined,
       sentAt: now,
+      ahead: source.requests.length,
       state: "waiting",
+      openedAt: now,
       claim: undefined,
       overtaken: 0,
+      isMoved,
     };
     source.noteAsked(now);
     this.#requests.set(request.id, request);
@@ -158,7 +161,7 @@ export class Ledger {
   }
 
   /** The uploader has chosen a chunk that is missing: the request claims it and is opened. */
-  bind(request: Request, chunk: number): void {
+  bind(request: Request, chunk: number, now: number): void {
     this.#leaveWaiting(request);
     if (request.state === "released") {
       request.source.released.splice(request.source.released.indexOf(request), 1);
@@ -166,6 +169,7 @@ export class Ledger {
       this.#unanswered++;
     }
     request.state = "opened";
+    request.openedAt = now;
     if (request.claim !== chunk) this.#claim(request, chunk);
   }
 

@@ -11,9 +11,12 @@ import type { Request, Source } from "./source.ts";
 
 /** What the scheduler does to the world; the manager turns it into effects. */
 export interface SchedulerActions {
-  ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void;
+  ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean): void;
   giveUp(request: Request): void;
 }
+
+/** Weight of the newest answer in how crowded sources are. */
+const CROWDING_WEIGHT = 0.05;
 
 export class Scheduler {
   readonly #ledger: Ledger;
@@ -23,7 +26,10 @@ export class Scheduler {
   /** Sources found to have nothing to be asked for in this round. */
   readonly #spent = new Set<Source>();
   #shareUnmeasured: number | undefined;
+  /** Requests of others that are served before one of ours, on average. */
+  #crowding = 0;
   #roomCheckedAt = Number.NEGATIVE_INFINITY;
+  #endgameCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ledger: Ledger, bounds: DownloadBounds, random: () => number, actions: SchedulerActions) {
     this.#ledger = ledger;
@@ -36,13 +42,25 @@ export class Scheduler {
     if (this.#ledger.overAsked.size > 0) this.#takeBackChoices();
     this.#spent.clear();
     this.#shareUnmeasured = undefined;
+    const windowSize = this.#isCrowded ? this.#bounds.crowdWindowSize : this.#bounds.windowSize;
     for (;;) {
-      const hasRoom = this.#ledger.unanswered < this.#bounds.windowSize;
+      const hasRoom = this.#ledger.unanswered < windowSize;
       const source = hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
       if (source === undefined) break;
       if (!this.#askSource(source)) this.#spent.add(source);
     }
     if (this.isEndgame) this.#moveLastRequests(now);
+  }
+
+  /** A request was answered: in terms of the time that its own bytes took, how many of others came first? */
+  noteAnswer({ ahead, openedAt, sentAt, state }: Request, now: number): void {
+    if (state !== "opened" || now <= openedAt) return;
+    const others = Math.max((openedAt - sentAt) / (now - openedAt) - ahead, 0);
+    this.#crowding += CROWDING_WEIGHT * (Math.min(others, this.#bounds.windowSize) - this.#crowding);
+  }
+
+  get #isCrowded(): boolean {
+    return this.#crowding >= this.#bounds.crowdedMin && this.#ledger.sources.size >= this.#bounds.crowdSourcesMin;
   }
 
   /** Every chunk is asked for, but not everything has come. */
@@ -81,26 +99,28 @@ export class Scheduler {
 
   /**
    * D1: a source for the rarest chunk of all, where one can be asked for it; otherwise any that can be asked. Of several,
-   * the one that is expected to answer soonest; one of unknown speed gets its chance first.
+   * the one that is expected to answer soonest; one of unknown speed gets its chance first. Where sources are crowded,
+   * time goes before rarity: there, uploaders see to it that scarce chunks get on.
    */
   #nextSource(now: number): Source | undefined {
-    const rarest = this.#ledger.picker.pick();
+    const rarest = this.#isCrowded ? undefined : this.#ledger.picker.pick();
     let best: Source | undefined;
-    let bestScore = Number.POSITIVE_INFINITY;
+    let bestMs = Number.POSITIVE_INFINITY;
     let bestHasRarest = false;
     for (const source of this.#ledger.sources.values()) {
       if (!this.#canAsk(source, now)) continue;
       const hasRarest = rarest !== undefined && source.has(rarest);
       if (bestHasRarest && !hasRarest) continue;
-      const score = (source.requests.length + this.#random()) * (source.intervalMs(now) ?? 0);
-      if (hasRarest === bestHasRarest && score >= bestScore) continue;
+      const expectedMs = source.expectedMs(now) * (1 + this.#random()) + this.#random();
+      if (hasRarest === bestHasRarest && expectedMs >= bestMs) continue;
       best = source;
-      bestScore = score;
+      bestMs = expectedMs;
       bestHasRarest = hasRarest;
     }
     return best;
   }
 
+  /** D1: the rarest of what the source has; or, where only it has that, its choice among all that are so rare. */
   #askSource(source: Source): boolean {
     const { picker } = this.#ledger;
     const held = source.held;
@@ -109,13 +129,13 @@ export class Scheduler {
     if (picker.holders(chunk) <= this.#bounds.scarceHoldersMax && !source.exactOnly) {
       const candidates = this.#scarceChunks(source, chunk);
       if (candidates.length > Math.max(source.openChoices, 1)) {
-        this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined);
+        this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined, false);
         return true;
       }
       if (source.openChoices > 0) chunk = picker.pick(held, this.#bounds.scarceHoldersMax + 1);
       if (chunk === undefined) return false;
     }
-    this.#actions.ask(source, NO_CHUNKS, chunk);
+    this.#actions.ask(source, NO_CHUNKS, chunk, false);
     return true;
   }
 
@@ -164,7 +184,7 @@ export class Scheduler {
       const depth = source.depth ?? this.#share();
       const pile = source.requests.length - (isForTrial ? Math.min(depth, this.#share()) : depth);
       const request = pile > pileMax ? newestWaiting(source) : undefined;
-      if (request === undefined) continue;
+      if (request === undefined || (!request.isChoice && pile < this.#bounds.pileMin)) continue;
       spare = request;
       pileMax = pile;
     }
@@ -172,23 +192,38 @@ export class Scheduler {
   }
 
   #moveLastRequests(now: number): void {
+    if (now < this.#endgameCheckedAt + this.#bounds.endgameCheckMs) return;
+    this.#endgameCheckedAt = now;
+    const unknownMs = Math.max(this.#averageWaitMs(), this.#bounds.endgameCheckMs);
     for (const source of this.#ledger.sources.values()) {
       if (source.requests.length > 0 || source.isStalled || source.quietUntil > now) continue;
-      const request = this.#slowestRequest(source, now);
+      const request = this.#slowestRequest(source, source.answerMs(now, unknownMs), now);
       if (request?.claim === undefined) continue;
       const chunk = request.claim;
       this.#actions.giveUp(request);
-      this.#actions.ask(source, NO_CHUNKS, chunk);
+      this.#actions.ask(source, NO_CHUNKS, chunk, true);
     }
   }
 
-  /** The request that gains most by moving to the source; undefined where none gains enough. */
-  #slowestRequest(source: Source, now: number): Request | undefined {
+  /** What sources took for their last answers: a source of unknown speed is hardly faster. */
+  #averageWaitMs(): number {
+    let count = 0;
+    let sumMs = 0;
+    for (const { waitedMs } of this.#ledger.sources.values()) {
+      if (waitedMs === undefined) continue;
+      count++;
+      sumMs += waitedMs;
+    }
+    return count === 0 ? 0 : sumMs / count;
+  }
+
+  /** The request that gains most by moving to the source, which answers in that time; undefined where none gains enough. */
+  #slowestRequest(source: Source, answerMs: number, now: number): Request | undefined {
     let slowest: Request | undefined;
     let slowestMs = this.#bounds.stealMsMin;
-    const answerMs = source.answerMs(now, this.#bounds.endgameCheckMs);
     for (const request of this.#ledger.unansweredRequests()) {
-      if (request.claim === undefined || request.source === source || !source.has(request.claim)) continue;
+      if (request.claim === undefined || request.isMoved || request.source === source || !source.has(request.claim))
+        continue;
       if (now < request.sentAt + this.#bounds.endgameCheckMs) continue;
       const factor = request.state === "opened" ? this.#bounds.stealOpenedFactor : this.#bounds.stealFactor;
       const gainMs = request.source.remainingMs(request, now) - factor * answerMs;

@@ -18,11 +18,16 @@ export interface Request {
   /** Whether it leaves the choice to the uploader; otherwise it names one chunk, claimed from the start. */
   readonly isChoice: boolean;
   readonly sentAt: number;
+  /** Requests of ours that the source had before this one. */
+  readonly ahead: number;
   state: RequestState;
+  openedAt: number;
   /** The chunk that nobody else is asked for meanwhile. */
   claim: number | undefined;
   /** Later requests of the source that were answered before this one. */
   overtaken: number;
+  /** Sent at the end instead of another one: not moved once more. */
+  isMoved: boolean;
 }
 
 /** Outlives the connection, so that coming back does not clear a bad name. */
@@ -76,6 +81,9 @@ export class Source {
   #intervalMs: number | undefined;
   #depth: number | undefined;
   #roundTripMs = 0;
+  /** Of the last answer: the time that it took, and that time by requests of ours that it was behind. */
+  #waitedMs: number | undefined;
+  #paceMs = 0;
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #heardAt: number;
   #stalledAt = Number.NEGATIVE_INFINITY;
@@ -116,6 +124,16 @@ export class Source {
   intervalMs(now: number): number | undefined {
     const stale = this.requests.length === 0 && now - this.#heardAt > this.#bounds.rateFreshMs;
     return stale ? undefined : this.#intervalMs;
+  }
+
+  /** Expected time that one more request takes, by the last answer; the older that is, the less is expected. */
+  expectedMs(now: number): number {
+    const fade = 1 + Math.max(now - this.#deliveredAt, 0) / this.#bounds.paceFadeMs;
+    return (this.#paceMs * (this.requests.length + 1)) / fade;
+  }
+
+  get waitedMs(): number | undefined {
+    return this.#waitedMs;
   }
 
   /** How many requests keep it busy without a pile that others could work on; undefined while nothing is measured. */
@@ -182,6 +200,8 @@ export class Source {
       this.#intervalMs === undefined ? waitedMs : Math.min(waitedMs, this.#roundTripMs * ROUND_TRIP_FADE);
     this.#intervalMs =
       this.#intervalMs === undefined ? sampleMs : this.#intervalMs + INTERVAL_WEIGHT * (sampleMs - this.#intervalMs);
+    this.#waitedMs = waitedMs;
+    this.#paceMs = waitedMs / (request.ahead + 1);
     this.#deliveredAt = now;
     this.#refusals = 0;
     this.#depthLimit = Math.min(this.#depthLimit + 1, this.#bounds.windowSize);
@@ -201,9 +221,10 @@ export class Source {
   }
 
   #silenceMs(): number {
-    const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
-    const expectedMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
-    const firstMs = Math.min(Math.max(expectedMs, silenceMsMin), silenceMsMax);
+    const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin, silenceWaitFactor } = this.#bounds;
+    const byIntervalMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
+    const byWaitMs = silenceWaitFactor * (this.#waitedMs ?? 0);
+    const firstMs = Math.min(Math.max(byIntervalMs, byWaitMs, silenceMsMin), silenceMsMax);
     return Math.min(firstMs * 2 ** this.silences, silenceMsMax);
   }
 }

@@ -1,14 +1,15 @@
 /**
  * The uploader's side: which of the waiting requests is answered next, and with which chunk. Requesters take turns,
- * every second of which goes to whoever has least.
- * A request that names many chunks is bound when it is sent, to the chunk that was handed out least often: leechers
- * who cannot hear of each other in time would all choose the same scarce chunk, and the uploader's capacity would go
- * into copies that they could have given to one another.
+ * every second of which goes to whoever has least; in the others, scarce chunks go first within bounds, so that they
+ * get to those who can pass them on without waiting behind what many have.
+ * A request that names many chunks is bound when it is sent, to the chunk that the fewest have: leechers who cannot hear
+ * of each other in time would all choose the same scarce chunk, and the uploader's capacity would go into copies that
+ * they could have given to one another.
  */
 import type { ChunkRanges } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { UPLOAD_BOUNDS, type UploadBounds } from "./bounds.ts";
-import { HandOut, type Holdings } from "./hand-out.ts";
+import { HandOut, type HeldChunks, type Holdings } from "./hand-out.ts";
 import type { RequestId } from "./types.ts";
 
 /** The other end of a connection, named by whoever hosts the queue. */
@@ -38,11 +39,27 @@ export interface UploadQueueOptions extends Partial<UploadBounds> {
   readonly random: () => number;
 }
 
+/** A queued request with what its turn depends on, at hand. */
+interface Queued {
+  readonly request: UploadRequest;
+  readonly handOut: HandOut;
+  readonly held: HeldChunks;
+}
+
+/** What waits of one requester: its requests, oldest first, and how often others were preferred to it. */
+interface Waiting {
+  readonly requests: Map<RequestId, Queued>;
+  passes: number;
+}
+
+/** Requesters whose turn is near enough for their chunks to be compared. */
+const COMPARED_MAX = 64;
+
 export class UploadQueue {
   readonly #bounds: UploadBounds;
   readonly #random: () => number;
-  /** Waiting requests, oldest first; requesters in the order of their turns. */
-  readonly #waiting = new Map<RequesterId, Map<RequestId, UploadRequest>>();
+  /** Requesters in the order of their turns. */
+  readonly #waiting = new Map<RequesterId, Waiting>();
   readonly #contents = new Map<ContentId, HandOut>();
   #isTurnOfLast = false;
   #requestCount = 0;
@@ -76,17 +93,19 @@ export class UploadQueue {
 
   /** `busy`: refuse it, it may be tried again. `not_held`: refuse it, none of its chunks is here. */
   enqueue(request: UploadRequest): "queued" | "busy" | "not_held" {
-    if (this.#contents.get(request.contentId)?.canServe(request.chunks) !== true) return "not_held";
+    const handOut = this.#contents.get(request.contentId);
+    if (handOut?.canServe(request.chunks) !== true) return "not_held";
     const own = this.#waiting.get(request.requester);
-    if (this.#isFullFor(own, request)) return "busy";
-    if (own === undefined) this.#waiting.set(request.requester, new Map([[request.request, request]]));
-    else own.set(request.request, request);
+    if (this.#isFullFor(own?.requests, request)) return "busy";
+    const queued = { request, handOut, held: handOut.heldBy(request.requester) };
+    if (own !== undefined) own.requests.set(request.request, queued);
+    else this.#waiting.set(request.requester, { requests: new Map([[request.request, queued]]), passes: 0 });
     this.#requestCount++;
     this.#rangeNumberCount += request.chunks.length;
     return "queued";
   }
 
-  #isFullFor(own: ReadonlyMap<RequestId, UploadRequest> | undefined, request: UploadRequest): boolean {
+  #isFullFor(own: ReadonlyMap<RequestId, Queued> | undefined, request: UploadRequest): boolean {
     if (own === undefined) {
       if (this.#waiting.size >= this.#bounds.requestersMax) return true;
     } else if (own.has(request.request) || own.size >= this.#bounds.requestsPerRequesterMax) {
@@ -100,26 +119,26 @@ export class UploadQueue {
 
   /** False where the request does not wait any more: it is answered already or was never queued. */
   cancel(requester: RequesterId, request: RequestId): boolean {
-    const waiting = this.#waiting.get(requester)?.get(request);
-    if (waiting === undefined) return false;
-    this.#remove(waiting);
+    const queued = this.#waiting.get(requester)?.requests.get(request);
+    if (queued === undefined) return false;
+    this.#remove(queued.request);
     return true;
   }
 
   /** The connection is gone, and its requests with it; returns those that waited. */
   dropRequester(requester: RequesterId): RequestId[] {
-    const requests = [...(this.#waiting.get(requester)?.values() ?? [])];
-    for (const request of requests) this.#remove(request);
+    const requests = [...(this.#waiting.get(requester)?.requests.values() ?? [])];
+    for (const { request } of requests) this.#remove(request);
     for (const handOut of this.#contents.values()) handOut.forget(requester);
-    return requests.map(({ request }) => request);
+    return requests.map(({ request }) => request.request);
   }
 
   /** The content is not served any more. Returns the requests that are to be refused. */
   dropContent(contentId: ContentId): WaitingRequest[] {
     this.#contents.delete(contentId);
     const refused: WaitingRequest[] = [];
-    for (const requests of [...this.#waiting.values()]) {
-      for (const request of requests.values()) {
+    for (const { requests } of [...this.#waiting.values()]) {
+      for (const { request } of requests.values()) {
         if (request.contentId !== contentId) continue;
         this.#remove(request);
         refused.push({ requester: request.requester, request: request.request });
@@ -129,39 +148,59 @@ export class UploadQueue {
   }
 
   /**
-   * Takes the oldest request of the next requester that can be sent to, and binds it; undefined where there is none.
-   * Every second turn goes to whoever has least of what the next one asks for: a swarm is done when its last is, and
-   * one that uploads much gets little from the others, since it cannot draw on itself.
+   * Takes the oldest request of the requester whose turn it is, and binds it; undefined where none can be sent to. Every
+   * second turn goes to whoever has least of what the next one asks for: a swarm is done when its last is, and one that
+   * uploads much gets little from the others, since it cannot draw on itself.
    */
   next(isReady: (requester: RequesterId) => boolean): UploadGrant | undefined {
-    let chosen: UploadRequest | undefined;
-    let leastHeld = Number.POSITIVE_INFINITY;
     const isForLast = this.#isTurnOfLast;
-    for (const [requester, requests] of this.#waiting) {
-      if (!isReady(requester)) continue;
-      const request = oldestOf(requests);
-      if (chosen !== undefined && request.contentId !== chosen.contentId) continue;
-      const held = isForLast ? (this.#contents.get(request.contentId)?.heldCount(requester) ?? 0) : 0;
-      if (held >= leastHeld) continue;
-      chosen = request;
-      leastHeld = held;
-      if (!isForLast) break;
-    }
-    if (chosen === undefined) return undefined;
+    const queued = isForLast ? this.#ofLast(isReady) : this.#scarcest(isReady);
+    if (queued === undefined) return undefined;
     this.#isTurnOfLast = !isForLast;
-    const { requester, request, contentId, chunks } = chosen;
-    const requests = this.#waiting.get(requester)!;
-    this.#remove(chosen);
-    if (requests.size > 0 && !isForLast) {
+    const { handOut, request } = queued;
+    const { requester, contentId, chunks } = request;
+    const own = this.#waiting.get(requester)!;
+    this.#remove(request);
+    if (own.requests.size > 0 && !isForLast) {
+      own.passes = 0;
       this.#waiting.delete(requester);
-      this.#waiting.set(requester, requests);
+      this.#waiting.set(requester, own);
     }
-    const chunk = this.#contents.get(contentId)?.handOut(requester, chunks);
-    return { requester, request, contentId, chunk };
+    return { requester, request: request.request, contentId, chunk: handOut.handOut(requester, chunks) };
+  }
+
+  #ofLast(isReady: (requester: RequesterId) => boolean): Queued | undefined {
+    let chosen: Queued | undefined;
+    for (const [requester, { requests }] of this.#waiting) {
+      if (!isReady(requester)) continue;
+      const queued = oldestOf(requests);
+      if (chosen !== undefined && (queued.handOut !== chosen.handOut || queued.held.count >= chosen.held.count))
+        continue;
+      chosen = queued;
+    }
+    return chosen;
+  }
+
+  /** Turn by turn, but what fewer have goes first; to be passed over once counts like one holder less. */
+  #scarcest(isReady: (requester: RequesterId) => boolean): Queued | undefined {
+    let chosen: Queued | undefined;
+    let rankMin = Number.POSITIVE_INFINITY;
+    let compared = 0;
+    for (const [requester, waiting] of this.#waiting) {
+      if (!isReady(requester)) continue;
+      const queued = oldestOf(waiting.requests);
+      const rank = queued.handOut.commonness(queued.request.chunks) - waiting.passes++;
+      if (rank < rankMin) {
+        chosen = queued;
+        rankMin = rank;
+      }
+      if (++compared === COMPARED_MAX) break;
+    }
+    return chosen;
   }
 
   #remove({ requester, request, chunks }: UploadRequest): void {
-    const requests = this.#waiting.get(requester)!;
+    const { requests } = this.#waiting.get(requester)!;
     requests.delete(request);
     if (requests.size === 0) this.#waiting.delete(requester);
     this.#requestCount--;
@@ -169,8 +208,7 @@ export class UploadQueue {
   }
 }
 
-function oldestOf(requests: ReadonlyMap<RequestId, UploadRequest>): UploadRequest {
-  const [request] = requests.values();
-  if (request === undefined) throw new Error("a requester without requests waits for its turn");
-  return request;
+function oldestOf(requests: ReadonlyMap<RequestId, Queued>): Queued {
+  for (const queued of requests.values()) return queued;
+  throw new Error("a requester without requests waits for its turn");
 }
