@@ -61,7 +61,7 @@ function publishingStopped(lname: string): P2pfsError {
 
 export async function unpublish(this: CliContext, flags: CommonFlags, fname: string): Promise<void> {
   const { api } = reachPeer(this, flags);
-  const result = await answerOf(api.shares[":fname"].$delete({ param: { fname } }));
+  const result = await answerOf(api.shares[":fname"].$delete({ param: { fname: encodeURIComponent(fname) } }));
   writeResult(this, flags, result, ({ fname: name }) => `${name} is shared no longer`);
 }
 
@@ -102,14 +102,14 @@ export interface CancelFlags extends CommonFlags {
 export async function cancel(this: CliContext, flags: CancelFlags, id: string): Promise<void> {
   const { api } = reachPeer(this, flags);
   const query = flags.keep ? ({ keep: "true" } as const) : {};
-  const cancelled = await answerOf(api.fetches[":id"].$delete({ param: { id }, query }));
+  const cancelled = await answerOf(api.fetches[":id"].$delete({ param: { id: encodeURIComponent(id) }, query }));
   const rest = flags.keep ? "what had arrived is kept" : "what had arrived is deleted";
   writeResult(this, flags, cancelled, () => `fetch ${printable(id)} is cancelled, and ${rest}`);
 }
 
 export async function retry(this: CliContext, flags: CommonFlags, id: string): Promise<void> {
   const { api } = reachPeer(this, flags);
-  const begun = await answerOf(api.fetches[":id"].retry.$post({ param: { id } }));
+  const begun = await answerOf(api.fetches[":id"].retry.$post({ param: { id: encodeURIComponent(id) } }));
   writeResult(this, flags, begun, (fetch) => `fetch ${fetch.id} goes on; list-fetches shows how`);
 }
 

@@ -42,7 +42,8 @@ function commandsAt(place: Place) {
               parse: parseText,
               proposeCompletions: localPaths,
             },
-            { brief: "The name that others see", placeholder: "FNAME", parse: parseText, optional: true },
+            // An empty one is for the rules of names to refuse, not to be taken for none.
+            { brief: "The name that others see", placeholder: "FNAME", parse: String, optional: true },
           ],
         },
       },

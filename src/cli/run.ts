@@ -121,10 +121,19 @@ export function tell(failure: P2pfsError, io: Io, words: readonly string[]): voi
 }
 
 function asUsage(complaints: readonly string[], known: readonly string[]): P2pfsError {
-  const sentences = complaints.map((complaint) => complaint.trim()).filter((complaint) => complaint !== "");
+  const sentences = complaints
+    .map((complaint) => complaint.trim().replace(CAMEL_CASE_FLAG, kebabCase))
+    .filter((complaint) => complaint !== "");
   return new P2pfsError("usage", sentences.join("; ") || "this is not a command", {
     hint: `\`${known[0] === "" ? ["help", ...known.slice(1)].join(" ") : [...known, "--help"].join(" ")}\` shows what fits`,
   });
+}
+
+/** The parser names flags as the code has them. */
+const CAMEL_CASE_FLAG = /--[a-z]+(?:[A-Z][a-z]*)+/g;
+
+function kebabCase(flag: string): string {
+  return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** The words at the beginning that lead somewhere. */

@@ -169,7 +169,7 @@ class Commands {
       return await runWords({ name: "", commands: await commandsOf(session), words: asked, io, session });
     } catch (thrown) {
       const failure = asP2pfsError(thrown);
-      tell(failure, io, []);
+      tell(failure, io, line.split(" "));
       return exitCodeOf(failure);
     }
   }

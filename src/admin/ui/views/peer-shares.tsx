@@ -4,7 +4,7 @@ import { formatSize } from "../../../core/human.ts";
 import type { Published, PublishProgress, ShareInfo } from "../../types.ts";
 import { answerOf, linesOf, peerApi } from "../api.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
-import { Bar, Card, CopyButton, Empty, Failure, Loading, Name, plainName } from "../parts/basics.tsx";
+import { Bar, Card, CopyButton, Empty, Failure, InlineFailure, Loading, Name, plainName } from "../parts/basics.tsx";
 import { Confirm, Dialog } from "../parts/dialog.tsx";
 import { FolderBrowser } from "../parts/folder-browser.tsx";
 import { Icon } from "../parts/icons.tsx";
@@ -18,7 +18,7 @@ export function PeerShares() {
   const { run } = useAction();
   const unpublish = (fname: string) =>
     run(async () => {
-      await answerOf(peerApi.shares[":fname"].$delete({ param: { fname } }));
+      await answerOf(peerApi.shares[":fname"].$delete({ param: { fname: encodeURIComponent(fname) } }));
       toast.done(`${fname} is shared no longer.`);
     });
   return (
@@ -98,7 +98,7 @@ function PublishDialog({ onClose }: { onClose: () => void }) {
   const [fname, setFname] = useState("");
   const [progress, setProgress] = useState<PublishProgress | null>(null);
   const [published, setPublished] = useState<Published | null>(null);
-  const { busy, run } = useAction();
+  const { busy, failure, run } = useAction({ inPlace: true });
   const id = useId();
   const leaving = useMemo(() => new AbortController(), []);
   // Who closes the dialog does not want the file shared any more; the peer stops reading it.
@@ -164,6 +164,7 @@ function PublishDialog({ onClose }: { onClose: () => void }) {
             </p>
           </div>
         )}
+        <InlineFailure error={failure} />
       </form>
     </Dialog>
   );
