@@ -55,22 +55,36 @@ export function useEvents(types: readonly string[], handle: (event: LiveEvent) =
   }, []);
 }
 
-/** Something that takes a moment and may fail: `run` starts it, `busy` while it lasts, failures become a toast. */
-export function useAction(): { readonly busy: boolean; run(work: () => Promise<void>): Promise<boolean> } {
+export interface Action {
+  readonly busy: boolean;
+  /** Why it failed last, for those who show that themselves. */
+  readonly failure: unknown;
+  /** Resolves to whether it went well. */
+  run(work: () => Promise<void>): Promise<boolean>;
+}
+
+/**
+ * Something that takes a moment and may fail: `run` starts it, `busy` while it lasts. Failures become a toast, unless
+ * they are shown in place, as in a dialog, which stands in front of every toast.
+ */
+export function useAction({ inPlace = false } = {}): Action {
   const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<unknown>(undefined);
   const run = async (work: () => Promise<void>) => {
     setBusy(true);
+    setFailure(undefined);
     try {
       await work();
       return true;
     } catch (thrown) {
-      toast.failure(thrown);
+      if (inPlace) setFailure(thrown);
+      else toast.failure(thrown);
       return false;
     } finally {
       setBusy(false);
     }
   };
-  return { busy, run };
+  return { busy, failure, run };
 }
 
 /** The part of the address after `#/`. */

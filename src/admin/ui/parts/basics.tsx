@@ -61,6 +61,20 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
+/** A failure beside what it is about; nothing where there is none. */
+export function InlineFailure({ error }: { error: unknown }) {
+  if (error === undefined) return null;
+  return (
+    <div class="inline-failure" role="alert">
+      <Icon name="alert" />
+      <div>
+        {printable(error instanceof Error ? error.message : String(error))}
+        {error instanceof ApiError && <div class="small">{printable(error.hint)}</div>}
+      </div>
+    </div>
+  );
+}
+
 /** Bars where lines of text will be. */
 export function Loading({ lines = 4 }: { lines?: number }) {
   return (

@@ -22,8 +22,7 @@ export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProp
     setPath(next);
     if (pick === "folder") onPick(next, "");
   };
-  if (folder.error !== undefined && folder.value === undefined)
-    return <Failure error={folder.error} retry={() => setPath(undefined)} />;
+  if (folder.error !== undefined) return <Failure error={folder.error} retry={() => setPath(undefined)} />;
   if (folder.value === undefined) return <Loading lines={6} />;
   const { path: here, parent, entries, truncated } = folder.value;
   const shown = entries.filter(({ kind }) => pick === "file" || kind === "folder");

@@ -5,9 +5,9 @@ import { ApiError } from "../api.ts";
 import { Store, useStore } from "../store.ts";
 import { Icon } from "./icons.tsx";
 
-const SHOWN_MS = 6000;
+const SHOWN_MS = 4000;
 const FAILURE_SHOWN_MS = 15_000;
-const TOASTS_MAX = 4;
+const TOASTS_MAX = 3;
 
 interface Toast {
   readonly id: number;

@@ -5,7 +5,7 @@ import type { FileInfo } from "../../../core/model.ts";
 import type { FetchEvent } from "../../types.ts";
 import { linesOf, peerApi } from "../api.ts";
 import { useAction } from "../hooks.ts";
-import { Name } from "../parts/basics.tsx";
+import { InlineFailure, Name } from "../parts/basics.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { FolderBrowser } from "../parts/folder-browser.tsx";
 import { toast } from "../parts/toasts.tsx";
@@ -26,7 +26,7 @@ export function FetchDialog({ file, namesakes = [], onClose }: FetchDialogProps)
   const [from, setFrom] = useState(file?.address ?? "");
   const [folder, setFolder] = useState("");
   const [isChoosing, setChoosing] = useState(false);
-  const { busy, run } = useAction();
+  const { busy, failure, run } = useAction({ inPlace: true });
   const now = useStore(status);
   const id = useId();
   const own = now?.address ?? "";
@@ -146,6 +146,7 @@ export function FetchDialog({ file, namesakes = [], onClose }: FetchDialogProps)
             </div>
           )}
         </div>
+        <InlineFailure error={failure} />
       </form>
     </Dialog>
   );

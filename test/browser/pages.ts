@@ -1,0 +1,120 @@
+/**
+ * The dashboard in a real browser, over the compiled executable. A page is opened as a user opens it: by the link that
+ * `dashboard` prints. With P2PFS_SCREENSHOTS=DIR every `look` leaves a picture there, to be looked at.
+ */
+import { test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { launchChromium } from "../../scripts/lib/chromium.ts";
+import type { Role, Roles } from "../../scripts/lib/roles.ts";
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WAIT_MS_MAX = 5000;
+
+export const viewports = {
+  desktop: { width: 1280, height: 860 },
+  phone: { width: 390, height: 844 },
+} as const;
+export type Viewport = keyof typeof viewports;
+
+export interface OpenPage {
+  readonly page: Page;
+  /** What the page complained about: errors in scripts, refusals of the policy. */
+  readonly complaints: string[];
+  /** Goes to a view by its entry in the navigation. */
+  goTo(view: string): Promise<void>;
+  /** Faults that axe calls serious or critical; takes a picture as well. */
+  look(name: string): Promise<string[]>;
+  /** Whether the page has to be scrolled sideways. */
+  overflows(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export class Pages {
+  readonly #browser: Browser;
+  readonly #roles: Roles;
+
+  private constructor(browser: Browser, roles: Roles) {
+    this.#browser = browser;
+    this.#roles = roles;
+  }
+
+  static async launch(roles: Roles): Promise<Pages> {
+    return new Pages(await launchChromium(), roles);
+  }
+
+  /** The page of a running role. */
+  async open(
+    kind: "tracker" | "peer",
+    role: Pick<Role, "data">,
+    viewport: Viewport,
+    colorScheme: "light" | "dark" = "light",
+  ): Promise<OpenPage> {
+    const link = await this.#roles.ask([kind, "dashboard", "--data", role.data]);
+    const context = await this.#browser.newContext({ viewport: viewports[viewport], colorScheme });
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS_MAX);
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("console", (message) => {
+      // A role that ended is told by the browser as well; that is for the page to show.
+      if (message.type() === "error" && !/net::ERR_|status of (?:4|5)\d\d/.test(message.text()))
+        complaints.push(message.text());
+    });
+    await page.goto(link.trim());
+    await page.getByText("Live", { exact: true }).waitFor();
+    return {
+      page,
+      complaints,
+      goTo: async (view) => {
+        await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: view }).click();
+        await page.getByRole("heading", { level: 1, name: view }).waitFor();
+      },
+      look: (name) => look(page, `${kind}-${viewport}-${colorScheme}-${name}`),
+      overflows: () => page.evaluate("document.documentElement.scrollWidth > innerWidth"),
+      close: () => context.close(),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#browser.close();
+  }
+}
+
+async function look(page: Page, name: string): Promise<string[]> {
+  const folder = process.env.P2PFS_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`) });
+  // Evaluated by the debugger's way, which the page's policy does not concern.
+  await page.evaluate(axeSource);
+  const violations = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
+    return (await axe.run()).violations;
+  });
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${name}: ${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+/** Steps of one walk: each stands on what the one before left, so that after a failure the rest is not tried. */
+export function walk(stepMsMax: number): (name: string, run: () => Promise<void>) => void {
+  let failed: string | undefined;
+  return (name, run) =>
+    test(
+      name,
+      async () => {
+        if (failed !== undefined) throw new Error(`not tried, since "${failed}" failed`);
+        failed = name;
+        await run();
+        failed = undefined;
+      },
+      stepMsMax,
+    );
+}

@@ -1,0 +1,146 @@
+/** Every function of the tracker on its page (F6–F12, N3), at the width of a desk and of a phone. */
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { missingChromium } from "../../scripts/lib/chromium.ts";
+import { type Role, Roles } from "../../scripts/lib/roles.ts";
+import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
+import { type OpenPage, Pages, type Viewport, walk } from "./pages.ts";
+
+const missing = missingChromium();
+const STEP_MS_MAX = 30_000;
+const MARKUP = "<img src=x onerror=alert(1)>";
+/** 255 bytes, the longest name that a file can have. */
+const LONG = `${"ü".repeat(125)}.docx`;
+
+for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport[]) {
+  describe.skipIf(missing !== undefined)(`the tracker's page on a ${viewport} ${missing ?? ""}`, () => {
+    let roles: Roles;
+    let pages: Pages;
+    let folder = "";
+    let tracker: Role;
+    let peer: Role;
+    let open: OpenPage;
+
+    beforeAll(async () => {
+      const binary = await upToDateBinary();
+      folder = await temporaryFolder();
+      roles = new Roles(binary, folder);
+      // Up, and not listening: that is what the page is for.
+      tracker = await roles.start("tracker", ["tracker", "--admin", "127.0.0.1:0"], () => "not listening");
+      pages = await Pages.launch(roles);
+      open = await pages.open("tracker", tracker, viewport, viewport === "phone" ? "dark" : "light");
+    }, 60_000);
+
+    afterAll(async () => {
+      await pages?.close();
+      await roles?.stop();
+      await removeFolder(folder);
+    }, 30_000);
+
+    const step = walk(STEP_MS_MAX);
+
+    async function publish(name: string, bytes: number): Promise<void> {
+      const path = join(folder, `source of ${bytes} bytes`);
+      writeFileSync(path, new Uint8Array(bytes).fill(name.length));
+      await roles.ask(["peer", "publish", path, name, "--data", peer.data]);
+    }
+
+    step("start (F6)", async () => {
+      const { page } = open;
+      await page.getByRole("heading", { name: "Not listening yet" }).waitFor();
+      expect(await open.look("not-listening")).toEqual([]);
+      await page.getByLabel("Port").fill("0");
+      await page.getByRole("button", { name: "Start listening" }).click();
+      await page.getByRole("heading", { name: "Listening", exact: true }).waitFor();
+      const { address } = JSON.parse(await roles.ask(["tracker", "status", "--json", "--data", tracker.data]));
+      await page.getByRole("main").getByText(address, { exact: true }).first().waitFor();
+      peer = await roles.peer("peer", { address });
+    });
+
+    step("peers show as they join (F7), and answer a ping (F8)", async () => {
+      const { page } = open;
+      await open.goTo("Peers");
+      const row = page.getByRole("row").filter({ hasText: peer.address });
+      await row.waitFor();
+      await row.getByRole("button", { name: "Ping" }).click();
+      await row
+        .getByRole("status")
+        .filter({ hasText: /^\d+(?:\.\d+)? ms$/ })
+        .waitFor();
+      expect(await open.look("peers")).toEqual([]);
+    });
+
+    step("files show as they are published (F10), names as text", async () => {
+      const { page } = open;
+      await open.goTo("Files");
+      await page.getByText("Nothing is shared yet").waitFor();
+      expect(await open.look("nothing-shared")).toEqual([]);
+      await publish("a film.mkv", 3_000_000);
+      await publish(MARKUP, 100);
+      await publish(LONG, 1000);
+      for (const name of ["a film.mkv", MARKUP, LONG])
+        await page.getByRole("cell").getByText(name, { exact: true }).waitFor();
+      expect(await page.locator("img[src=x]").count()).toBe(0);
+      expect(await open.look("files")).toEqual([]);
+      expect(await open.overflows()).toBe(false);
+      await page.getByRole("searchbox").fill("FILM");
+      await page.getByText(LONG).waitFor({ state: "detached" });
+      expect(await page.getByRole("row").filter({ hasText: "a film.mkv" }).count()).toBe(1);
+      await page.getByRole("searchbox").fill("");
+    });
+
+    step("the chunk map says who holds which chunks", async () => {
+      const { page } = open;
+      await page.getByRole("button", { name: /holders of a film\.mkv/ }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByRole("img", { name: /every chunk has at least 1 holder/ }).waitFor();
+      await dialog.getByRole("img", { name: new RegExp(`${peer.address} holds 46 of 46 chunks`) }).waitFor();
+      expect(await open.look("chunk-map")).toEqual([]);
+      await page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "detached" });
+    });
+
+    step("the files of one peer (F9)", async () => {
+      const { page } = open;
+      await open.goTo("Peers");
+      await page.getByRole("row").filter({ hasText: peer.address }).getByRole("button", { name: "Files" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("a film.mkv", { exact: true }).waitFor();
+      expect(await dialog.getByRole("row").count()).toBeGreaterThanOrEqual(3);
+      expect(await open.look("discover")).toEqual([]);
+      await dialog.getByRole("button", { name: "Close" }).click();
+    });
+
+    step("which peer holds which chunks of every file (F11)", async () => {
+      const { page } = open;
+      await open.goTo("Chunks");
+      await page.getByRole("img", { name: new RegExp(`${peer.address} holds 100 % of a film\\.mkv`) }).waitFor();
+      expect(await open.look("chunks")).toEqual([]);
+    });
+
+    step("what happened, and the API", async () => {
+      const { page } = open;
+      await open.goTo("Activity");
+      await page.getByText(`${peer.address} joined`).first().waitFor();
+      expect(await open.look("activity")).toEqual([]);
+      await open.goTo("API");
+      await page.getByText("/api/ping", { exact: true }).click();
+      await page.getByText("duration_ms: number").waitFor();
+      expect(await open.look("api")).toEqual([]);
+    });
+
+    step("exit (F12), and what shows then", async () => {
+      const { page } = open;
+      await open.goTo("Overview");
+      expect(await open.look("overview")).toEqual([]);
+      await page.getByRole("button", { name: "Exit" }).click();
+      expect(await open.look("exit")).toEqual([]);
+      await page.getByRole("button", { name: "End the tracker" }).click();
+      expect(await tracker.ended).toBe(0);
+      await page.getByText("The tracker does not answer").waitFor();
+      expect(await open.look("offline")).toEqual([]);
+      expect(open.complaints).toEqual([]);
+    });
+  });
+}
