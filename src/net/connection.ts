@@ -166,6 +166,11 @@ export class Connection implements FrameHandler {
     if (this.isOpen) this.#queue.pushControl(encodeFrame(message));
   }
 
+  /** Sends a notice that goes to many, encoded once for all of them. */
+  sendEncoded(frame: Uint8Array): void {
+    if (this.isOpen) this.#queue.pushControl(frame);
+  }
+
   /** Answers the request of this id, if it still waits. */
   reply(request: number, message: Outgoing): void {
     if (!this.isOpen || !this.#served.delete(request)) return;

@@ -20,10 +20,10 @@ import { rangePages, type Swarms } from "./swarms.ts";
 /** Chunks handed to one connection ahead of the wire: one being sent, one to follow without a gap. */
 const CHUNKS_AHEAD = 2;
 /**
- * With a limit on sending, chunks handed to all connections that can take more. One after the other arrives sooner, on
- * average, than all at once, and what is chosen late is chosen well.
+ * Chunks handed to all connections that can take more, those that are blocked left out. One after the other arrives
+ * sooner, on average, than all at once, and what is chosen late is chosen well.
  */
-const LIMITED_CHUNKS_AHEAD = 2;
+const CHUNKS_IN_HAND = 2;
 
 export interface SharingOptions {
   readonly library: Library;
@@ -44,7 +44,7 @@ export class Sharing {
   readonly #requesters = new Map<string, Requester>();
   /** Limits of single contents, for as long as their fetch runs. */
   readonly #contentLimiters = new Map<ContentId, RateLimiter>();
-  /** Connections that were handed chunks under the limit on sending. */
+  /** Connections that were handed chunks. */
   readonly #sending = new Set<Connection>();
   #bytesSent = 0;
 
@@ -164,13 +164,12 @@ export class Sharing {
   }
 
   #mayHandOut(): boolean {
-    if (this.#options.upLimiter.limit === null) return true;
-    let ahead = 0;
+    let inHand = 0;
     for (const connection of this.#sending) {
       if (connection.payloadFramesQueued === 0) this.#sending.delete(connection);
-      else if (!connection.isSendBlocked) ahead += connection.payloadFramesQueued;
+      else if (!connection.isSendBlocked) inHand += connection.payloadFramesQueued;
     }
-    return ahead < LIMITED_CHUNKS_AHEAD;
+    return inHand < CHUNKS_IN_HAND;
   }
 
   #send({ requester: id, request, contentId: content_id, chunk }: UploadGrant): void {
@@ -198,7 +197,7 @@ export class Sharing {
           },
         },
       );
-      if (upLimiter.limit !== null && contentLimiter === undefined) this.#sending.add(connection);
+      if (contentLimiter === undefined) this.#sending.add(connection);
     } catch (thrown) {
       if (!(thrown instanceof P2pfsError)) throw thrown;
       connection.refuse(request, thrown);

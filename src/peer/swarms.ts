@@ -5,6 +5,7 @@
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
+import { encodeFrame } from "../wire/frame.ts";
 import type { Neighbour } from "./neighbours.ts";
 
 /** Chunks gained within this time go out in one HAVE. */
@@ -119,7 +120,8 @@ export class Swarms {
     swarm.gained = [];
     swarm.timer = undefined;
     for (const chunks of rangePages(gained)) {
-      for (const { connection } of swarm.members) connection.send({ type: "HAVE", content_id: contentId, chunks });
+      const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
+      for (const { connection } of swarm.members) connection.sendEncoded(frame);
     }
     this.#forgetIfEmpty(contentId, swarm);
   }

@@ -1,0 +1,46 @@
+/** Fifty peers of one process over real sockets fetch one file at the same time. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFileSync, rmSync } from "node:fs";
+import { MiB, SECOND_MS } from "../../src/core/units.ts";
+import { Cluster, fetchTo } from "./cluster.ts";
+
+const PEERS = 50;
+const SIZE = (process.env.P2PFS_TEST_LONG === "1" ? 100 : 40) * MiB;
+/** Of the seeder; the rest has to come from one another. */
+const COPIES_MAX = 1.5;
+const TEST_MS_MAX = 240 * SECOND_MS;
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await Cluster.start();
+});
+afterAll(() => cluster.close());
+
+test(
+  `${PEERS} peers get ${SIZE / MiB} MiB from one seeder that sends at most ${COPIES_MAX} copies (F4, F19)`,
+  async () => {
+    const [seeder, ...leechers] = await cluster.startPeers(Array.from({ length: PEERS + 1 }, (_, i) => `peer-${i}`));
+    const source = cluster.makeFile("source.bin", SIZE);
+    const { ticket } = await cluster.publish(seeder!, source);
+    const wanted = createHash("sha256").update(readFileSync(source)).digest("hex");
+    const startedMs = performance.now();
+    const receipts = await Promise.all(
+      leechers.map((leecher, index) => fetchTo(leecher, ticket, cluster.path(`copy-${index}`))),
+    );
+    const seconds = (performance.now() - startedMs) / SECOND_MS;
+    const copies = seeder!.status().bytes_sent / SIZE;
+    const rerequests = receipts.reduce((sum, receipt) => sum + receipt.rerequests, 0);
+    const chunks = receipts.reduce((sum, receipt) => sum + receipt.total_chunknum, 0);
+    console.log(
+      `${PEERS} peers in ${seconds.toFixed(1)} s; the seeder sent ${copies.toFixed(2)} copies, ${((100 * rerequests) / chunks).toFixed(2)} % requested again`,
+    );
+    for (const [index] of leechers.entries()) {
+      const copy = cluster.path(`copy-${index}`);
+      expect(createHash("sha256").update(readFileSync(copy)).digest("hex")).toBe(wanted);
+      rmSync(copy);
+    }
+    expect(copies).toBeLessThanOrEqual(COPIES_MAX);
+  },
+  TEST_MS_MAX,
+);
