@@ -2,18 +2,21 @@
  * Runs the transfer engine in a simulated swarm and prints how near to the theoretical bound it comes.
  *
  *   scripts/simulate [NAME=VALUE …] [--svg FILE]
+ *   scripts/simulate --cost
  *
  * The names are those of test/sim/scenario.ts, e.g. `leechers=100 churn=0.2 liars=0.05 seed=7`; a list of numbers
- * stands for leecherUp. The same seed gives the same run, to the event.
+ * stands for leecherUp. The same seed gives the same run, to the event. `--cost` prints what one decision of the engine
+ * costs, by chunks and sources.
  */
 import { writeFileSync } from "node:fs";
+import { costReport } from "../test/sim/cost.ts";
 import { ratioOf, svgReport, textReport } from "../test/sim/report.ts";
 import { SCENARIO } from "../test/sim/scenario.ts";
 import { simulate } from "../test/sim/swarm.ts";
 
 function usage(complaint: string): never {
   console.error(
-    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE]\nnames: ${Object.keys(SCENARIO).join(" ")}`,
+    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost\nnames: ${Object.keys(SCENARIO).join(" ")}`,
   );
   process.exit(2);
 }
@@ -36,9 +39,17 @@ function parseArguments(words: readonly string[]) {
   return { scenario, svgFile };
 }
 
-const { scenario, svgFile } = parseArguments(process.argv.slice(2));
-const startedAt = performance.now();
-const result = simulate(scenario);
-console.log(textReport(result, performance.now() - startedAt));
-if (svgFile !== undefined) writeFileSync(svgFile, svgReport(result));
-process.exitCode = result.incomplete.length > 0 || Number.isNaN(ratioOf(result)) ? 1 : 0;
+const now = () => performance.now();
+
+function run(words: readonly string[]): void {
+  const { scenario, svgFile } = parseArguments(words);
+  const startedAt = now();
+  const result = simulate(scenario);
+  console.log(textReport(result, now() - startedAt));
+  if (svgFile !== undefined) writeFileSync(svgFile, svgReport(result));
+  process.exitCode = result.incomplete.length > 0 || Number.isNaN(ratioOf(result)) ? 1 : 0;
+}
+
+const words = process.argv.slice(2);
+if (words.length === 1 && words[0] === "--cost") console.log(costReport(now));
+else run(words);

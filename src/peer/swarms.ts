@@ -5,10 +5,9 @@
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
-import { encodeFrame } from "../wire/frame.ts";
 import type { Neighbour } from "./neighbours.ts";
 
-/** Chunks gained within this time go out in one HAVE. */
+/** A chunk gained after a pause is told at once; what is gained within this time after it goes out in one HAVE. */
 const GOSSIP_MS = 100;
 /** A member's chunks are remembered for a fetch that begins later, up to this many members. */
 const MEMBERS_MAX = 1024;
@@ -100,11 +99,11 @@ export class Swarms {
     }
   }
 
-  /** Tells the members of a chunk that this peer has now, together with others of the same moment. */
+  /** Tells the members of a chunk that this peer has now; soon after another, together with those of the same moment. */
   gain(contentId: ContentId, chunk: number, chunkCount: number): void {
     const swarm = this.#swarm(contentId);
     swarm.gained.push(chunk);
-    swarm.timer ??= setTimeout(() => this.#gossip(contentId, chunkCount), GOSSIP_MS);
+    if (swarm.timer === undefined) this.#gossip(contentId, swarm, chunkCount);
   }
 
   close(): void {
@@ -112,18 +111,18 @@ export class Swarms {
     this.#swarms.clear();
   }
 
-  #gossip(contentId: ContentId, chunkCount: number): void {
-    const swarm = this.#swarms.get(contentId);
-    if (swarm === undefined) return;
+  #gossip(contentId: ContentId, swarm: Swarm, chunkCount: number): void {
     const gained = new Bitfield(chunkCount);
     for (const chunk of swarm.gained) gained.add(chunk);
     swarm.gained = [];
-    swarm.timer = undefined;
     for (const chunks of rangePages(gained)) {
-      const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
-      for (const { connection } of swarm.members) connection.sendEncoded(frame);
+      for (const { connection } of swarm.members) connection.send({ type: "HAVE", content_id: contentId, chunks });
     }
-    this.#forgetIfEmpty(contentId, swarm);
+    swarm.timer = setTimeout(() => {
+      swarm.timer = undefined;
+      if (swarm.gained.length > 0) this.#gossip(contentId, swarm, chunkCount);
+      else this.#forgetIfEmpty(contentId, swarm);
+    }, GOSSIP_MS);
   }
 
   #swarm(contentId: ContentId): Swarm {

@@ -19,7 +19,7 @@ export interface DownloadBounds {
   readonly depthMin: number;
   /** Work, as time at its measured rate, that a source is kept supplied with beyond its round trip. */
   readonly queueAheadMs: number;
-  /** A source is taken as stalled after a multiple of its measured time per chunk, or of its last answer, within limits. */
+  /** A source is taken as stalled after multiples of its time per chunk and of all sources' time to answer, within limits. */
   readonly silenceFactor: number;
   readonly silenceWaitFactor: number;
   readonly silenceMsMin: number;

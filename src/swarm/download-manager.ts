@@ -311,10 +311,11 @@ export class DownloadManager {
 
   #checkSilences(): void {
     this.#silencesDueAt = Number.POSITIVE_INFINITY;
+    const typicalWaitMs = this.#ledger.typicalWaitMs();
     for (const source of [...this.#ledger.sources.values()]) {
       if (this.#now >= source.dropsAt()) this.#drop(source, "stalled");
-      else if (this.#now >= source.stallsAt()) this.#relieve(source);
-      this.#silencesDueAt = Math.min(this.#silencesDueAt, source.stallsAt(), source.dropsAt());
+      else if (this.#now >= source.stallsAt(typicalWaitMs)) this.#relieve(source);
+      this.#silencesDueAt = Math.min(this.#silencesDueAt, source.stallsAt(typicalWaitMs), source.dropsAt());
     }
   }
 

@@ -3,6 +3,7 @@
  * how common each chunk is, and the chunk to give next.
  */
 import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
+import { CHUNK_COUNT_AIM } from "../core/limits.ts";
 import { addBit, emptyBits, forEachBit, hasBit } from "./chunk-bits.ts";
 
 /** What is held of a content; a `Bitfield` is one. */
@@ -22,7 +23,7 @@ export class HandOut {
   holdings: Holdings;
   readonly #random: () => number;
   /** By chunk: requesters that have it. */
-  #counts = new Uint16Array(0);
+  #counts = new Uint16Array(CHUNK_COUNT_AIM);
   readonly #heldBy = new Map<string, GrowingBits>();
   /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
   #cursor: number | undefined;
@@ -119,7 +120,7 @@ export class HandOut {
 
 /** A set whose size is not known beforehand. */
 class GrowingBits {
-  #bits = emptyBits(0);
+  #bits = emptyBits(CHUNK_COUNT_AIM);
   count = 0;
 
   has(chunk: number): boolean {

@@ -4,7 +4,7 @@
  */
 import { type Bitfield, type ChunkRanges, rangeOfOne } from "../core/bitfield.ts";
 import type { DownloadBounds } from "./bounds.ts";
-import { coversAll, emptyBits, forEachBit, forEachInRanges } from "./chunk-bits.ts";
+import { coversAll, emptyBits, forEachBit } from "./chunk-bits.ts";
 import { RarestFirst } from "./picker.ts";
 import { newRecord, type Request, Source, type SourceRecord } from "./source.ts";
 import type { RequestId, SourceId } from "./types.ts";
@@ -59,6 +59,18 @@ export class Ledger {
     for (const request of this.#requests.values()) if (request.state !== "released") yield request;
   }
 
+  /** The average, over the sources that have answered, of what each took for its last answer. */
+  typicalWaitMs(): number {
+    let count = 0;
+    let sumMs = 0;
+    for (const { waitedMs } of this.sources.values()) {
+      if (waitedMs === undefined) continue;
+      count++;
+      sumMs += waitedMs;
+    }
+    return count === 0 ? 0 : sumMs / count;
+  }
+
   /** Wanted chunks that the source holds. */
   usefulCount(source: Source): number {
     return source.held === undefined ? this.picker.wantedCount : source.usefulCount;
@@ -87,12 +99,16 @@ export class Ledger {
 
   /** Whether the source holds anything that it was not known to hold. */
   growSource(source: Source, chunks: ChunkRanges): boolean {
+    if (source.held === undefined) return false;
     let hasGrown = false;
-    forEachInRanges(chunks, this.chunkCount, (chunk) => {
-      if (source.has(chunk) || source.spoiled.has(chunk)) return;
-      this.#addChunk(source, chunk);
-      hasGrown = true;
-    });
+    for (let i = 0; i < chunks.length; i += 2) {
+      const last = Math.min(chunks[i + 1]!, this.chunkCount - 1);
+      for (let chunk = chunks[i]!; chunk <= last; chunk++) {
+        if (source.has(chunk) || (source.spoiled.size > 0 && source.spoiled.has(chunk))) continue;
+        this.#addChunk(source, chunk);
+        hasGrown = true;
+      }
+    }
     return hasGrown;
   }
 

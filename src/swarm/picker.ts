@@ -1,7 +1,7 @@
 /**
- * D1: which chunk next. Wanted chunks lie in one bucket per number of holders, each bucket in random order, so that
- * the rarest come first and ties are broken at random. Every update moves one chunk between two buckets in constant
- * time; a pick looks at a bounded number of chunks and then, at worst, at one bit per chunk. Nothing here knows of
+ * D1: which chunk next. Wanted chunks lie in one bucket per number of holders, so that the rarest come first; a pick
+ * begins at a random place of a bucket, so that ties are broken at random. Every update moves one chunk between two
+ * buckets in constant time; a pick looks at a bounded number of chunks and then, at worst, at one bit per chunk. Nothing here knows of
  * sources, requests or time, so it can be used by itself.
  */
 import { type ChunkBits, emptyBits, hasBit, lowestInWord } from "./chunk-bits.ts";
@@ -102,8 +102,12 @@ export class RarestFirst {
     let tries = TRIES_MAX;
     for (let level = lowest; level < this.#buckets.length; level++) {
       const bucket = this.#buckets[level]!;
-      for (let index = bucket.length - 1; index >= 0; index--) {
-        if (held === undefined || hasBit(held, bucket[index]!)) return bucket[index];
+      if (bucket.length === 0) continue;
+      const start = Math.floor(this.#random() * bucket.length);
+      for (let offset = 0; offset < bucket.length; offset++) {
+        const index = start + offset;
+        const chunk = bucket[index < bucket.length ? index : index - bucket.length]!;
+        if (held === undefined || hasBit(held, chunk)) return chunk;
         if (--tries === 0) return this.#search(held, lowest);
       }
     }
@@ -143,19 +147,8 @@ export class RarestFirst {
     this.#position[last] = index;
   }
 
-  /** At a random place of its bucket, whose chunk goes to the end: a bucket is always in random order. */
   #insert(chunk: number, level: number): void {
     while (this.#buckets.length <= level) this.#buckets.push([]);
-    const bucket = this.#buckets[level]!;
-    const index = Math.floor(this.#random() * (bucket.length + 1));
-    const displaced = bucket[index];
-    if (displaced === undefined) {
-      bucket.push(chunk);
-    } else {
-      bucket[index] = chunk;
-      this.#position[displaced] = bucket.length;
-      bucket.push(displaced);
-    }
-    this.#position[chunk] = index;
+    this.#position[chunk] = this.#buckets[level]!.push(chunk) - 1;
   }
 }

@@ -111,7 +111,8 @@ export class Scheduler {
       if (!this.#canAsk(source, now)) continue;
       const hasRarest = rarest !== undefined && source.has(rarest);
       if (bestHasRarest && !hasRarest) continue;
-      const expectedMs = source.expectedMs(now) * (1 + this.#random()) + this.#random();
+      const jitter = this.#random();
+      const expectedMs = source.expectedMs(now) * (1 + jitter) + jitter;
       if (hasRarest === bestHasRarest && expectedMs >= bestMs) continue;
       best = source;
       bestMs = expectedMs;
@@ -194,7 +195,8 @@ export class Scheduler {
   #moveLastRequests(now: number): void {
     if (now < this.#endgameCheckedAt + this.#bounds.endgameCheckMs) return;
     this.#endgameCheckedAt = now;
-    const unknownMs = Math.max(this.#averageWaitMs(), this.#bounds.endgameCheckMs);
+    // A source of unknown speed is hardly faster than the others.
+    const unknownMs = Math.max(this.#ledger.typicalWaitMs(), this.#bounds.endgameCheckMs);
     for (const source of this.#ledger.sources.values()) {
       if (source.requests.length > 0 || source.isStalled || source.quietUntil > now) continue;
       const request = this.#slowestRequest(source, source.answerMs(now, unknownMs), now);
@@ -203,18 +205,6 @@ export class Scheduler {
       this.#actions.giveUp(request);
       this.#actions.ask(source, NO_CHUNKS, chunk, true);
     }
-  }
-
-  /** What sources took for their last answers: a source of unknown speed is hardly faster. */
-  #averageWaitMs(): number {
-    let count = 0;
-    let sumMs = 0;
-    for (const { waitedMs } of this.#ledger.sources.values()) {
-      if (waitedMs === undefined) continue;
-      count++;
-      sumMs += waitedMs;
-    }
-    return count === 0 ? 0 : sumMs / count;
   }
 
   /** The request that gains most by moving to the source, which answers in that time; undefined where none gains enough. */

@@ -157,10 +157,12 @@ export class Source {
     return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
   }
 
-  /** When its silence counts as a stall; never while it owes nothing. */
-  stallsAt(): number {
+  /** When its silence counts as a stall, where sources take that long for an answer; never while it owes nothing. */
+  stallsAt(typicalWaitMs: number): number {
     if (this.requests.length === 0) return Number.POSITIVE_INFINITY;
-    return Math.max(this.#heardAt, this.#askedAt, this.#stalledAt) + this.#silenceMs();
+    const { silenceMsMax, silenceWaitFactor } = this.#bounds;
+    const usualMs = Math.min(silenceWaitFactor * typicalWaitMs, silenceMsMax);
+    return Math.max(this.#heardAt, this.#askedAt, this.#stalledAt) + Math.max(this.#silenceMs(), usualMs);
   }
 
   dropsAt(): number {
@@ -221,10 +223,9 @@ export class Source {
   }
 
   #silenceMs(): number {
-    const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin, silenceWaitFactor } = this.#bounds;
-    const byIntervalMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
-    const byWaitMs = silenceWaitFactor * (this.#waitedMs ?? 0);
-    const firstMs = Math.min(Math.max(byIntervalMs, byWaitMs, silenceMsMin), silenceMsMax);
+    const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
+    const expectedMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
+    const firstMs = Math.min(Math.max(expectedMs, silenceMsMin), silenceMsMax);
     return Math.min(firstMs * 2 ** this.silences, silenceMsMax);
   }
 }

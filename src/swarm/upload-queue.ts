@@ -54,6 +54,8 @@ interface Waiting {
 
 /** Requesters whose turn is near enough for their chunks to be compared. */
 const COMPARED_MAX = 64;
+/** What more have than this is common; it is passed over so often, at most, by what waits for a shorter time. */
+const PASSES_MAX = 16;
 
 export class UploadQueue {
   readonly #bounds: UploadBounds;
@@ -189,7 +191,7 @@ export class UploadQueue {
     for (const [requester, waiting] of this.#waiting) {
       if (!isReady(requester)) continue;
       const queued = oldestOf(waiting.requests);
-      const rank = queued.handOut.commonness(queued.request.chunks) - waiting.passes++;
+      const rank = Math.min(queued.handOut.commonness(queued.request.chunks), PASSES_MAX) - waiting.passes++;
       if (rank < rankMin) {
         chosen = queued;
         rankMin = rank;

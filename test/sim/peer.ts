@@ -32,7 +32,7 @@ export class SimPeer {
   readonly uploads: UploadQueue;
   readonly neighbours = new Map<string, SimPeer>();
   /** Chunks written, in order, not yet told to the neighbours. */
-  #news: Bitfield;
+  #news: number[] = [];
   #isNewsPlanned = false;
   #isSending = false;
   #downFreeAt = 0;
@@ -51,7 +51,6 @@ export class SimPeer {
     this.name = `p${options.index}`;
     this.options = options;
     this.have = options.isSeeder ? Bitfield.full(chunkCount) : new Bitfield(chunkCount);
-    this.#news = new Bitfield(chunkCount);
     this.uploads = new UploadQueue({ random: options.random });
     this.uploads.setHoldings(CONTENT, this.have);
     if (options.isSeeder) return;
@@ -167,24 +166,32 @@ export class SimPeer {
     }
   }
 
+  /** Tells of the first chunk at once and of those of the time after it together, as `Swarms` does. */
   #tell(chunk: number): void {
-    this.#news.add(chunk);
-    if (this.#isNewsPlanned) return;
+    this.#news.push(chunk);
+    if (!this.#isNewsPlanned) this.#tellAll();
+  }
+
+  #tellAll(): void {
+    const { clock, scenario } = this.#swarm;
+    const gained = new Bitfield(this.have.size);
+    for (const chunk of this.#news) gained.add(chunk);
+    this.#news = [];
+    const chunks = gained.toRanges();
+    const receivers = [...this.neighbours.values()];
+    clock.after(this.options.latencyMs, () => {
+      for (const receiver of receivers) if (this.neighbours.has(receiver.name)) receiver.#hear(this, chunks);
+    });
     this.#isNewsPlanned = true;
-    this.#swarm.clock.after(this.#swarm.scenario.gossipMs, () => {
-      const chunks = this.#news.toRanges();
-      this.#news = new Bitfield(this.have.size);
+    clock.after(scenario.gossipMs, () => {
       this.#isNewsPlanned = false;
-      const receivers = [...this.neighbours.values()];
-      this.#swarm.clock.after(this.options.latencyMs, () => {
-        for (const receiver of receivers) if (this.neighbours.has(receiver.name)) receiver.#hear(this, chunks);
-      });
+      if (this.#news.length > 0) this.#tellAll();
     });
   }
 
   #hear(from: SimPeer, chunks: ChunkRanges): void {
     this.uploads.noteHeld(from.name, CONTENT, chunks);
-    this.handle({ type: "source_has", source: from.name, chunks });
+    if (this.outcome === undefined) this.handle({ type: "source_has", source: from.name, chunks });
   }
 
   #plan(): void {
