@@ -4,7 +4,6 @@
  * JSON only, which no foreign form can send. There is no CORS and there are no cookies.
  */
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { canonicalIp, isIp, isLoopback, isWildcard } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { KiB, SECOND_MS } from "../core/units.ts";
@@ -55,23 +54,38 @@ export function guard({ access, host }: GuardOptions): MiddlewareHandler {
   };
 }
 
-export const limitBody: MiddlewareHandler = bodyLimit({
-  maxSize: BODY_BYTES_MAX,
-  onError: (context) => respondWithError(context, new P2pfsError("usage", "the body is too large"), 413),
-});
-
-/** Reads the body before anything waits for it; whoever sends it drop by drop is let go. */
-export function limitBodyTime(bodyMsMax: number): MiddlewareHandler {
+/** Reads the body before anything waits for it: one that is too large, or that comes drop by drop, is let go. */
+export function limitBody(bodyMsMax: number): MiddlewareHandler {
   return async (context, next) => {
-    if (context.req.raw.body === null) return next();
-    const late = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => late.resolve("late"), bodyMsMax);
-    const text = await Promise.race([context.req.text().then(() => "here" as const), late.promise]);
-    clearTimeout(timer);
-    if (text === "late")
-      return respondWithError(context, new P2pfsError("usage", "the body did not come in time"), 408);
+    const { raw } = context.req;
+    if (raw.body === null) return next();
+    const body = await readWithin(raw.body, bodyMsMax);
+    if (body === "large") return respondWithError(context, new P2pfsError("usage", "the body is too large"), 413);
+    if (body === "late") return respondWithError(context, new P2pfsError("usage", "the body came too slowly"), 408);
+    context.req.raw = new Request(raw, { body });
     return next();
   };
+}
+
+async function readWithin(body: ReadableStream<Uint8Array>, msMax: number): Promise<Blob | "large" | "late"> {
+  const late = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => late.resolve("late"), msMax);
+  const reader = body.getReader();
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  try {
+    for (let bytes = 0; ; ) {
+      const read = await Promise.race([reader.read(), late.promise]);
+      if (read === "late") return "late";
+      if (read.done) return new Blob(pieces);
+      bytes += read.value.length;
+      if (bytes > BODY_BYTES_MAX) return "large";
+      pieces.push(new Uint8Array(read.value));
+    }
+  } finally {
+    clearTimeout(timer);
+    // What is still on its way is nobody's business any more.
+    reader.cancel().catch(() => undefined);
+  }
 }
 
 function tokenOf(context: Context): string {

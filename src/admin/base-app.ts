@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import { Access, CODE_MS_MAX } from "./access.ts";
-import { BODY_MS_MAX, guard, limitBody, limitBodyTime, securityHeaders } from "./auth.ts";
+import { BODY_MS_MAX, guard, limitBody, securityHeaders } from "./auth.ts";
 import { respondWithEvents } from "./event-stream.ts";
 import { type Check, checkLag, readinessOf } from "./health.ts";
 import { checked, eventStream, openView, respondWithError } from "./http.ts";
@@ -69,8 +69,7 @@ export function guardedApp(ground: AppGround) {
     observeHttp(ground.instruments),
     securityHeaders,
     guard(ground),
-    limitBody,
-    limitBodyTime(ground.bodyMsMax ?? BODY_MS_MAX),
+    limitBody(ground.bodyMsMax ?? BODY_MS_MAX),
   );
 }
 

@@ -1,0 +1,64 @@
+/** The folder browser lists what is there and nothing outside of the folder that it is kept in. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { browse } from "../../src/admin/browse.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "p2pfs-browse-")));
+  for (const path of ["in", "in/sub", "in/.hidden", "out"]) mkdirSync(join(folder, path));
+  writeFileSync(join(folder, "in/file 10"), "x".repeat(10));
+  writeFileSync(join(folder, "in/file 9"), "");
+  writeFileSync(join(folder, "out/secret"), "");
+  symlinkSync("../out", join(folder, "in/way out"));
+  symlinkSync("sub", join(folder, "in/way in"));
+  symlinkSync("nowhere", join(folder, "in/broken"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const names = async (path: string | undefined, limit?: string) =>
+  (await browse(path, limit, folder)).entries.map(({ name }) => name);
+
+describe("a folder", () => {
+  test("shows folders first, then files in the order that people count in, then what is hidden", async () => {
+    expect(await names(join(folder, "in"))).toEqual(["sub", "file 9", "file 10", "way in", "way out", ".hidden"]);
+    const { path, parent, entries } = await browse(join(folder, "in"), undefined, folder);
+    expect({ path, parent }).toEqual({ path: join(folder, "in"), parent: folder });
+    expect(entries.find(({ name }) => name === "file 10")).toMatchObject({ kind: "file", size: 10 });
+    expect(entries.find(({ name }) => name === "way out")).toMatchObject({ kind: "folder", size: null });
+  });
+
+  test("without a path is where to begin; the root has nothing above", async () => {
+    expect((await browse(undefined, undefined, folder)).path).toBe(folder);
+    expect((await browse("/", undefined, folder)).parent).toBeNull();
+  });
+
+  test("that is none is told as such", async () => {
+    await expect(browse(join(folder, "nothing"), undefined, folder)).rejects.toMatchObject({ code: "not_found" });
+    await expect(browse(join(folder, "in/file 9"), undefined, folder)).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("kept in a folder", () => {
+  const limited = (path?: string) => browse(path, join(folder, "in"), folder);
+
+  test("shows nothing that leads out of it", async () => {
+    const { path, parent, entries } = await limited();
+    expect({ path, parent }).toEqual({ path: join(folder, "in"), parent: null });
+    expect(entries.map(({ name }) => name)).not.toContain("way out");
+    expect((await limited(join(folder, "in/sub"))).parent).toBe(join(folder, "in"));
+    expect((await limited(join(folder, "in/way in"))).path).toBe(join(folder, "in/sub"));
+  });
+
+  test.each(["", "out", "in/../out", "in/way out", "in/sub/../../out"])("refuses %p", async (path) => {
+    await expect(limited(join(folder, path))).rejects.toMatchObject({ code: "refused" });
+    await expect(limited(`${folder}/${path}`)).rejects.toMatchObject({ code: "refused" });
+  });
+
+  test("is not left by a folder whose name begins like it", async () => {
+    mkdirSync(join(folder, "in and more"));
+    await expect(limited(join(folder, "in and more"))).rejects.toMatchObject({ code: "refused" });
+  });
+});

@@ -1,0 +1,96 @@
+/** The feed keeps what is of record, bounded, and tells what passes at most once a tick. */
+import { describe, expect, test } from "bun:test";
+import { EVENTS_KEPT_MAX, EventFeed, type FeedEvent, READERS_MAX, TICK_MS } from "../../src/admin/event-feed.ts";
+
+const types = (events: readonly FeedEvent[] | undefined) => events?.map(({ data }) => data.type);
+
+function reader() {
+  const events: FeedEvent[] = [];
+  return { events, event: (event: FeedEvent) => void events.push(event) };
+}
+
+describe("events of record", () => {
+  test("are numbered, dated and given to every reader in order", () => {
+    const feed = new EventFeed();
+    const [one, other] = [reader(), reader()];
+    const stops = [feed.read(one), feed.read(other)];
+    feed.tell({ type: "a" });
+    feed.tell({ type: "b" });
+    for (const { events } of [one, other]) {
+      expect(types(events)).toEqual(["a", "b"]);
+      expect(new Set(events.map(({ id }) => id)).size).toBe(2);
+      for (const { data } of events) expect(Date.parse(data.at!)).toBeGreaterThan(0);
+    }
+    for (const stop of stops) stop();
+    feed.tell({ type: "c" });
+    expect(types(one.events)).toEqual(["a", "b"]);
+  });
+
+  test("can be gone on with after any of them", () => {
+    const feed = new EventFeed();
+    const begin = feed.lastId;
+    const ids = ["a", "b", "c"].map((type) => {
+      feed.tell({ type });
+      return feed.lastId;
+    });
+    expect(types(feed.since(begin))).toEqual(["a", "b", "c"]);
+    expect(types(feed.since(ids[0]!))).toEqual(["b", "c"]);
+    expect(types(feed.since(ids[2]!))).toEqual([]);
+  });
+
+  test("that are no longer kept, or of another run, are told to be missed", () => {
+    const feed = new EventFeed();
+    const begin = feed.lastId;
+    feed.tell({ type: "first" });
+    const first = feed.lastId;
+    for (let index = 0; index < EVENTS_KEPT_MAX; index++) feed.tell({ type: "more" });
+    expect(feed.since(begin)).toBeUndefined();
+    expect(feed.since(first)).toHaveLength(EVENTS_KEPT_MAX);
+    expect(feed.since(new EventFeed().lastId)).toBeUndefined();
+    for (const id of ["", "x", `${begin}9999`, "a-1-2"]) expect(feed.since(id)).toBeUndefined();
+    expect(types(feed.latest(2))).toEqual(["more", "more"]);
+  });
+});
+
+describe("passing events", () => {
+  test("are told once a tick for each key, joined, and are not kept", async () => {
+    const feed = new EventFeed();
+    const one = reader();
+    const stop = feed.read(one);
+    const join = (waiting: { type: string; sum: number }) => ({ ...waiting, sum: waiting.sum + 1 });
+    for (let index = 0; index < 5; index++) feed.pass("key", { type: "p", sum: 1 }, join);
+    feed.pass("other", { type: "q" });
+    expect(one.events).toEqual([]);
+    await Bun.sleep(1.5 * TICK_MS);
+    expect(one.events.map(({ id, data }) => ({ id, ...data }))).toEqual([
+      { id: null, type: "p", sum: 5 },
+      { id: null, type: "q" },
+    ] as never);
+    expect(feed.latest(10)).toEqual([]);
+    stop();
+  });
+
+  test("cost nothing while nobody reads", async () => {
+    let samples = 0;
+    const feed = new EventFeed({ sample: () => void samples++ });
+    feed.pass("key", { type: "p" });
+    const one = reader();
+    const stop = feed.read(one);
+    await Bun.sleep(1.5 * TICK_MS);
+    expect(one.events).toEqual([]);
+    expect(samples).toBe(1);
+    stop();
+    await Bun.sleep(1.5 * TICK_MS);
+    expect(samples).toBe(1);
+  });
+});
+
+test("readers are bounded", () => {
+  const feed = new EventFeed();
+  const stops = Array.from({ length: READERS_MAX }, () => feed.read(reader()));
+  expect(() => feed.read(reader())).toThrow(expect.objectContaining({ code: "busy" }));
+  stops[0]!();
+  stops.push(feed.read(reader()));
+  for (const stop of stops) stop();
+  expect(feed.readerCount).toBe(0);
+});
