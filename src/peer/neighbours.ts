@@ -146,14 +146,14 @@ export class Neighbours {
       if (connection.lastReceivedMs > since || !connection.isAwaitingReply || connection.isPaused) continue;
       if (this.#probed.has(neighbour)) continue;
       this.#probed.add(neighbour);
-      this.#probe(connection).finally(() => this.#probed.delete(neighbour));
+      this.#probe(neighbour).finally(() => this.#probed.delete(neighbour));
     }
   }
 
-  async #probe(connection: Connection): Promise<void> {
+  async #probe({ address, connection }: Neighbour): Promise<void> {
     const sentMs = performance.now();
     try {
-      await connection.request({ type: "HEARTBEAT" }, { timeoutMs: PROBE_MS_MAX });
+      await connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs: PROBE_MS_MAX });
     } catch {
       // Other bytes are as good a sign of life: a frame that has begun may be long.
       if (connection.lastReceivedMs >= sentMs || connection.isPaused) return;
