@@ -2,11 +2,15 @@
  * Shows a live swarm in under a minute: a tracker and five peers on this machine, a real file of 256 MiB published by
  * one of them, fetched by three others at the same time, and then by the fifth from all four at once. Ends with the
  * bytes that each source gave, and with the copy compared by programs that are not ours. Leaves nothing behind.
+ *
+ * With --keep: a tracker and three peers that send slowly, each with the link to its page, which stay up until Ctrl-C,
+ * so that a new user can share a file and watch a fetch in a browser.
  */
 import { once } from "node:events";
 import { createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import * as v from "valibot";
 import { build } from "./build.ts";
 import { type Role, Roles } from "./lib/roles.ts";
@@ -129,6 +133,39 @@ async function show(roles: Roles, folder: string, binary: string): Promise<void>
   if (Bun.which("sha256sum") !== null) indent(check(["sha256sum", source, copy]).replaceAll(`${folder}/`, ""));
 }
 
+/** Slow enough to be watched: 256 MiB from two sources take half a minute. */
+const keptUpLimit = "4MiB/s";
+
+async function keep(roles: Roles, folder: string, binary: string): Promise<void> {
+  say("A tracker and three peers, which send at most 4 MiB a second each");
+  const tracker = await roles.tracker();
+  const flags = ["--up-limit", keptUpLimit, "--browse", folder];
+  const names = ["anna", "ben", "clara"];
+  const peers = await Promise.all(names.map((peer) => roles.peer(peer, tracker, flags)));
+  const [anna, ben] = peers as [Role, Role, Role];
+  indent(`tracker ${tracker.address}, everything in ${folder}`);
+
+  say("anna and ben share a film, anna some notes");
+  const source = join(folder, name);
+  await makeFile(source, [binary, process.execPath]);
+  for (const peer of [anna, ben]) await roles.ask(["peer", "publish", source, name, "--data", peer.data]);
+  const notes = join(folder, "notes.txt");
+  await Bun.write(notes, "What is shared here stays here.\n");
+  await roles.ask(["peer", "publish", notes, "notes.txt", "--data", anna.data]);
+
+  say("Their pages; every link works once, within five minutes");
+  for (const role of [tracker, ...peers]) {
+    const kind = role === tracker ? "tracker" : "peer";
+    indent(`${role.name.padEnd(8)}${(await roles.ask([kind, "dashboard", "--data", role.data])).trim()}`);
+  }
+  indent("");
+  indent(`On clara's page: Files, ${name}, Fetch. Then Shared, Share a file, and see it on the others.`);
+  indent(`More links: ${binary} peer dashboard --data ${peers[2]!.data}`);
+  console.log("\nCtrl-C ends all of it and removes what it made.");
+  await new Promise(() => {});
+}
+
+const { values: options } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
 const binary = await build();
 const folder = mkdtempSync(join(tmpdir(), "p2pfs-demo-"));
 const roles = new Roles(binary, folder);
@@ -142,6 +179,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(sign
 
 const started = performance.now();
 try {
+  if (options.keep) await keep(roles, folder, binary);
   await show(roles, folder, binary);
   console.log(`\n${bold("Done")} in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
 } catch (error) {
