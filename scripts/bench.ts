@@ -6,7 +6,7 @@
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
  * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent; four
- * seeders against one). All of them without an argument. Before each run the outputs are removed and the disk is synced; the two
+ * seeders against one), commands (publish, ping, and lists of 100,000 files). All of them without an argument. Before each run the outputs are removed and the disk is synced; the two
  * sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk (--folder, else
  * dist/) and in /dev/shm. Nothing else should run meanwhile.
  */
@@ -15,6 +15,7 @@ import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
+import { measureCommands } from "./lib/commands.ts";
 import {
   assertSame,
   compare,
@@ -223,6 +224,12 @@ interface Section {
   run(places: readonly Place[]): Promise<void>;
 }
 
+async function commands([place]: readonly Place[]): Promise<void> {
+  const folder = mkdtempSync(join(place!.folder, "commands-"));
+  await measureCommands(binary, folder, (what) => show(place!.name, what));
+  rmSync(folder, { recursive: true, force: true });
+}
+
 function atEach(run: (place: Place) => Promise<void>): Section["run"] {
   return async (places) => {
     for (const place of places) await run(place);
@@ -235,6 +242,7 @@ const sections: Readonly<Record<string, Section>> = {
   r8: { title: "R8: 1,000,000,000 bytes from one seeder", run: atEach(r8) },
   large: { title: "R9: 5 GiB from one seeder", run: atEach(large) },
   three: { title: "1 GiB to three peers at once from one seeder, against libtorrent", run: atEach(three) },
+  commands: { title: "how fast commands answer, and the lists of 100,000 files", run: commands },
   swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
 };
 

@@ -28,8 +28,10 @@ import {
 } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
-/** Rows looked at in one step. */
-const STEP_ROWS = LIST_PAGE_MAX;
+/** Rows looked at in one step, a few milliseconds of work; whoever waits, say for a ping, waits for two or three. */
+const STEP_ROWS = 100;
+/** Files whose holders are looked at in one step. */
+const STEP_FILES = 25;
 /** Holders of one content looked at in one step; each may have a large bitfield. */
 const STEP_HOLDERS = 50;
 const COUNT_STEP_ROWS = 5000;
@@ -86,7 +88,7 @@ export class SqliteLists {
       .from(peers)
       .where(and(isOnline, sql`(${peers.ip}, ${peers.port}) > (${ip}, ${port})`))
       .orderBy(asc(peers.ip), asc(peers.port))
-      .limit(STEP_ROWS)
+      .limit(LIST_PAGE_MAX)
       .all();
     const page = new PageBuilder<ListedPeer>();
     for (const [index, row] of rows.entries()) {
@@ -96,7 +98,7 @@ export class SqliteLists {
       return { rows: page.rows, next: formatCursor([last.ip, last.port, 0]) };
     }
     const last = rows.at(-1);
-    return { rows: page.rows, next: rows.length < STEP_ROWS ? null : formatCursor([last!.ip, last!.port, 0]) };
+    return { rows: page.rows, next: rows.length < LIST_PAGE_MAX ? null : formatCursor([last!.ip, last!.port, 0]) };
   }
 
   listFiles({ fname, holder }: FileFilter, cursor: string | null): Promise<Page<FileInfo>> {
@@ -149,7 +151,8 @@ export class SqliteLists {
     for (;;) {
       // One less than the position's own row, whose holders may go on in this page.
       const files = this.#filesAfter([position[0], position[1] - 1, 0], undefined);
-      for (const file of files) {
+      for (const [index, file] of files.entries()) {
+        if (index % STEP_FILES === STEP_FILES - 1) await nextTurn();
         if (file.id !== position[1] || file.fold !== position[0]) position = [file.fold, file.id, 0];
         for (let more = true; more; ) {
           const holders = this.#holdersAfter.all({ content: file.content, after: position[2] });
