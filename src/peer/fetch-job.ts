@@ -161,7 +161,7 @@ export class FetchJob {
     }
   }
 
-  /** Takes what a complete local copy has, as carefully as from anybody else. */
+  /** Takes what a complete local copy has, as carefully as from anybody else. What it has no more, others have. */
   async #copyLocally(): Promise<void> {
     const { library, contentId, part, manifest, buffers } = this.#options;
     for (let chunk = 0; chunk < this.#chunkCount; chunk++) {
@@ -170,8 +170,8 @@ export class FetchJob {
       if (library.copyOf(contentId) === undefined) return;
       const buffer = buffers.acquire(chunkLengthAt(this.#size, manifest.chunkSize, chunk));
       try {
-        await library.read(contentId, chunk, 0, buffer);
-        if (!isChunk(buffer, manifest, chunk)) return;
+        const isRead = await library.read(contentId, chunk, 0, buffer).then(() => true, asCopyLost);
+        if (!isRead || !isChunk(buffer, manifest, chunk)) return;
         await part.write(chunk, buffer);
         this.#bytesCopied += buffer.length;
         this.#rate.add(buffer.length, performance.now());
@@ -231,6 +231,12 @@ export class FetchJob {
     const missingOfLast = have.has(lastChunk) ? chunkSize - chunkLengthAt(this.#size, chunkSize, lastChunk) : 0;
     return have.count * chunkSize - missingOfLast;
   }
+}
+
+/** Somebody deleted or changed the copy; the library has just noticed. */
+function asCopyLost(thrown: unknown): false {
+  if (thrown instanceof P2pfsError) return false;
+  throw thrown;
 }
 
 function endStateOf(error: P2pfsError, discarding: boolean): FetchState {

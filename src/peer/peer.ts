@@ -336,6 +336,8 @@ export class Peer {
     this.#options.log("warn", `${copy.path} is not served any more: ${why.message}`);
     this.events.emit({ type: "share_lost", path: copy.path, reason: why.message });
     this.#sharing.refresh(copy.contentId);
+    // The members think that this peer has everything; a fetch that begins now joins them anew.
+    if (this.#library.offer(copy.contentId) === undefined) this.#swarms.abandon(copy.contentId);
     this.#announcer.lost(copy);
   }
 }

@@ -1,7 +1,7 @@
 /** The commands as routes, over the typed client, with real roles behind them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import {
@@ -69,6 +69,21 @@ describe("a publish and a fetch", () => {
     expect(statSync(join(swarm.folder, "inside.bin")).size).toBe(10);
     await fetchAll(leecher.client, { what: "inside.bin" });
     expect(statSync(join(leecher.data, "files", "inside.bin")).size).toBe(10);
+  });
+
+  test("once more, after the copy was deleted or changed, come from the swarm again", async () => {
+    const bytes = randomBytes(200_000);
+    await publish(seeder.client, "lost.bin", bytes);
+    const destination = join(swarm.folder, "lost copy.bin");
+    for (const lose of [() => rmSync(destination), () => renameSync(destination, `${destination}.old`)]) {
+      await fetchAll(leecher.client, { what: "lost.bin", destination });
+      expect(readFileSync(destination).equals(bytes)).toBe(true);
+      lose();
+    }
+    const receipt = (await fetchAll(leecher.client, { what: "lost.bin", destination })).at(-1);
+    expect(receipt).toMatchObject({ event: "receipt", bytes_fetched: bytes.length });
+    rmSync(destination);
+    await answerOf(seeder.client.api.shares[":fname"].$delete({ param: { fname: "lost.bin" } }));
   });
 
   test("that fail at once are answered with the status of the table", async () => {
