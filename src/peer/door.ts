@@ -64,10 +64,17 @@ export class Door {
     return { address: makeAddress(await resolveHost(advertise.host), port), advertised: true };
   }
 
-  /** Others are told the address that the tracker saw; nobody can connect to it where only loopback is listened on. */
+  /**
+   * Others are told the address that the tracker saw. Nobody can connect to it where only loopback is listened on, and
+   * one of loopback, by which a peer on the tracker's own machine may have come, is told to nobody elsewhere.
+   */
   warnIfShutFor(seen: Address): void {
-    if (isLoopback(hostOf(seen)) || !isLoopback(hostOf(this.address))) return;
-    this.#options.log("warn", `other machines cannot fetch from here: ${seen} takes no connections without --open`);
+    const [isSeenHere, isForHere] = [isLoopback(hostOf(seen)), isLoopback(hostOf(this.address))];
+    if (isSeenHere === isForHere) return;
+    const why = isSeenHere
+      ? `the tracker knows this peer as ${seen}; join it by its address in the network: --tracker IP:PORT`
+      : `${seen} takes no connections without --open`;
+    this.#options.log("warn", `other machines cannot fetch from here: ${why}`);
   }
 
   close(): void {
