@@ -55,7 +55,7 @@ interface Waiting {
 /** Requesters whose turn is near enough for their chunks to be compared. */
 const COMPARED_MAX = 64;
 /** What more have than this is common; it is passed over so often, at most, by what waits for a shorter time. */
-const PASSES_MAX = 16;
+const PASSES_MAX = 32;
 
 export class UploadQueue {
   readonly #bounds: UploadBounds;

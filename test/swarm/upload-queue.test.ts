@@ -93,6 +93,21 @@ describe("F4: fair over requesters", () => {
     expect(turns).toEqual({ ahead: 10, "further ahead": 10, behind: 40 });
   });
 
+  test("every other turn is that of what the fewest have; what is passed over gets its turn in the end", () => {
+    const { queue, ask } = makeQueue(100);
+    for (let index = 0; index < 10; index++) queue.noteHeld(`owner ${index}`, CONTENT, rangeOfOne(0));
+    for (const requester of ["one", "two"]) queue.noteHeld(requester, CONTENT, rangesOf([50, 51]));
+    ask("one", rangeOfOne(0));
+    const turns: string[] = [];
+    for (let chunk = 1; chunk <= 30 && turns.at(-1) !== "one"; chunk++) {
+      ask("two", rangeOfOne(chunk));
+      queue.noteHeld("one", CONTENT, rangeOfOne(chunk + 60));
+      turns.push(queue.next(always)!.requester);
+    }
+    expect(turns.slice(0, 2)).toEqual(["two", "two"]);
+    expect(turns.at(-1)).toBe("one");
+  });
+
   test("who has least of one content gets no turn from those who ask for another", () => {
     const { queue, ask } = makeQueue(8);
     queue.setHoldings(OTHER, Bitfield.full(8));
