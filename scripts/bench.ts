@@ -6,8 +6,10 @@
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
  * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent; four
- * seeders against one), commands (publish, ping, and lists of 100,000 files). All of them without an argument. Before each run the outputs are removed and the disk is synced; the two
- * sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk (--folder, else
+ * seeders against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a
+ * fetch, the page in Chromium). All of them without an argument. Before each run the outputs are removed and the disk is
+ * synced; the two sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk
+ * (--folder, else
  * dist/) and in /dev/shm. Nothing else should run meanwhile.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
@@ -15,6 +17,7 @@ import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
+import { benchAdmin } from "./lib/bench-admin.ts";
 import { measureCommands } from "./lib/commands.ts";
 import {
   assertSame,
@@ -244,6 +247,10 @@ const sections: Readonly<Record<string, Section>> = {
   three: { title: "1 GiB to three peers at once from one seeder, against libtorrent", run: atEach(three) },
   commands: { title: "how fast commands answer, and the lists of 100,000 files", run: commands },
   swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
+  admin: {
+    title: "the endpoint and the page: requests, their cost to a fetch, weight, time, 100,000 files",
+    run: (places) => benchAdmin({ binary, folder: places.at(-1)!.folder, rounds, show }),
+  },
 };
 
 function fail(message: string): never {

@@ -78,6 +78,16 @@ export class Pages {
     };
   }
 
+  /** The page of a role by a link that leads nowhere any more. */
+  async openLocked(role: Pick<Role, "data">, viewport: Viewport): Promise<Pick<OpenPage, "page" | "look" | "close">> {
+    const { url } = JSON.parse(readFileSync(join(role.data, "admin.json"), "utf8")) as { url: string };
+    const context = await this.#browser.newContext({ viewport: viewports[viewport] });
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS_MAX);
+    await page.goto(`${url}/#code=${"x".repeat(43)}`);
+    return { page, look: (name) => look(page, `${viewport}-${name}`), close: () => context.close() };
+  }
+
   close(): Promise<void> {
     return this.#browser.close();
   }

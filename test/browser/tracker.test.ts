@@ -1,6 +1,6 @@
 /** Every function of the tracker on its page (F6–F12, N3), at the width of a desk and of a phone. */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missingChromium } from "../../scripts/lib/chromium.ts";
 import { type Role, Roles } from "../../scripts/lib/roles.ts";
@@ -41,10 +41,28 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
     const step = walk(STEP_MS_MAX);
 
     async function publish(name: string, bytes: number): Promise<void> {
-      const path = join(folder, `source of ${bytes} bytes`);
+      // Its path, which others are shown, would read "source exe.txt" if the sign in it had its way.
+      const path = join(folder, `source ${bytes} \u202Etxt.exe`);
       writeFileSync(path, new Uint8Array(bytes).fill(name.length));
       await roles.ask(["peer", "publish", path, name, "--data", peer.data]);
     }
+
+    step("a page without a right to be there says how to get one", async () => {
+      const { page, look, close } = await pages.openLocked(tracker, viewport);
+      await page.getByRole("heading", { name: "This tracker is locked" }).waitFor();
+      await page.getByText("p2pfs tracker dashboard").waitFor();
+      expect(page.url()).not.toContain("#");
+      await page.getByText("I have the token").click();
+      await page.getByLabel("Token from").fill("wrong");
+      await page.getByRole("button", { name: "Unlock" }).click();
+      await page.getByText("This is not the token").waitFor();
+      expect(await look("locked")).toEqual([]);
+      const { token } = JSON.parse(readFileSync(join(tracker.data, "admin.json"), "utf8")) as { token: string };
+      await page.getByLabel("Token from").fill(token);
+      await page.getByRole("button", { name: "Unlock" }).click();
+      await page.getByText("Live", { exact: true }).waitFor();
+      await close();
+    });
 
     step("start (F6)", async () => {
       const { page } = open;
@@ -82,6 +100,8 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
       for (const name of ["a film.mkv", MARKUP, LONG])
         await page.getByRole("cell").getByText(name, { exact: true }).waitFor();
       expect(await page.locator("img[src=x]").count()).toBe(0);
+      expect(await page.getByText("U+202E").count()).toBe(3);
+      expect(await page.content()).not.toContain("\u202E");
       expect(await open.look("files")).toEqual([]);
       expect(await open.overflows()).toBe(false);
       await page.getByRole("searchbox").fill("FILM");
@@ -99,6 +119,30 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
       expect(await open.look("chunk-map")).toEqual([]);
       await page.keyboard.press("Escape");
       await dialog.waitFor({ state: "detached" });
+    });
+
+    step("by keyboard: a dialog keeps the focus, closes by Escape and gives the focus back", async () => {
+      const { page } = open;
+      const button = page.getByRole("button", { name: /holders of a film\.mkv/ });
+      await button.focus();
+      await page.keyboard.press("Enter");
+      const dialog = page.getByRole("dialog");
+      await dialog.waitFor();
+      for (let turn = 0; turn < 6; turn++) await page.keyboard.press("Tab");
+      expect(
+        await page.evaluate(
+          "document.activeElement.closest('dialog') !== null || document.activeElement === document.body",
+        ),
+      ).toBe(true);
+      await page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "detached" });
+      expect(await page.evaluate<string>("String(document.activeElement.ariaLabel)")).toContain(
+        "holders of a film.mkv",
+      );
+      await page.getByRole("link", { name: "Peers" }).focus();
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { level: 1, name: "Peers" }).waitFor();
+      expect(await page.evaluate("document.activeElement.textContent")).toBe("Peers");
     });
 
     step("the files of one peer (F9)", async () => {
