@@ -7,6 +7,8 @@ import { useStore } from "../store.ts";
 import { theme } from "../theme.ts";
 
 const CELL_MAX = 12;
+/** Smaller ones, and the eye sees noise. */
+const CELL_MIN = 3;
 const GAP_FROM = 4;
 
 export interface ChunkPictureProps {
@@ -60,13 +62,13 @@ function draw(
   const paint = paletteOf(canvas);
   context.clearRect(0, 0, pixelsWide, pixelsHigh);
   const cell = kind === "map" ? cellFor(pixelsWide, pixelsHigh, total) : 0;
-  if (cell >= 2) drawCells(context, pixelsWide, cell, total, levelOf, paint);
+  if (cell > 0) drawCells(context, pixelsWide, cell, total, levelOf, paint);
   else drawColumns(context, pixelsWide, pixelsHigh, total, levelOf, paint);
 }
 
 /** The largest square that lets every chunk have one; 0 where they do not fit. */
 function cellFor(width: number, height: number, total: number): number {
-  for (let cell = Math.round(CELL_MAX * devicePixelRatio); cell >= 2; cell--) {
+  for (let cell = Math.round(CELL_MAX * devicePixelRatio); cell >= CELL_MIN; cell--) {
     if (Math.floor(width / cell) * Math.floor(height / cell) >= total) return cell;
   }
   return 0;

@@ -4,6 +4,7 @@ import { formatContentId, formatSize } from "../../../core/human.ts";
 import type { ContentHolders, FileInfo } from "../../../core/model.ts";
 import { countOf, readRanges, sumOf } from "../chunk-set.ts";
 import { useEvents, useLoaded } from "../hooks.ts";
+import { plural } from "../words.ts";
 import { CopyButton, Failure, Loading, Name } from "./basics.tsx";
 import { ChunkPicture } from "./chunk-map.tsx";
 import { Dialog } from "./dialog.tsx";
@@ -53,7 +54,9 @@ export function HoldersDialog({
   );
 }
 
-function HoldersView({ total_chunknum: total, holders }: ContentHolders) {
+function HoldersView({ total_chunknum: total, holders: sample }: ContentHolders) {
+  // The role names them in no order; on the page each keeps its place.
+  const holders = sample.toSorted((a, b) => a.address.localeCompare(b.address, "en", { numeric: true }));
   const version = holders.map(({ address, chunks }) => `${address} ${chunks}`).join();
   const sets = useMemo(() => holders.map(({ chunks }) => readRanges(total, chunks)), [version, total]);
   const sum = useMemo(() => sumOf(total, sets), [version, total]);
@@ -66,24 +69,27 @@ function HoldersView({ total_chunknum: total, holders }: ContentHolders) {
       : `every chunk has at least ${rarest} ${rarest === 1 ? "holder" : "holders"}`;
   return (
     <>
-      <h3 class="h6">Holders of each chunk</h3>
-      <ChunkPicture
-        kind="map"
-        height={96}
-        total={total}
-        version={version}
-        label={`Availability: ${summary}`}
-        levelOf={(chunk) => (sum[chunk] === 0 ? -1 : Math.min(1, sum[chunk]! / Math.min(PLENTY, holders.length)))}
-      />
-      <p class={missing > 0 ? "small text-danger-emphasis mt-2" : "small text-secondary mt-2"}>
-        {summary[0]!.toUpperCase() + summary.slice(1)}.
-      </p>
-      <h3 class="h6 mt-4">Chunks of each holder</h3>
       <ul class="strips">
+        <li class="strip all-holders">
+          <strong>{plural(holders.length, "holder", "holders")}</strong>
+          <ChunkPicture
+            kind="strip"
+            height={40}
+            total={total}
+            version={version}
+            label={`Availability: ${summary}`}
+            levelOf={(chunk) => (sum[chunk] === 0 ? -1 : Math.min(1, sum[chunk]! / Math.min(PLENTY, holders.length)))}
+          />
+          <span />
+        </li>
         {holders.slice(0, HOLDERS_SHOWN_MAX).map(({ address }, index) => (
           <HolderStrip key={address} address={address} set={sets[index]!} version={version} />
         ))}
       </ul>
+      <p class={missing > 0 ? "small text-danger-emphasis mt-3 mb-0" : "small text-secondary mt-3 mb-0"}>
+        {summary[0]!.toUpperCase() + summary.slice(1)}. From left to right the chunks from first to last; the darker,
+        the more of them are held.
+      </p>
       {holders.length >= HOLDERS_SHOWN_MAX && (
         <p class="small text-secondary">A random sample of the holders; there are more.</p>
       )}
