@@ -37,7 +37,9 @@ export class PendingRequests {
     const id = this.#nextId++ >>> 0;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     const expire = () =>
-      this.#take(id)?.reject(new P2pfsError("unreachable", `no answer to ${name} within ${timeoutMs} ms`));
+      this.#take(id)?.reject(
+        new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`),
+      );
     const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
     this.#pending.set(id, { openPayload, timer, resolve, reject });
     return { id, reply: promise };

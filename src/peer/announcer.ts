@@ -95,6 +95,13 @@ export class Announcer {
     if (share !== undefined) await this.#send([{ type: "REQUEST_UNPUBLISH", fname: share.fname }]);
   }
 
+  /** Nothing is shared under this name, whether the tracker has heard of it or not. */
+  async withdraw({ fname, contentId, size }: Share): Promise<void> {
+    const unpublished = this.#options.session()?.request({ type: "REQUEST_UNPUBLISH", fname });
+    unpublished?.catch(() => undefined);
+    await this.changed(contentId, size);
+  }
+
   /** A file that had changed or vanished is as it was. */
   async regained(copy: LocalCopy): Promise<void> {
     const session = this.#options.session();

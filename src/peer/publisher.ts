@@ -76,7 +76,10 @@ export class Publisher {
       .request({ type: "REQUEST_UNPUBLISH", fname: share.fname })
       .catch((thrown) => {
         // One without bytes whose file vanished is not announced.
-        if (!(thrown instanceof P2pfsError && thrown.code === "not_found")) throw thrown;
+        if (thrown instanceof P2pfsError && thrown.code === "not_found") return;
+        // It stays shared; a tracker that may have taken it off the lists all the same is told so.
+        announcer.regained(share);
+        throw thrown;
       });
     repository.removeShare(share.fname);
     if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share.contentId, share.path);
@@ -104,13 +107,19 @@ export class Publisher {
   }
 
   async #tell(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
-    const { link, library, repository, sharing } = this.#options;
+    const { link, library, repository, sharing, announcer } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
     const session = await link().ready();
     const request = publishRequest(share, session);
-    await link().request(request);
-    repository.addShare(share, manifestBytes);
+    try {
+      await link().request(request);
+      repository.addShare(share, manifestBytes);
+    } catch (thrown) {
+      // A tracker that has not answered may have heard of it; what is not shared must not be listed.
+      if (!isRefusal(thrown)) announcer.withdraw(share);
+      throw thrown;
+    }
     library.addCopy(share);
     sharing.refresh(contentId);
     return {
@@ -124,6 +133,10 @@ export class Publisher {
       ticket: formatTicket({ tracker: link().tracker, fname, contentId }),
     };
   }
+}
+
+function isRefusal(thrown: unknown): boolean {
+  return thrown instanceof P2pfsError && thrown.code === "refused";
 }
 
 function checkedName(name: string): FileName {

@@ -5,6 +5,7 @@
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
+import { encodeFrame } from "../wire/frame.ts";
 import type { Neighbour } from "./neighbours.ts";
 
 /** A chunk gained after a pause is told at once; what is gained within this time after it goes out in one HAVE. */
@@ -16,7 +17,8 @@ const MEMBERS_MAX = 1024;
 export interface SwarmListener {
   memberJoined(member: Neighbour, chunks: ChunkRanges): void;
   memberHas(member: Neighbour, chunks: ChunkRanges): void;
-  memberGone(member: Neighbour): void;
+  /** `gaveUp`: it has told so; without that, its connection is gone. */
+  memberGone(member: Neighbour, gaveUp: boolean): void;
 }
 
 interface Swarm {
@@ -74,17 +76,22 @@ export class Swarms {
     swarm.listener?.memberHas(neighbour, chunks);
   }
 
+  /** The neighbour has told that it gave the content up. */
   leave(contentId: ContentId, neighbour: Neighbour): void {
+    this.#remove(contentId, neighbour, true);
+  }
+
+  #remove(contentId: ContentId, neighbour: Neighbour, gaveUp: boolean): void {
     const swarm = this.#swarms.get(contentId);
     neighbour.swarms.delete(contentId);
     if (swarm === undefined || !swarm.members.delete(neighbour)) return;
-    swarm.listener?.memberGone(neighbour);
+    swarm.listener?.memberGone(neighbour, gaveUp);
     this.#forgetIfEmpty(contentId, swarm);
   }
 
   /** The neighbour's connection is gone. */
   drop(neighbour: Neighbour): void {
-    for (const contentId of [...neighbour.swarms]) this.leave(contentId, neighbour);
+    for (const contentId of [...neighbour.swarms]) this.#remove(contentId, neighbour, false);
   }
 
   /** This peer gives up the content: tells the members and forgets them. */
@@ -116,7 +123,8 @@ export class Swarms {
     for (const chunk of swarm.gained) gained.add(chunk);
     swarm.gained = [];
     for (const chunks of rangePages(gained)) {
-      for (const { connection } of swarm.members) connection.send({ type: "HAVE", content_id: contentId, chunks });
+      const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
+      for (const { connection } of swarm.members) connection.sendEncoded(frame);
     }
     swarm.timer = setTimeout(() => {
       swarm.timer = undefined;

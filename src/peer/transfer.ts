@@ -158,8 +158,8 @@ export class Transfer implements SwarmListener {
     if (this.#sources.has(member.id)) this.#handle({ type: "source_has", source: member.id, chunks });
   }
 
-  memberGone(member: Neighbour): void {
-    if (this.#sources.delete(member.id)) this.#handle({ type: "source_gone", source: member.id });
+  memberGone(member: Neighbour, gaveUp: boolean): void {
+    if (this.#sources.delete(member.id)) this.#handle({ type: "source_gone", source: member.id, gaveUp });
   }
 
   #handle(event: DownloadEvent): void {

@@ -92,7 +92,7 @@ export class DownloadManager {
     if (event.type === "source_has") return this.#handleHas(event);
     this.#isChanged = true;
     if (event.type === "source_joined") this.#handleJoined(event);
-    else if (event.type === "source_gone") this.#handleGone(event.source);
+    else if (event.type === "source_gone") this.#handleGone(event.source, event.gaveUp);
     else if (event.type === "chunk_opened") this.#handleOpened(event);
     else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
     else if (event.type === "chunk_arrived") this.#handleArrived(event);
@@ -180,9 +180,9 @@ export class DownloadManager {
     forEachInRanges(chunks, this.#ledger.chunkCount, (chunk) => this.#watch.noteKnown(chunk));
   }
 
-  #handleGone(id: SourceId): void {
+  #handleGone(id: SourceId, gaveUp = false): void {
     const source = this.#ledger.sources.get(id);
-    if (source !== undefined) this.#removeSource(source, "left");
+    if (source !== undefined) this.#removeSource(source, gaveUp ? "refused" : "left");
   }
 
   #removeSource(source: Source, why: LossReason): void {

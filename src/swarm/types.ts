@@ -14,8 +14,11 @@ export type DownloadEvent =
   | { readonly type: "source_joined"; readonly source: SourceId; readonly chunks: ChunkRanges }
   /** A holder has these chunks as well. */
   | { readonly type: "source_has"; readonly source: SourceId; readonly chunks: ChunkRanges }
-  /** D6: the connection is gone; its pending requests go to others. */
-  | { readonly type: "source_gone"; readonly source: SourceId }
+  /**
+   * D6: the connection is gone, and perhaps soon back, or the source has told that it gave the content up; its pending
+   * requests go to others.
+   */
+  | { readonly type: "source_gone"; readonly source: SourceId; readonly gaveUp?: boolean }
   /** The header of a reply is here: the uploader has bound the request to this chunk, its bytes follow. */
   | { readonly type: "chunk_opened"; readonly source: SourceId; readonly request: RequestId; readonly chunk: number }
   /** Some of the bytes are here. Optional, at most a few times a second: it tells a slow source from a stalled one. */

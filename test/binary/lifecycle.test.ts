@@ -161,6 +161,38 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   60_000,
 );
 
+test("7: what a frozen tracker did not answer has not happened, once it goes on", async () => {
+  const peer = await roles.peer("peer", tracker);
+  await publish(peer, "before");
+  const path = makeFile("meanwhile");
+  tracker.kill("SIGSTOP");
+  expect((await atPeer(peer, "publish", path)).exitCode).toBe(7);
+  expect((await atPeer(peer, "unpublish", "before")).exitCode).toBe(7);
+  tracker.kill("SIGCONT");
+  await until("the peer has its tracker again", async () => (await atPeer(peer, "list-files")).exitCode === 0);
+  await until("only the first is listed", async () => JSON.stringify(await files()) === '{"before":1}', SECOND_MS);
+  expect((await atPeer(peer, "publish", path)).exitCode).toBe(0);
+  expect((await atPeer(peer, "unpublish", "before")).exitCode).toBe(0);
+  expect(await files()).toEqual({ meanwhile: 1 });
+}, 60_000);
+
+test("a peer that starts before its tracker joins by itself when that is there", async () => {
+  const address = tracker.address;
+  await tracker.stop();
+  const data = join(folder, "early");
+  const early = roles.spawn(["peer", "start", "--tracker", address, "--data", data]);
+  const status = () => roles.run(["peer", "status", "--json", "--data", data]);
+  await until("it is up", async () => (await status()).exitCode === 0);
+  expect(JSON.parse((await status()).stdout)).toMatchObject({ connected: false, address: null });
+  const [host, port] = address.split(":") as [string, string];
+  const late = roles.spawn(["tracker", "start", host, port, "--admin", "127.0.0.1:0", "--data", tracker.data]);
+  await until("it has joined", async () => JSON.parse((await status()).stdout).connected === true);
+  for (const role of [early, late]) {
+    role.kill("SIGTERM");
+    expect(await role.exited).toBe(0);
+  }
+}, 60_000);
+
 test("a shared file that vanishes or changes leaves the lists, unless others hold it, and comes back as it was", async () => {
   const publisher = await roles.peer("publisher", tracker);
   const holder = await roles.peer("holder", tracker);
