@@ -34,8 +34,10 @@ export function ChunkPicture({ total, levelOf, version, label, height, kind }: C
     draw(element, now.total, now.levelOf, height, kind);
   };
   useEffect(() => {
+    // A list that is loaded anew at once takes its pictures away before their effects run.
+    if (canvas.current === null) return;
     const observer = new ResizeObserver(redraw);
-    observer.observe(canvas.current!);
+    observer.observe(canvas.current);
     return () => observer.disconnect();
   }, []);
   useEffect(() => {

@@ -87,8 +87,8 @@ function HoldersView({ total_chunknum: total, holders: sample }: ContentHolders)
         ))}
       </ul>
       <p class={missing > 0 ? "small text-danger-emphasis mt-3 mb-0" : "small text-secondary mt-3 mb-0"}>
-        {summary[0]!.toUpperCase() + summary.slice(1)}. From left to right the chunks from first to last; the darker,
-        the more of them are held.
+        {summary[0]!.toUpperCase() + summary.slice(1)}. From left to right the chunks from first to last; the stronger
+        the colour, the more of them are held.
       </p>
       {holders.length >= HOLDERS_SHOWN_MAX && (
         <p class="small text-secondary">A random sample of the holders; there are more.</p>
