@@ -25,6 +25,7 @@ export interface EventData {
   readonly type: string;
   /** When, in ISO 8601; on events of record. */
   readonly at?: string;
+  readonly [field: string]: unknown;
 }
 
 export interface FeedReader {

@@ -39,7 +39,7 @@ export class Instruments {
     return (level, message) => {
       log(level, message);
       lines.add(1, { level });
-      if (level !== "info") this.feed.tell({ type: "log", level, message } as { type: string });
+      if (level !== "info") this.feed.tell({ type: "log", level, message });
     };
   }
 

@@ -25,7 +25,7 @@ export function tellPeerEvents(peer: Peer, { feed, sampleBy }: Pick<Instruments,
         gained: formatRanges(ranges),
         truncated: ranges.length === 2 * RANGES_MAX,
         source_shares: job.shares(),
-      } as { type: string });
+      });
     }
   });
 }
