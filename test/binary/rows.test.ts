@@ -339,6 +339,18 @@ describe("exit codes that need somebody else", () => {
     rogue.close();
   });
 
+  test("12: a publish that is interrupted; nothing is shared", async () => {
+    const large = join(folder, "files", "sparse");
+    // Takes seconds to hash, and no room.
+    await Bun.$`truncate -s 12G ${large}`.quiet();
+    const publish = roles.spawn(["peer", "publish", large, "--json", "--data", anna.data]);
+    await Bun.sleep(600);
+    publish.kill("SIGINT");
+    expect(await publish.exited).toBe(12);
+    expect(JSON.parse(await publish.stdout.text())).toMatchObject({ error: { code: "cancelled" } });
+    expect(named(await json(anna, "list-files"), "sparse")).toEqual([]);
+  });
+
   test("12: a fetch that is interrupted", async () => {
     const slower = await roles.peer("slower", tracker, ["--up-limit", "1MiB/s"]);
     await json(slower, "publish", write("slow.bin", randomBytes(8 * MiB, 13)));

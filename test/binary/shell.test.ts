@@ -41,8 +41,8 @@ afterAll(async () => {
   await removeFolder(folder);
 }, 30_000);
 
-function openTerminal(command: readonly string[], env: Record<string, string> = {}): Terminal {
-  const terminal = new Terminal(command, { cwd: home, env: { HOME: home, NO_COLOR: "1", ...env } });
+function openTerminal(command: readonly string[], env: Record<string, string> = { NO_COLOR: "1" }): Terminal {
+  const terminal = new Terminal(command, { cwd: home, env: { HOME: home, ...env } });
   open.push(terminal);
   return terminal;
 }
@@ -209,6 +209,14 @@ test("Ctrl-C ends a publish in the foreground: nothing is shared, and the prompt
   await terminal.see('"shares":0');
   terminal.type(CTRL_D);
   expect(await terminal.ended).toBe(12);
+});
+
+test("colours are for terminals, and NO_COLOR takes them away there", async () => {
+  const words = [roles.binary, "peer", "fecth"];
+  const red = "\u001b[31m";
+  await openTerminal(words, {}).see(`${red}error:`);
+  expect(await openTerminal(words, { NO_COLOR: "1" }).see("hint:")).not.toContain(red);
+  expect((await roles.run(["peer", "fecth"])).stderr).not.toContain("\u001b");
 });
 
 test("bash completes p2pfs by what `p2pfs completion bash` prints", async () => {
