@@ -10,7 +10,7 @@ export const WINDOW_SIZE = 30;
 export const CHUNK_SIZE_MIN = 64 * KiB;
 export const CHUNK_SIZE_MAX = 4 * MiB;
 /** Contents of up to this many chunks get the smallest chunk size that keeps them so; larger ones the maximum size. */
-export const CHUNK_COUNT_AIM = 1024;
+export const CHUNK_COUNT_AIM = 512;
 /** With the maximum chunk size: contents of up to 1 TiB, manifests of up to 8 MiB. */
 export const CHUNK_COUNT_MAX = 256 * 1024;
 export const CONTENT_SIZE_MAX = CHUNK_SIZE_MAX * CHUNK_COUNT_MAX;
