@@ -51,6 +51,9 @@ export interface DownloadBounds {
   readonly requestCandidatesMax: number;
   /** Duplicates among its own choices after which a source is told each chunk exactly. */
   readonly duplicatesMax: number;
+  /** News of chunks that wait for the next decision, and how long they wait at most. */
+  readonly newsMax: number;
+  readonly newsMs: number;
   /** How often a full window is searched for a request that another source should rather have. */
   readonly roomCheckMs: number;
   /** Requests beyond what keeps a source busy from which on one that claims a chunk is taken back. */
@@ -94,6 +97,8 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   requestRangesMax: 64,
   requestCandidatesMax: 4096,
   duplicatesMax: 4,
+  newsMax: 256,
+  newsMs: 50,
   roomCheckMs: 20,
   pileMin: 3,
   stealFactor: 2,
@@ -114,6 +119,8 @@ export interface UploadBounds {
   readonly requestersMax: number;
   /** Numbers in all waiting ranges together: what bounds the memory of the queue. */
   readonly rangeNumbersMax: number;
+  /** News of chunks that wait for the next choice. */
+  readonly newsMax: number;
 }
 
 export const UPLOAD_BOUNDS: UploadBounds = {
@@ -121,6 +128,7 @@ export const UPLOAD_BOUNDS: UploadBounds = {
   requestsMax: 16_384,
   requestersMax: 1024,
   rangeNumbersMax: 1 << 20,
+  newsMax: 256,
 };
 
 function assertRelation(holds: boolean, sentence: string): void {

@@ -26,6 +26,12 @@ export interface DownloadManagerOptions extends Partial<DownloadBounds> {
 type DropReason = Extract<DownloadEffect, { type: "drop" }>["reason"];
 type EventOf<Type extends DownloadEvent["type"]> = Extract<DownloadEvent, { type: Type }>;
 
+interface News {
+  readonly source: Source;
+  readonly chunks: ChunkRanges;
+  readonly at: number;
+}
+
 export class DownloadManager {
   readonly have: Bitfield;
   readonly #bounds: DownloadBounds;
@@ -43,6 +49,9 @@ export class DownloadManager {
   #silencesDueAt = Number.POSITIVE_INFINITY;
   /** When a source that refused or stalled may be asked again; the earliest of those to come. */
   #retryAt = Number.POSITIVE_INFINITY;
+  /** What sources have told since the last decision, oldest first, and when it is to be looked at. */
+  readonly #news: News[] = [];
+  #newsDueAt = Number.POSITIVE_INFINITY;
   /** Something happened since the last scheduling. */
   #isChanged = true;
   #isPaused = false;
@@ -78,7 +87,7 @@ export class DownloadManager {
     if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
     let dueAt = this.#watch.deadline();
     if (!this.#isPaused) {
-      dueAt = Math.min(dueAt, this.#silencesDueAt, this.#retryAt);
+      dueAt = Math.min(dueAt, this.#silencesDueAt, this.#retryAt, this.#newsDueAt);
       if (this.#scheduler.isEndgame) dueAt = Math.min(dueAt, this.#now + this.#bounds.endgameCheckMs);
     }
     return dueAt === Number.POSITIVE_INFINITY ? undefined : dueAt;
@@ -86,14 +95,15 @@ export class DownloadManager {
 
   /** `now` in milliseconds; time that runs backwards counts as standing still. */
   handle(event: DownloadEvent, now: number): void {
-    if (event.type === "chunk_written") this.#handleWritten(event.chunk);
+    if (event.type === "chunk_written") return this.#handleWritten(event.chunk);
     if (this.#hasEnded) return;
     this.#now = Math.max(this.#now, now);
     if (event.type === "source_has") return this.#handleHas(event);
+    if (event.type === "chunk_opened") return this.#handleOpened(event);
+    this.#takeNews();
     this.#isChanged = true;
     if (event.type === "source_joined") this.#handleJoined(event);
     else if (event.type === "source_gone") this.#handleGone(event.source, event.gaveUp);
-    else if (event.type === "chunk_opened") this.#handleOpened(event);
     else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
     else if (event.type === "chunk_arrived") this.#handleArrived(event);
     else if (event.type === "request_refused") this.#handleRefused(event);
@@ -116,6 +126,7 @@ export class DownloadManager {
 
   #advance(): void {
     if (this.#now === Number.NEGATIVE_INFINITY) return;
+    this.#takeNews();
     if (this.#now >= this.#silencesDueAt && !this.#isPaused) this.#checkSilences();
     if (this.#now >= this.#retryAt) this.#findNextRetry();
     this.#watch.update(this.#now, this.#isStarved());
@@ -164,16 +175,29 @@ export class DownloadManager {
     this.#noteKnown(chunks);
   }
 
+  /**
+   * Most of what sources tell is that busy ones have even more to offer, and a fetch hears of each chunk from every
+   * source. So news wait for the next event that changes what can be asked, and are entered together.
+   */
   #handleHas({ source: id, chunks }: EventOf<"source_has">): void {
     const source = this.#ledger.sources.get(id);
-    if (source === undefined || !this.#ledger.growSource(source, chunks)) return;
-    // A busy source with even more to offer changes nothing; most of what peers tell each other is of that kind.
-    const hasRoom = this.#ledger.unanswered < this.#bounds.windowSize;
-    if (source.requests.length < (hasRoom ? this.#bounds.depthMin : 1)) this.#isChanged = true;
-    if (!this.#watch.isWaiting) return;
-    this.#isChanged = true;
-    this.#noteKnown(chunks);
-    this.#watch.noteGrowth(this.#now);
+    if (source === undefined) return;
+    this.#news.push({ source, chunks, at: this.#now });
+    this.#newsDueAt = Math.min(this.#newsDueAt, this.#now + this.#bounds.newsMs);
+    const isWanting = this.#scheduler.hasRoom && source.requests.length < this.#bounds.depthMin;
+    if (isWanting || this.#news.length >= this.#bounds.newsMax) this.#takeNews();
+    if (isWanting && this.#scheduler.isAskable(source, this.#now)) this.#isChanged = true;
+  }
+
+  #takeNews(): void {
+    if (this.#news.length === 0) return;
+    for (const { source, chunks, at } of this.#news) {
+      if (!this.#ledger.growSource(source, chunks) || !this.#watch.isWaiting) continue;
+      this.#noteKnown(chunks);
+      this.#watch.noteGrowth(at);
+    }
+    this.#news.length = 0;
+    this.#newsDueAt = Number.POSITIVE_INFINITY;
   }
 
   #noteKnown(chunks: ChunkRanges): void {
@@ -203,6 +227,8 @@ export class DownloadManager {
   #handleOpened(event: EventOf<"chunk_opened">): void {
     const request = this.#requestOf(event);
     if (request === undefined || !rangesInclude(request.chunks, event.chunk)) return;
+    // Nothing is to be decided where a usable source begins to send what it was asked for.
+    if (request.claim !== event.chunk || request.source.isStalled) this.#isChanged = true;
     request.source.noteHeard(this.#now);
     if (request.state === "opened") return;
     const state = this.#ledger.state(event.chunk);
@@ -294,6 +320,7 @@ export class DownloadManager {
 
   #handleWritten(chunk: number): void {
     this.#watch.noteKnown(chunk);
+    if (this.#ledger.state(chunk) !== "writing") this.#isChanged = true;
     this.#ledger.hold(chunk);
     if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
   }

@@ -48,9 +48,8 @@ export class HandOut {
     return chunk;
   }
 
-  /** How many requesters have what answers a request for these; none is assumed to where there is a choice. */
-  commonness(chunks: ChunkRanges): number {
-    const chunk = onlyChunk(chunks);
+  /** How many requesters have the chunk that a request is for; none is assumed to where there is a choice. */
+  commonness(chunk: number | undefined): number {
     return chunk === undefined ? 0 : (this.#counts[chunk] ?? 0);
   }
 

@@ -119,12 +119,10 @@ export class Ledger {
       this.picker.removeCompleteHolder();
       source.listChunks(this.chunkCount);
       source.usefulCount = this.picker.wantedCount;
-      this.#forEachOpenChunk(source, (each) => this.picker.addHolder(each));
+      for (let each = 0; each < this.chunkCount; each++) this.picker.addHolder(each);
     }
     source.removeChunk(chunk);
-    if (this.state(chunk) === "held") return;
-    this.picker.removeHolder(chunk);
-    if (this.picker.isWanted(chunk)) source.usefulCount--;
+    if (this.picker.removeHolder(chunk)) source.usefulCount--;
     if (source.openChoices > source.usefulCount) this.overAsked.add(source);
     if (this.picker.holders(chunk) === 0) this.#restoreSpoiled();
   }
@@ -136,7 +134,7 @@ export class Ledger {
     source.spoiled.add(chunk);
   }
 
-  /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk that is lost with it. */
+  /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk not held here that is lost with it. */
   removeSource(source: Source, visit: (chunk: number) => void): void {
     this.sources.delete(source.id);
     this.overAsked.delete(source);
@@ -144,11 +142,18 @@ export class Ledger {
       this.#freeClaim(request);
       this.settle(request);
     }
-    if (source.held === undefined) this.picker.removeCompleteHolder();
-    this.#forEachOpenChunk(source, (chunk) => {
-      if (source.held !== undefined) this.picker.removeHolder(chunk);
-      visit(chunk);
-    });
+    const visitOpen = (chunk: number) => {
+      if (this.#chunks[chunk] !== "held") visit(chunk);
+    };
+    if (source.held === undefined) {
+      this.picker.removeCompleteHolder();
+      for (let chunk = 0; chunk < this.chunkCount; chunk++) visitOpen(chunk);
+    } else {
+      forEachBit(source.held, (chunk) => {
+        this.picker.removeHolder(chunk);
+        visitOpen(chunk);
+      });
+    }
     this.#restoreSpoiled();
   }
 
@@ -254,9 +259,7 @@ export class Ledger {
 
   #addChunk(source: Source, chunk: number): void {
     source.addChunk(chunk);
-    if (this.#chunks[chunk] === "held") return;
-    this.picker.addHolder(chunk);
-    if (this.picker.isWanted(chunk)) source.usefulCount++;
+    if (this.picker.addHolder(chunk)) source.usefulCount++;
   }
 
   #setWanted(chunk: number, isWanted: boolean): void {
@@ -270,15 +273,6 @@ export class Ledger {
       }
       if (source.openChoices > this.usefulCount(source)) this.overAsked.add(source);
     }
-  }
-
-  /** Chunks of the source that are not held here: those that the picker counts. */
-  #forEachOpenChunk(source: Source, visit: (chunk: number) => void): void {
-    const visitOpen = (chunk: number) => {
-      if (this.#chunks[chunk] !== "held") visit(chunk);
-    };
-    if (source.held !== undefined) forEachBit(source.held, visitOpen);
-    else for (let chunk = 0; chunk < this.chunkCount; chunk++) visitOpen(chunk);
   }
 
   /** A chunk whose last other owner is gone may be asked again from those who sent it damaged. */

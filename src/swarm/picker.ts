@@ -1,10 +1,10 @@
 /**
- * D1: which chunk next. Wanted chunks lie in one bucket per number of holders, so that the rarest come first; a pick
- * begins at a random place of a bucket, so that ties are broken at random. Every update moves one chunk between two
- * buckets in constant time; a pick looks at a bounded number of chunks and then, at worst, at one bit per chunk. Nothing here knows of
- * sources, requests or time, so it can be used by itself.
+ * D1: which chunk next. The wanted chunks lie in one array in order of their holders, rarest first, with a mark where
+ * each number of holders ends; a holder more or less moves a chunk across one mark, which is one exchange. A pick begins
+ * at a random place among equals, so that ties are broken at random; it looks at a bounded number of chunks and then, at
+ * worst, at one bit per chunk. Nothing here knows of sources, requests or time, so it can be used by itself.
  */
-import { type ChunkBits, emptyBits, hasBit, lowestInWord } from "./chunk-bits.ts";
+import { addBit, type ChunkBits, emptyBits, hasBit, lowestInWord, removeBit } from "./chunk-bits.ts";
 
 /** Chunks tried in order of rarity before the set of the holder is searched instead. */
 const TRIES_MAX = 64;
@@ -15,25 +15,28 @@ const UNWANTED = -1;
 
 export class RarestFirst {
   readonly #random: () => number;
-  /** By number of partial holders; the complete ones are the same for every chunk and counted apart. */
-  readonly #buckets: number[][] = [[]];
+  /** By chunk; the complete holders are the same for every chunk and counted apart. */
   readonly #partialHolders: Uint16Array;
-  /** Index within its bucket, or UNWANTED. */
+  /** The wanted chunks by number of partial holders. */
+  readonly #order: Int32Array;
+  /** By chunk: its place in the order, or UNWANTED. */
   readonly #position: Int32Array;
+  /** By number of partial holders: the place in the order behind the last chunk with so many. */
+  readonly #ends: number[] = [0];
   readonly #wanted: ChunkBits;
   #completeHolders = 0;
-  #wantedCount = 0;
 
   /** Nothing is wanted and nobody holds anything at first. `random` gives numbers from 0 to below 1. */
   constructor(chunkCount: number, random: () => number) {
     this.#random = random;
     this.#partialHolders = new Uint16Array(chunkCount);
+    this.#order = new Int32Array(chunkCount);
     this.#position = new Int32Array(chunkCount).fill(UNWANTED);
     this.#wanted = emptyBits(chunkCount);
   }
 
   get wantedCount(): number {
-    return this.#wantedCount;
+    return this.#ends[this.#ends.length - 1]!;
   }
 
   /** The wanted chunks; to be read only. */
@@ -47,11 +50,11 @@ export class RarestFirst {
 
   /** Wanted chunks that nobody holds. */
   get orphanCount(): number {
-    return this.#completeHolders > 0 ? 0 : this.#buckets[0]!.length;
+    return this.#completeHolders > 0 ? 0 : this.#ends[0]!;
   }
 
-  orphans(): readonly number[] {
-    return this.#completeHolders > 0 ? [] : this.#buckets[0]!;
+  orphans(): Int32Array {
+    return this.#order.subarray(0, this.orphanCount);
   }
 
   isWanted(chunk: number): boolean {
@@ -64,27 +67,51 @@ export class RarestFirst {
 
   want(chunk: number): void {
     if (this.isWanted(chunk)) return;
-    this.#insert(chunk, this.#partialHolders[chunk]!);
-    this.#wanted[chunk >>> 5]! |= 1 << (chunk & 31);
-    this.#wantedCount++;
+    const ends = this.#ends;
+    const holders = this.#partialHolders[chunk]!;
+    this.#reach(holders);
+    let free = this.wantedCount;
+    for (let level = ends.length - 1; level > holders; level--) {
+      const start = ends[level - 1]!;
+      if (start < free) this.#put(this.#order[start]!, free);
+      free = start;
+      ends[level]!++;
+    }
+    this.#put(chunk, free);
+    ends[holders]!++;
+    addBit(this.#wanted, chunk);
   }
 
   unwant(chunk: number): void {
     if (!this.isWanted(chunk)) return;
-    this.#take(chunk, this.#partialHolders[chunk]!);
+    const ends = this.#ends;
+    let free = this.#position[chunk]!;
+    for (let level = this.#partialHolders[chunk]!; level < ends.length; level++) {
+      const last = --ends[level]!;
+      if (last > free) this.#put(this.#order[last]!, free);
+      free = last;
+    }
     this.#position[chunk] = UNWANTED;
-    this.#wanted[chunk >>> 5]! &= ~(1 << (chunk & 31));
-    this.#wantedCount--;
+    removeBit(this.#wanted, chunk);
   }
 
-  addHolder(chunk: number): void {
+  /** Returns whether the chunk is wanted. */
+  addHolder(chunk: number): boolean {
     const holders = this.#partialHolders[chunk]!++;
-    if (this.isWanted(chunk)) this.#move(chunk, holders, holders + 1);
+    const place = this.#position[chunk]!;
+    if (place === UNWANTED) return false;
+    if (holders + 1 >= this.#ends.length) this.#reach(holders + 1);
+    this.#exchange(chunk, place, --this.#ends[holders]!);
+    return true;
   }
 
-  removeHolder(chunk: number): void {
-    const holders = this.#partialHolders[chunk]!--;
-    if (this.isWanted(chunk)) this.#move(chunk, holders, holders - 1);
+  /** Returns whether the chunk is wanted. */
+  removeHolder(chunk: number): boolean {
+    const holders = --this.#partialHolders[chunk]!;
+    const place = this.#position[chunk]!;
+    if (place === UNWANTED) return false;
+    this.#exchange(chunk, place, this.#ends[holders]!++);
+    return true;
   }
 
   /** Somebody who holds every chunk: in constant time, since the order stays the same. */
@@ -99,14 +126,15 @@ export class RarestFirst {
   /** The rarest wanted chunk with at least `holdersMin` holders; of those in `held` only, where that is given. */
   pick(held?: ChunkBits, holdersMin = 1): number | undefined {
     const lowest = Math.max(held === undefined ? 0 : 1, holdersMin - this.#completeHolders);
+    let start = lowest === 0 ? 0 : (this.#ends[lowest - 1] ?? this.wantedCount);
     let tries = TRIES_MAX;
-    for (let level = lowest; level < this.#buckets.length; level++) {
-      const bucket = this.#buckets[level]!;
-      if (bucket.length === 0) continue;
-      const start = Math.floor(this.#random() * bucket.length);
-      for (let offset = 0; offset < bucket.length; offset++) {
-        const index = start + offset;
-        const chunk = bucket[index < bucket.length ? index : index - bucket.length]!;
+    for (let level = lowest; start < this.wantedCount; start = this.#ends[level++]!) {
+      const count = this.#ends[level]! - start;
+      if (count === 0) continue;
+      const first = Math.floor(this.#random() * count);
+      for (let offset = 0; offset < count; offset++) {
+        const index = first + offset;
+        const chunk = this.#order[start + (index < count ? index : index - count)]!;
         if (held === undefined || hasBit(held, chunk)) return chunk;
         if (--tries === 0) return this.#search(held, lowest);
       }
@@ -133,22 +161,18 @@ export class RarestFirst {
     return best;
   }
 
-  #move(chunk: number, from: number, to: number): void {
-    this.#take(chunk, from);
-    this.#insert(chunk, to);
+  #exchange(chunk: number, from: number, to: number): void {
+    this.#put(this.#order[to]!, from);
+    this.#put(chunk, to);
   }
 
-  #take(chunk: number, level: number): void {
-    const bucket = this.#buckets[level]!;
-    const last = bucket.pop()!;
-    if (last === chunk) return;
-    const index = this.#position[chunk]!;
-    bucket[index] = last;
-    this.#position[last] = index;
+  #put(chunk: number, place: number): void {
+    this.#order[place] = chunk;
+    this.#position[chunk] = place;
   }
 
-  #insert(chunk: number, level: number): void {
-    while (this.#buckets.length <= level) this.#buckets.push([]);
-    this.#position[chunk] = this.#buckets[level]!.push(chunk) - 1;
+  /** Adds marks up to this number of holders. */
+  #reach(holders: number): void {
+    while (this.#ends.length <= holders) this.#ends.push(this.wantedCount);
   }
 }

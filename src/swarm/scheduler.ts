@@ -42,10 +42,8 @@ export class Scheduler {
     if (this.#ledger.overAsked.size > 0) this.#takeBackChoices();
     this.#spent.clear();
     this.#shareUnmeasured = undefined;
-    const windowSize = this.#isCrowded ? this.#bounds.crowdWindowSize : this.#bounds.windowSize;
     for (;;) {
-      const hasRoom = this.#ledger.unanswered < windowSize;
-      const source = hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
+      const source = this.hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
       if (source === undefined) break;
       if (!this.#askSource(source)) this.#spent.add(source);
     }
@@ -57,6 +55,10 @@ export class Scheduler {
     if (state !== "opened" || now <= openedAt) return;
     const others = Math.max((openedAt - sentAt) / (now - openedAt) - ahead, 0);
     this.#crowding += CROWDING_WEIGHT * (Math.min(others, this.#bounds.windowSize) - this.#crowding);
+  }
+
+  get hasRoom(): boolean {
+    return this.#ledger.unanswered < (this.#isCrowded ? this.#bounds.crowdWindowSize : this.#bounds.windowSize);
   }
 
   get #isCrowded(): boolean {
@@ -88,13 +90,17 @@ export class Scheduler {
     return this.#shareUnmeasured;
   }
 
-  #canAsk(source: Source, now: number): boolean {
+  /** Whether the source has something for us and would work on it soon. */
+  isAskable(source: Source, now: number): boolean {
     return (
       source.quietUntil <= now &&
       this.#ledger.usefulCount(source) > source.openChoices &&
-      (source.requests.length === 0 || source.requests.length < (source.depth ?? this.#share())) &&
-      (this.#spent.size === 0 || !this.#spent.has(source))
+      (source.requests.length === 0 || source.requests.length < (source.depth ?? this.#share()))
     );
+  }
+
+  #canAsk(source: Source, now: number): boolean {
+    return this.isAskable(source, now) && (this.#spent.size === 0 || !this.#spent.has(source));
   }
 
   /**

@@ -6,7 +6,7 @@
  * of each other in time would all choose the same scarce chunk, and the uploader's capacity would go into copies that
  * they could have given to one another.
  */
-import type { ChunkRanges } from "../core/bitfield.ts";
+import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { UPLOAD_BOUNDS, type UploadBounds } from "./bounds.ts";
 import { HandOut, type HeldChunks, type Holdings } from "./hand-out.ts";
@@ -44,11 +44,13 @@ interface Queued {
   readonly request: UploadRequest;
   readonly handOut: HandOut;
   readonly held: HeldChunks;
+  /** The only chunk that answers it; undefined where it leaves the choice. */
+  readonly chunk: number | undefined;
 }
 
 /** What waits of one requester: its requests, oldest first, and how often others were preferred to it. */
 interface Waiting {
-  readonly requests: Map<RequestId, Queued>;
+  readonly requests: Queued[];
   passes: number;
 }
 
@@ -63,6 +65,8 @@ export class UploadQueue {
   /** Requesters in the order of their turns. */
   readonly #waiting = new Map<RequesterId, Waiting>();
   readonly #contents = new Map<ContentId, HandOut>();
+  /** What requesters have told since the last choice: nobody needs to know it before the next one. */
+  readonly #news: { readonly handOut: HandOut; readonly requester: RequesterId; readonly chunks: ChunkRanges }[] = [];
   #isTurnOfLast = false;
   #requestCount = 0;
   #rangeNumberCount = 0;
@@ -90,7 +94,15 @@ export class UploadQueue {
 
   /** The requester has told that it has these chunks: it is not sent them while it asks for others as well. */
   noteHeld(requester: RequesterId, contentId: ContentId, chunks: ChunkRanges): void {
-    this.#contents.get(contentId)?.noteHeld(requester, chunks);
+    const handOut = this.#contents.get(contentId);
+    if (handOut === undefined) return;
+    this.#news.push({ handOut, requester, chunks });
+    if (this.#news.length >= this.#bounds.newsMax) this.#takeNews();
+  }
+
+  #takeNews(): void {
+    for (const { handOut, requester, chunks } of this.#news) handOut.noteHeld(requester, chunks);
+    this.#news.length = 0;
   }
 
   /** `busy`: refuse it, it may be tried again. `not_held`: refuse it, none of its chunks is here. */
@@ -99,18 +111,18 @@ export class UploadQueue {
     if (handOut?.canServe(request.chunks) !== true) return "not_held";
     const own = this.#waiting.get(request.requester);
     if (this.#isFullFor(own?.requests, request)) return "busy";
-    const queued = { request, handOut, held: handOut.heldBy(request.requester) };
-    if (own !== undefined) own.requests.set(request.request, queued);
-    else this.#waiting.set(request.requester, { requests: new Map([[request.request, queued]]), passes: 0 });
+    const queued = { request, handOut, held: handOut.heldBy(request.requester), chunk: onlyChunk(request.chunks) };
+    if (own !== undefined) own.requests.push(queued);
+    else this.#waiting.set(request.requester, { requests: [queued], passes: 0 });
     this.#requestCount++;
     this.#rangeNumberCount += request.chunks.length;
     return "queued";
   }
 
-  #isFullFor(own: ReadonlyMap<RequestId, Queued> | undefined, request: UploadRequest): boolean {
+  #isFullFor(own: readonly Queued[] | undefined, request: UploadRequest): boolean {
     if (own === undefined) {
       if (this.#waiting.size >= this.#bounds.requestersMax) return true;
-    } else if (own.has(request.request) || own.size >= this.#bounds.requestsPerRequesterMax) {
+    } else if (own.length >= this.#bounds.requestsPerRequesterMax || find(own, request.request) !== undefined) {
       return true;
     }
     return (
@@ -121,7 +133,7 @@ export class UploadQueue {
 
   /** False where the request does not wait any more: it is answered already or was never queued. */
   cancel(requester: RequesterId, request: RequestId): boolean {
-    const queued = this.#waiting.get(requester)?.requests.get(request);
+    const queued = find(this.#waiting.get(requester)?.requests ?? [], request);
     if (queued === undefined) return false;
     this.#remove(queued.request);
     return true;
@@ -129,7 +141,8 @@ export class UploadQueue {
 
   /** The connection is gone, and its requests with it; returns those that waited. */
   dropRequester(requester: RequesterId): RequestId[] {
-    const requests = [...(this.#waiting.get(requester)?.requests.values() ?? [])];
+    this.#takeNews();
+    const requests = [...(this.#waiting.get(requester)?.requests ?? [])];
     for (const { request } of requests) this.#remove(request);
     for (const handOut of this.#contents.values()) handOut.forget(requester);
     return requests.map(({ request }) => request.request);
@@ -140,7 +153,7 @@ export class UploadQueue {
     this.#contents.delete(contentId);
     const refused: WaitingRequest[] = [];
     for (const { requests } of [...this.#waiting.values()]) {
-      for (const { request } of requests.values()) {
+      for (const { request } of [...requests]) {
         if (request.contentId !== contentId) continue;
         this.#remove(request);
         refused.push({ requester: request.requester, request: request.request });
@@ -155,6 +168,8 @@ export class UploadQueue {
    * uploads much gets little from the others, since it cannot draw on itself.
    */
   next(isReady: (requester: RequesterId) => boolean): UploadGrant | undefined {
+    if (this.#requestCount === 0) return undefined;
+    this.#takeNews();
     const isForLast = this.#isTurnOfLast;
     const queued = isForLast ? this.#ofLast(isReady) : this.#scarcest(isReady);
     if (queued === undefined) return undefined;
@@ -163,7 +178,7 @@ export class UploadQueue {
     const { requester, contentId, chunks } = request;
     const own = this.#waiting.get(requester)!;
     this.#remove(request);
-    if (own.requests.size > 0 && !isForLast) {
+    if (own.requests.length > 0 && !isForLast) {
       own.passes = 0;
       this.#waiting.delete(requester);
       this.#waiting.set(requester, own);
@@ -175,7 +190,7 @@ export class UploadQueue {
     let chosen: Queued | undefined;
     for (const [requester, { requests }] of this.#waiting) {
       if (!isReady(requester)) continue;
-      const queued = oldestOf(requests);
+      const queued = requests[0]!;
       if (chosen !== undefined && (queued.handOut !== chosen.handOut || queued.held.count >= chosen.held.count))
         continue;
       chosen = queued;
@@ -190,8 +205,8 @@ export class UploadQueue {
     let compared = 0;
     for (const [requester, waiting] of this.#waiting) {
       if (!isReady(requester)) continue;
-      const queued = oldestOf(waiting.requests);
-      const rank = Math.min(queued.handOut.commonness(queued.request.chunks), PASSES_MAX) - waiting.passes++;
+      const queued = waiting.requests[0]!;
+      const rank = Math.min(queued.handOut.commonness(queued.chunk), PASSES_MAX) - waiting.passes++;
       if (rank < rankMin) {
         chosen = queued;
         rankMin = rank;
@@ -203,14 +218,16 @@ export class UploadQueue {
 
   #remove({ requester, request, chunks }: UploadRequest): void {
     const { requests } = this.#waiting.get(requester)!;
-    requests.delete(request);
-    if (requests.size === 0) this.#waiting.delete(requester);
+    requests.splice(
+      requests.findIndex((queued) => queued.request.request === request),
+      1,
+    );
+    if (requests.length === 0) this.#waiting.delete(requester);
     this.#requestCount--;
     this.#rangeNumberCount -= chunks.length;
   }
 }
 
-function oldestOf(requests: ReadonlyMap<RequestId, Queued>): Queued {
-  for (const queued of requests.values()) return queued;
-  throw new Error("a requester without requests waits for its turn");
+function find(requests: readonly Queued[], id: RequestId): Queued | undefined {
+  return requests.find(({ request }) => request.request === id);
 }
