@@ -21,6 +21,16 @@ export function rangeOfOne(chunk: number): ChunkRanges {
   return [chunk, chunk] as unknown as ChunkRanges;
 }
 
+/** Different chunks in ascending order. */
+export function rangesOfAscending(chunks: Iterable<number>): ChunkRanges {
+  const flat: number[] = [];
+  for (const chunk of chunks) {
+    if (flat.length > 0 && flat[flat.length - 1] === chunk - 1) flat[flat.length - 1] = chunk;
+    else flat.push(chunk, chunk);
+  }
+  return flat as unknown as ChunkRanges;
+}
+
 /** The one chunk that these ranges name; undefined where they name none or several. */
 export function onlyChunk(ranges: ChunkRanges): number | undefined {
   return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;

@@ -242,7 +242,7 @@ export class Fetches {
           announcer.began(contentId, size);
         },
         gained: (chunk) => {
-          swarms.gain(contentId, chunk, part.have.size);
+          swarms.gain(contentId, chunk);
           announcer.gained(contentId, size, chunk);
         },
         finished: ({ mtimeNs }) => {

@@ -2,14 +2,13 @@
  * Who is in which swarm, and the gossip between them: members of a swarm tell each other which chunks they have, the
  * new ones coalesced. A running fetch listens to the swarm of its content; a seeder only answers.
  */
-import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
+import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
 import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
+import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import type { Neighbour } from "./neighbours.ts";
 
-/** A chunk gained after a pause is told at once; what is gained within this time after it goes out in one HAVE. */
-const GOSSIP_MS = 100;
 /** A member's chunks are remembered for a fetch that begins later, up to this many members. */
 const MEMBERS_MAX = 1024;
 
@@ -22,9 +21,9 @@ export interface SwarmListener {
 }
 
 interface Swarm {
-  readonly members: Set<Neighbour>;
+  readonly members: Gossip<Neighbour>;
   listener: SwarmListener | undefined;
-  gained: number[];
+  /** Of the next turn of the gossip. */
   timer: Timer | undefined;
 }
 
@@ -63,7 +62,7 @@ export class Swarms {
       swarm.listener?.memberHas(neighbour, chunks);
       return true;
     }
-    swarm.members.add(neighbour);
+    swarm.members.join(neighbour);
     neighbour.swarms.add(contentId);
     swarm.listener?.memberJoined(neighbour, chunks);
     return true;
@@ -84,7 +83,7 @@ export class Swarms {
   #remove(contentId: ContentId, neighbour: Neighbour, gaveUp: boolean): void {
     const swarm = this.#swarms.get(contentId);
     neighbour.swarms.delete(contentId);
-    if (swarm === undefined || !swarm.members.delete(neighbour)) return;
+    if (swarm === undefined || !swarm.members.leave(neighbour)) return;
     swarm.listener?.memberGone(neighbour, gaveUp);
     this.#forgetIfEmpty(contentId, swarm);
   }
@@ -100,17 +99,17 @@ export class Swarms {
     if (swarm === undefined) return;
     clearTimeout(swarm.timer);
     this.#swarms.delete(contentId);
-    for (const { connection, swarms } of swarm.members) {
+    for (const { connection, swarms } of swarm.members.members()) {
       swarms.delete(contentId);
       connection.send({ type: "LEAVE_SWARM", content_id: contentId });
     }
   }
 
-  /** Tells the members of a chunk that this peer has now; soon after another, together with those of the same moment. */
-  gain(contentId: ContentId, chunk: number, chunkCount: number): void {
+  /** The members are told, in turns, that this peer has the chunk now. */
+  gain(contentId: ContentId, chunk: number): void {
     const swarm = this.#swarm(contentId);
-    swarm.gained.push(chunk);
-    if (swarm.timer === undefined) this.#gossip(contentId, swarm, chunkCount);
+    swarm.members.gain(chunk);
+    this.#planTurn(contentId, swarm);
   }
 
   close(): void {
@@ -118,26 +117,31 @@ export class Swarms {
     this.#swarms.clear();
   }
 
-  #gossip(contentId: ContentId, swarm: Swarm, chunkCount: number): void {
-    const gained = new Bitfield(chunkCount);
-    for (const chunk of swarm.gained) gained.add(chunk);
-    swarm.gained = [];
-    for (const chunks of rangePages(gained)) {
-      const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
-      for (const { connection } of swarm.members) connection.sendEncoded(frame);
-    }
-    swarm.timer = setTimeout(() => {
+  #planTurn(contentId: ContentId, swarm: Swarm): void {
+    const due = swarm.timer === undefined ? swarm.members.deadline() : undefined;
+    if (due === undefined) return;
+    const turn = () => {
       swarm.timer = undefined;
-      if (swarm.gained.length > 0) this.#gossip(contentId, swarm, chunkCount);
-      else this.#forgetIfEmpty(contentId, swarm);
-    }, GOSSIP_MS);
+      this.#takeTurn(contentId, swarm);
+      this.#planTurn(contentId, swarm);
+      this.#forgetIfEmpty(contentId, swarm);
+    };
+    swarm.timer = setTimeout(turn, Math.max(due - performance.now(), 0));
+  }
+
+  #takeTurn(contentId: ContentId, swarm: Swarm): void {
+    for (const { members, pages } of swarm.members.next(performance.now())) {
+      for (const chunks of pages) {
+        const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
+        for (const { connection } of members) connection.sendEncoded(frame);
+      }
+    }
   }
 
   #swarm(contentId: ContentId): Swarm {
     const swarm = this.#swarms.get(contentId) ?? {
-      members: new Set(),
+      members: new Gossip<Neighbour>(),
       listener: undefined,
-      gained: [],
       timer: undefined,
     };
     this.#swarms.set(contentId, swarm);

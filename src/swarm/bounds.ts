@@ -131,6 +131,20 @@ export const UPLOAD_BOUNDS: UploadBounds = {
   newsMax: 256,
 };
 
+export interface GossipBounds {
+  /** Time between two turns. */
+  readonly turnMs: number;
+  /** Turns in which all members are told; of few members, more have a turn at once. */
+  readonly turnsPerRound: number;
+  readonly membersPerTurnMin: number;
+}
+
+export const GOSSIP_BOUNDS: GossipBounds = {
+  turnMs: 20,
+  turnsPerRound: 5,
+  membersPerTurnMin: 8,
+};
+
 function assertRelation(holds: boolean, sentence: string): void {
   if (!holds) throw new RangeError(`swarm bounds: ${sentence}`);
 }

@@ -2,7 +2,7 @@
  * Sets of chunks as 32-bit words. `Bitfield` of core is laid out for the wire; scheduling intersects sets all the
  * time, and does that a word at a time.
  */
-import type { ChunkRanges } from "../core/bitfield.ts";
+import { type ChunkRanges, rangesOfAscending } from "../core/bitfield.ts";
 
 export type ChunkBits = Uint32Array;
 
@@ -60,12 +60,8 @@ export function coversAll(ranges: ChunkRanges, chunkCount: number): boolean {
 
 /** Ranges of ascending chunks; where there are too many, the longest of them, for they leave the most choice. */
 export function longestRanges(ascending: readonly number[], rangesMax: number): ChunkRanges {
-  const flat: number[] = [];
-  for (const chunk of ascending) {
-    if (flat.length > 0 && flat[flat.length - 1] === chunk - 1) flat[flat.length - 1] = chunk;
-    else flat.push(chunk, chunk);
-  }
-  if (flat.length <= 2 * rangesMax) return flat as unknown as ChunkRanges;
+  const flat = rangesOfAscending(ascending);
+  if (flat.length <= 2 * rangesMax) return flat;
   const starts = Array.from({ length: flat.length / 2 }, (_, index) => 2 * index);
   const length = (start: number) => flat[start + 1]! - flat[start]!;
   const kept = starts.sort((a, b) => length(b) - length(a)).slice(0, rangesMax);

@@ -3,6 +3,7 @@ import { Bitfield, type ChunkRanges } from "../../src/core/bitfield.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { SECOND_MS } from "../../src/core/units.ts";
 import { DownloadManager } from "../../src/swarm/download-manager.ts";
+import { Gossip } from "../../src/swarm/gossip.ts";
 import type { DownloadEffect, DownloadEvent, RequestId } from "../../src/swarm/types.ts";
 import { type UploadGrant, UploadQueue } from "../../src/swarm/upload-queue.ts";
 import type { Conduct } from "./scenario.ts";
@@ -31,9 +32,8 @@ export class SimPeer {
   readonly manager: DownloadManager | undefined;
   readonly uploads: UploadQueue;
   readonly neighbours = new Map<string, SimPeer>();
-  /** Chunks written, in order, not yet told to the neighbours. */
-  #news: number[] = [];
-  #isNewsPlanned = false;
+  readonly #gossip: Gossip<SimPeer>;
+  #isTurnPlanned = false;
   #isSending = false;
   #downFreeAt = 0;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -53,6 +53,7 @@ export class SimPeer {
     this.have = options.isSeeder ? Bitfield.full(chunkCount) : new Bitfield(chunkCount);
     this.uploads = new UploadQueue({ random: options.random });
     this.uploads.setHoldings(CONTENT, this.have);
+    this.#gossip = new Gossip(swarm.scenario.gossip);
     if (options.isSeeder) return;
     const chunkLength = () => chunkBytes;
     this.manager = new DownloadManager({ chunkCount, chunkLength, have: this.have, random: options.random, ...bounds });
@@ -72,10 +73,12 @@ export class SimPeer {
   }
 
   connected(other: SimPeer, chunks: ChunkRanges): void {
+    this.#gossip.join(other);
     this.handle({ type: "source_joined", source: other.name, chunks });
   }
 
   disconnected(other: SimPeer): void {
+    this.#gossip.leave(other);
     this.uploads.dropRequester(other.name);
     this.handle({ type: "source_gone", source: other.name });
   }
@@ -166,26 +169,26 @@ export class SimPeer {
     }
   }
 
-  /** Tells of the first chunk at once and of those of the time after it together, as `Swarms` does. */
   #tell(chunk: number): void {
-    this.#news.push(chunk);
-    if (!this.#isNewsPlanned) this.#tellAll();
+    this.#gossip.gain(chunk);
+    this.#planTurn();
   }
 
-  #tellAll(): void {
-    const { clock, scenario } = this.#swarm;
-    const gained = new Bitfield(this.have.size);
-    for (const chunk of this.#news) gained.add(chunk);
-    this.#news = [];
-    const chunks = gained.toRanges();
-    const receivers = [...this.neighbours.values()];
-    clock.after(this.options.latencyMs, () => {
-      for (const receiver of receivers) if (this.neighbours.has(receiver.name)) receiver.#hear(this, chunks);
-    });
-    this.#isNewsPlanned = true;
-    clock.after(scenario.gossipMs, () => {
-      this.#isNewsPlanned = false;
-      if (this.#news.length > 0) this.#tellAll();
+  #planTurn(): void {
+    const { clock } = this.#swarm;
+    const due = this.#isTurnPlanned ? undefined : this.#gossip.deadline();
+    if (due === undefined) return;
+    this.#isTurnPlanned = true;
+    clock.at(due, () => {
+      this.#isTurnPlanned = false;
+      for (const { members, pages } of this.#gossip.next(clock.now)) {
+        clock.after(this.options.latencyMs, () => {
+          for (const member of members) {
+            if (this.neighbours.has(member.name)) for (const chunks of pages) member.#hear(this, chunks);
+          }
+        });
+      }
+      this.#planTurn();
     });
   }
 

@@ -1,7 +1,7 @@
 /** What a simulated swarm looks like, and the least time in which it could be served. */
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
-import type { DownloadBounds } from "../../src/swarm/bounds.ts";
+import type { DownloadBounds, GossipBounds } from "../../src/swarm/bounds.ts";
 
 export type Conduct = "honest" | "liar" | "stalling" | "slow";
 
@@ -24,8 +24,6 @@ export interface Scenario {
   readonly neighboursMax: number;
   /** Holders named by the tracker. */
   readonly sampleMax: number;
-  /** News of chunks are gathered for this long. */
-  readonly gossipMs: number;
   /** Shares of the leechers. */
   readonly liars: number;
   readonly stalling: number;
@@ -35,6 +33,7 @@ export interface Scenario {
   /** Connections that break, in the whole swarm, a second. */
   readonly resetsPerSecond: number;
   readonly bounds: Partial<DownloadBounds>;
+  readonly gossip: Partial<GossipBounds>;
   readonly timeMsMax: number;
 }
 
@@ -52,13 +51,13 @@ export const SCENARIO: Scenario = {
   neighboursAim: WINDOW_SIZE,
   neighboursMax: 50,
   sampleMax: 50,
-  gossipMs: 100,
   liars: 0,
   stalling: 0,
   slow: 0,
   churn: 0,
   resetsPerSecond: 0,
   bounds: {},
+  gossip: {},
   timeMsMax: 600 * SECOND_MS,
 };
 
