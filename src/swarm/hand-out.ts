@@ -12,11 +12,18 @@ export interface Holdings {
 }
 
 /** Makes a chunk that the requester has come after any that it has not, however often that was handed out. */
-const HELD_PENALTY = 0x1_0000;
+const HELD_PENALTY = 0x2_0000;
+/** Makes a chunk that nobody has come after the others, where the requester would keep it to itself. */
+const HOARD_PENALTY = 0x1_0000;
+/** A requester hoards if nobody else has got so many of the chunks that it was sent first, and so many times the average. */
+const HOARD_MIN = 8;
+const HOARD_FACTOR = 2;
 
-/** What a requester has; only its size is of interest to others. */
+/** What a requester has, for others to compare. */
 export interface HeldChunks {
   readonly count: number;
+  /** Chunks that it was sent first and that nobody else has got from there. */
+  readonly unspread: number;
 }
 
 export class HandOut {
@@ -25,6 +32,10 @@ export class HandOut {
   /** By chunk: requesters that have it. */
   #counts = new Uint16Array(CHUNK_COUNT_AIM);
   readonly #heldBy = new Map<string, GrowingBits>();
+  /** The requesters who were sent a chunk that nobody else has. */
+  readonly #soleHolders = new Map<number, GrowingBits>();
+  /** Of all requesters together. */
+  #unspread = 0;
   /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
   #cursor: number | undefined;
 
@@ -44,26 +55,44 @@ export class HandOut {
   handOut(requester: string, chunks: ChunkRanges): number | undefined {
     const chunk = onlyChunk(chunks) ?? this.#choose(requester, chunks);
     if (chunk === undefined || !this.holdings.has(chunk)) return undefined;
-    this.#note(this.#heldByOf(requester), chunk);
+    const held = this.#heldByOf(requester);
+    if (!this.#note(held, chunk)) return chunk;
+    if (this.#counts[chunk] === 1) {
+      this.#soleHolders.set(chunk, held);
+      held.unspread++;
+      this.#unspread++;
+    } else {
+      this.#soleHolders.delete(chunk);
+    }
     return chunk;
   }
 
-  /** How many requesters have the chunk that a request is for; none is assumed to where there is a choice. */
+  /** How many requesters have this chunk; undefined stands for the rarest that there is. */
   commonness(chunk: number | undefined): number {
     return chunk === undefined ? 0 : (this.#counts[chunk] ?? 0);
   }
 
+  /**
+   * Whether what the requester is sent stays with it: it passes nothing on, or nobody takes it from there. A liar is
+   * soon avoided by all whom it sent damaged chunks, so it would become the one that has least and is served first.
+   */
+  hoards({ unspread }: HeldChunks): boolean {
+    return unspread >= HOARD_MIN && unspread * this.#heldBy.size > HOARD_FACTOR * this.#unspread;
+  }
+
   /** Of the chunks that are held: one new to the requester, had by the fewest others, next in order. */
   #choose(requester: string, chunks: ChunkRanges): number | undefined {
-    const heldByRequester = this.#heldBy.get(requester);
+    const heldByRequester = this.#heldByOf(requester);
+    const freshPenalty = this.hoards(heldByRequester) ? HOARD_PENALTY : 0;
     this.#cursor ??= randomChunk(chunks, this.#random);
     let best: number | undefined;
     let bestRank = Number.POSITIVE_INFINITY;
     const consider = (first: number, last: number): boolean => {
       for (let chunk = first; chunk <= last; chunk++) {
-        const count = this.#counts[chunk] ?? 0;
+        const count = this.#spreadingCount(chunk);
         if (count >= bestRank || !this.holdings.has(chunk)) continue;
-        const rank = heldByRequester?.has(chunk) ? count + HELD_PENALTY : count;
+        let rank = count === 0 ? freshPenalty : count;
+        if (heldByRequester.has(chunk)) rank += HELD_PENALTY;
         if (rank >= bestRank) continue;
         best = chunk;
         bestRank = rank;
@@ -79,21 +108,43 @@ export class HandOut {
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
     for (let i = 0; i < chunks.length; i += 2) {
-      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) this.#note(held, chunk);
+      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) if (this.#note(held, chunk)) this.#noteSpread(chunk);
     }
   }
 
   forget(requester: string): void {
-    this.#heldBy.get(requester)?.forEach((chunk) => {
+    const held = this.#heldBy.get(requester);
+    if (held === undefined) return;
+    held.forEach((chunk) => {
       this.#counts[chunk]!--;
+      if (this.#soleHolders.get(chunk) === held) this.#soleHolders.delete(chunk);
     });
+    this.#unspread -= held.unspread;
     this.#heldBy.delete(requester);
   }
 
-  #note(held: GrowingBits, chunk: number): void {
-    if (!held.add(chunk)) return;
+  /** False where the requester was known to have it. */
+  #note(held: GrowingBits, chunk: number): boolean {
+    if (!held.add(chunk)) return false;
     if (chunk >= this.#counts.length) this.#grow(chunk + 1);
     this.#counts[chunk]!++;
+    return true;
+  }
+
+  /** Somebody else has got what the sole holder was sent. */
+  #noteSpread(chunk: number): void {
+    const sole = this.#soleHolders.get(chunk);
+    if (sole === undefined) return;
+    sole.unspread--;
+    this.#unspread--;
+    this.#soleHolders.delete(chunk);
+  }
+
+  /** Requesters that have the chunk, but for one that hoards it. */
+  #spreadingCount(chunk: number): number {
+    const count = this.#counts[chunk] ?? 0;
+    const sole = count === 1 ? this.#soleHolders.get(chunk) : undefined;
+    return sole !== undefined && this.hoards(sole) ? 0 : count;
   }
 
   /** The chunks that the requester was sent or told of. */
@@ -121,6 +172,7 @@ export class HandOut {
 class GrowingBits {
   #bits = emptyBits(CHUNK_COUNT_AIM);
   count = 0;
+  unspread = 0;
 
   has(chunk: number): boolean {
     return chunk >>> 5 < this.#bits.length && hasBit(this.#bits, chunk);

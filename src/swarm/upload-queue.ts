@@ -171,7 +171,7 @@ export class UploadQueue {
     if (this.#requestCount === 0) return undefined;
     this.#takeNews();
     const isForLast = this.#isTurnOfLast;
-    const queued = isForLast ? this.#ofLast(isReady) : this.#scarcest(isReady);
+    const queued = (isForLast ? this.#ofLast(isReady) : undefined) ?? this.#scarcest(isReady);
     if (queued === undefined) return undefined;
     this.#isTurnOfLast = !isForLast;
     const { handOut, request } = queued;
@@ -191,9 +191,9 @@ export class UploadQueue {
     for (const [requester, { requests }] of this.#waiting) {
       if (!isReady(requester)) continue;
       const queued = requests[0]!;
-      if (chosen !== undefined && (queued.handOut !== chosen.handOut || queued.held.count >= chosen.held.count))
-        continue;
-      chosen = queued;
+      const isLess =
+        chosen === undefined || (queued.handOut === chosen.handOut && queued.held.count < chosen.held.count);
+      if (isLess && !queued.handOut.hoards(queued.held)) chosen = queued;
     }
     return chosen;
   }
@@ -206,7 +206,7 @@ export class UploadQueue {
     for (const [requester, waiting] of this.#waiting) {
       if (!isReady(requester)) continue;
       const queued = waiting.requests[0]!;
-      const rank = Math.min(queued.handOut.commonness(queued.chunk), PASSES_MAX) - waiting.passes++;
+      const rank = this.#commonness(queued) - waiting.passes++;
       if (rank < rankMin) {
         chosen = queued;
         rankMin = rank;
@@ -214,6 +214,12 @@ export class UploadQueue {
       if (++compared === COMPARED_MAX) break;
     }
     return chosen;
+  }
+
+  /** What a requester that hoards leaves to be chosen is nothing scarce. */
+  #commonness({ chunk, handOut, held }: Queued): number {
+    if (chunk === undefined && handOut.hoards(held)) return PASSES_MAX;
+    return Math.min(handOut.commonness(chunk), PASSES_MAX);
   }
 
   #remove({ requester, request, chunks }: UploadRequest): void {

@@ -78,6 +78,13 @@ describe("faults", () => {
     }
   });
 
+  test("liars draw little from the seeder, although nobody else gives them anything for long", () => {
+    check({ leechers: 100, chunkCount: 256, liars: 0.05, churn: 0.2 }, (result) => {
+      expect(result.incomplete).toEqual([]);
+      expect(ratioOf(result)).toBeLessThanOrEqual(1.5);
+    });
+  });
+
   test("D7: without a seeder every fetch ends with the error that names a chunk", () => {
     check({ ...small, seeders: 0 }, (result) => {
       expect(result.completionMs).toEqual([]);

@@ -71,6 +71,41 @@ describe("binding as late as it is sent", () => {
   });
 });
 
+describe("what a requester keeps to itself", () => {
+  /** Four requesters of whom one, the hoarder, has nothing told of what it was sent; the others' chunks spread. */
+  function swarmWithHoarder(turns: number) {
+    const { queue, ask } = makeQueue(1000);
+    const sent = new Map<string, number[]>();
+    const requesters = ["hoarder", "one", "two", "three"];
+    for (let turn = 0; turn < turns; turn++) {
+      for (const requester of requesters) ask(requester);
+      const { chunk, requester } = queue.next(always)!;
+      sent.set(requester, [...(sent.get(requester) ?? []), chunk!]);
+      if (requester === "hoarder") continue;
+      for (const other of requesters.slice(1)) queue.noteHeld(other, CONTENT, rangeOfOne(chunk!));
+    }
+    return sent;
+  }
+
+  test("does not get the turns of whoever has least", () => {
+    const sent = swarmWithHoarder(300);
+    expect(sent.get("hoarder")!.length).toBeLessThan(300 / 4);
+  });
+
+  test("is sent to others anew, and for itself it gets what others have", () => {
+    const sent = swarmWithHoarder(300);
+    const toOthers = new Set(["one", "two", "three"].flatMap((name) => sent.get(name)!));
+    const kept = sent.get("hoarder")!.filter((chunk) => !toOthers.has(chunk));
+    expect(kept.length).toBeLessThanOrEqual(8);
+  });
+
+  test("a requester that is alone gets everything, in turn", () => {
+    const { queue, ask } = makeQueue(100);
+    for (let i = 0; i < 100; i++) ask("only");
+    expect(new Set(Array.from({ length: 100 }, () => queue.next(always)!.chunk)).size).toBe(100);
+  });
+});
+
 describe("F4: fair over requesters", () => {
   test("requesters take turns, however much one of them asks for", () => {
     const { queue, ask } = makeQueue(100);
