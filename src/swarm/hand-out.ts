@@ -108,7 +108,9 @@ export class HandOut {
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
     for (let i = 0; i < chunks.length; i += 2) {
-      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) if (this.#note(held, chunk)) this.#noteSpread(chunk);
+      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) {
+        if (this.#note(held, chunk)) this.#noteSpread(chunk);
+      }
     }
   }
 
