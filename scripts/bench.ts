@@ -5,8 +5,8 @@
  *
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
- * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent; four
- * seeders against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a
+ * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent), seeders
+ * (1 GiB from four against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a
  * fetch, the page in Chromium). All of them without an argument. Before each run the outputs are removed and the disk is
  * synced; the two sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk
  * (--folder, else
@@ -219,7 +219,10 @@ async function three(place: Place): Promise<void> {
 async function swarm(places: readonly Place[]): Promise<void> {
   const { folder } = places.at(-1)!;
   await compareSwarms(binary, folder, rounds);
-  await compareSeeders(binary, folder, rounds);
+}
+
+async function seeders(places: readonly Place[]): Promise<void> {
+  await compareSeeders(binary, places.at(-1)!.folder, rounds);
 }
 
 interface Section {
@@ -247,6 +250,7 @@ const sections: Readonly<Record<string, Section>> = {
   three: { title: "1 GiB to three peers at once from one seeder, against libtorrent", run: atEach(three) },
   commands: { title: "how fast commands answer, and the lists of 100,000 files", run: commands },
   swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
+  seeders: { title: "1 GiB from four seeders, against one", run: seeders },
   admin: {
     title: "the endpoint and the page: requests, their cost to a fetch, weight, time, 100,000 files",
     run: (places) => benchAdmin({ binary, folder: places.at(-1)!.folder, rounds, show }),

@@ -51,6 +51,27 @@ export function peakMemory(pid: number): number {
   }
 }
 
+/**
+ * How much of this machine's CPU time its host gives to other machines from now on, in percent: a run during which that
+ * is much says little. NaN where the system does not tell.
+ */
+export function watchSteal(): () => number {
+  const start = cpuTicks();
+  return () => {
+    const end = cpuTicks();
+    return (100 * (end.stolen - start.stolen)) / (end.all - start.all);
+  };
+}
+
+function cpuTicks(): { stolen: number; all: number } {
+  try {
+    const fields = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.split(/\s+/).slice(1, 9).map(Number);
+    return { stolen: fields[7]!, all: fields.reduce((sum, ticks) => sum + ticks, 0) };
+  } catch {
+    return { stolen: Number.NaN, all: Number.NaN };
+  }
+}
+
 /** Before each run: its outputs are gone and nothing is left to be written back. */
 export function settle(...outputs: readonly string[]): void {
   for (const output of outputs) rmSync(output, { recursive: true, force: true });

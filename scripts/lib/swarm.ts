@@ -7,7 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
-import { assertSame, MiB, makeFile, median, settle } from "./measure.ts";
+import { assertSame, MiB, makeFile, median, settle, watchSteal } from "./measure.ts";
 import { missingLibtorrent, runLibtorrent } from "./rivals.ts";
 import { type Role, Roles } from "./roles.ts";
 
@@ -146,6 +146,7 @@ export async function compareSwarms(binary: string, place: string, rounds: numbe
   if (missing !== undefined) console.log(`  libtorrent: ${missing}; p2pfs alone is measured`);
   for (const shape of cappedShapes) {
     const bound = boundOf(shape);
+    const steal = watchSteal();
     const ours: SwarmRun[] = [];
     const theirs: number[] = [];
     console.log(`  ${shape.title}; bound ${bound.toFixed(2)} s`);
@@ -165,12 +166,13 @@ export async function compareSwarms(binary: string, place: string, rounds: numbe
       const list = theirs.map((value) => value.toFixed(2)).join(" ");
       console.log(`    libtorrent ${(median(theirs) / bound).toFixed(3)} × (${list} s)`);
     }
-    console.log(`    load ${loadavg()[0]!.toFixed(1)}`);
+    console.log(`    ${machineState(steal)}`);
   }
 }
 
 /** Four seeders must not be slower than one; the two take turns. */
 export async function compareSeeders(binary: string, place: string, rounds: number): Promise<void> {
+  const steal = watchSteal();
   const one: number[] = [];
   const four: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -184,6 +186,10 @@ export async function compareSeeders(binary: string, place: string, rounds: numb
     `  1 GiB uncapped: 4 → 1 ${median(four).toFixed(2)} s (${list(four)}), 1 → 1 ${median(one).toFixed(2)} s (${list(one)})`,
   );
   console.log(
-    `    ratio ${ratio.toFixed(2)}; aim at most 1: ${ratio <= 1 ? "reached" : "NOT REACHED"}; load ${loadavg()[0]!.toFixed(1)}`,
+    `    ratio ${ratio.toFixed(2)}; aim at most 1: ${ratio <= 1 ? "reached" : "NOT REACHED"}; ${machineState(steal)}`,
   );
+}
+
+function machineState(steal: () => number): string {
+  return `load ${loadavg()[0]!.toFixed(1)}, CPU time taken by the host ${steal().toFixed(0)} %`;
 }
