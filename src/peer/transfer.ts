@@ -159,7 +159,9 @@ export class Transfer implements SwarmListener {
   }
 
   memberGone(member: Neighbour, gaveUp: boolean): void {
-    if (this.#sources.delete(member.id)) this.#handle({ type: "source_gone", source: member.id, gaveUp });
+    if (!this.#sources.delete(member.id)) return;
+    this.#handle({ type: "source_gone", source: member.id, gaveUp });
+    if (!this.#engine.counters.bySource.has(member.id)) this.#names.delete(member.id);
   }
 
   #handle(event: DownloadEvent): void {

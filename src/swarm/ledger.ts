@@ -6,7 +6,7 @@ import { type Bitfield, type ChunkRanges, rangeOfOne } from "../core/bitfield.ts
 import type { DownloadBounds } from "./bounds.ts";
 import { coversAll, emptyBits, forEachBit } from "./chunk-bits.ts";
 import { RarestFirst } from "./picker.ts";
-import { newRecord, type Request, Source, type SourceRecord } from "./source.ts";
+import { isBlank, newRecord, type Request, Source, type SourceRecord } from "./source.ts";
 import type { RequestId, SourceId } from "./types.ts";
 
 /** Exactly one per chunk: free to be asked for, claimed by one request, on its way to the disk, or had. */
@@ -18,6 +18,7 @@ export class Ledger {
   readonly picker: RarestFirst;
   /** D2: file_chunk_info by owner; the picker counts the owners of a chunk. */
   readonly sources = new Map<SourceId, Source>();
+  /** Of the sources that there are, and of those that left after they had sent something. */
   readonly records = new Map<SourceId, SourceRecord>();
   /** Sources with more requests that leave them the choice than there are chunks to choose from. */
   readonly overAsked = new Set<Source>();
@@ -137,6 +138,7 @@ export class Ledger {
   /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk not held here that is lost with it. */
   removeSource(source: Source, visit: (chunk: number) => void): void {
     this.sources.delete(source.id);
+    if (isBlank(source.record)) this.records.delete(source.id);
     this.overAsked.delete(source);
     for (const request of [...source.requests, ...source.released]) {
       this.#freeClaim(request);

@@ -44,6 +44,11 @@ export function newRecord(): SourceRecord {
   return { chunks: 0, bytes: 0, rejected: 0, breaches: 0, banned: undefined };
 }
 
+/** Nothing came from the source so far. */
+export function isBlank({ banned, breaches, chunks, rejected }: SourceRecord): boolean {
+  return banned === undefined && breaches + chunks + rejected === 0;
+}
+
 /** Keeps the averages apart from zero where a clock is coarse. */
 const INTERVAL_MS_MIN = 0.01;
 /** Weight of the newest sample of the time per chunk. */

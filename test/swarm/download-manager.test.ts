@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { Bitfield } from "../../src/core/bitfield.ts";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import { DOWNLOAD_BOUNDS } from "../../src/swarm/bounds.ts";
 import type { DownloadEffect } from "../../src/swarm/types.ts";
 import { allOf, chunksIn, Driver, onlyChunk, rangeOfOne, rangesOf } from "./support.ts";
 
@@ -142,6 +143,49 @@ describe("D1, D2: which chunk from whom", () => {
     expect(driver.waitingAt("leecher")).toMatchObject([{ chunks: rangeOfOne(4) }]);
     expect(driver.waiting.size).toBeLessThanOrEqual(WINDOW_SIZE);
   });
+});
+
+describe("news of chunks", () => {
+  const has = (source: string, chunk: number) => ({ type: "source_has", source, chunks: rangeOfOne(chunk) }) as const;
+
+  test("of an idle source are used at once", () => {
+    const driver = new Driver(100);
+    driver.join("a", rangesOf([0]));
+    driver.join("b", NO_ONE);
+    expect(driver.send(has("b", 5))).toContainEqual(expect.objectContaining({ type: "request", source: "b" }));
+  });
+
+  test("in a full window wait for the next decision, but not long", () => {
+    const driver = new Driver(100);
+    driver.join("a", rangesOf(Array.from({ length: 60 }, (_, chunk) => chunk)));
+    driver.join("b", NO_ONE);
+    expect(driver.waiting.size).toBe(WINDOW_SIZE);
+    expect(driver.send(has("b", 80))).toEqual([]);
+    expect(driver.manager.deadline()).toBeLessThanOrEqual(driver.now + DOWNLOAD_BOUNDS.newsMs);
+    driver.advance(DOWNLOAD_BOUNDS.newsMs);
+    expect(driver.waitingAt("b").map(({ chunks }) => onlyChunk(chunks))).toEqual([80]);
+    expect(driver.waiting.size).toBe(WINDOW_SIZE);
+  });
+
+  test("are never more than the bound before they are entered", () => {
+    const driver = new Driver(1000, { newsMax: 10 });
+    driver.join("a", allOf(1000));
+    driver.join("b", NO_ONE);
+    for (let chunk = 0; chunk < 10; chunk++) driver.send(has("b", chunk));
+    expect(driver.manager.deadline()).toBeGreaterThan(driver.now + DOWNLOAD_BOUNDS.newsMs);
+  });
+});
+
+test("sources that come and go and send nothing leave no trace; one that sent something does", () => {
+  const driver = new Driver(10);
+  for (let index = 0; index < 50; index++) {
+    driver.join(`passer-by ${index}`, allOf(10));
+    driver.gone(`passer-by ${index}`);
+  }
+  driver.join("giver", allOf(10));
+  driver.answer([...driver.waiting.values()][0]!);
+  driver.gone("giver");
+  expect([...driver.manager.counters.bySource.keys()]).toEqual(["giver"]);
 });
 
 describe("D3, D5, D6: pending", () => {
