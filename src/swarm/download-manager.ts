@@ -11,6 +11,7 @@ import { HolderWatch, type LossReason } from "./holder-watch.ts";
 import { Ledger } from "./ledger.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Request, Source } from "./source.ts";
+import { StallWatch } from "./stall-watch.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent, SourceId } from "./types.ts";
 
 export interface DownloadManagerOptions extends Partial<DownloadBounds> {
@@ -38,17 +39,14 @@ export class DownloadManager {
   readonly #chunkLength: (chunk: number) => number;
   readonly #random: () => number;
   readonly #ledger: Ledger;
-  readonly #watch: HolderWatch;
+  readonly #holders: HolderWatch;
+  readonly #stalls: StallWatch;
   readonly #scheduler: Scheduler;
   readonly #askedBefore: ChunkBits;
   readonly #counters = { requestsSent: 0, rerequests: 0, chunksRejected: 0, duplicates: 0 };
   #effects: DownloadEffect[] = [];
   #effectIndex = 0;
   #now = Number.NEGATIVE_INFINITY;
-  /** No source can have been silent for too long before this time. */
-  #silencesDueAt = Number.POSITIVE_INFINITY;
-  /** When a source that refused or stalled may be asked again; the earliest of those to come. */
-  #retryAt = Number.POSITIVE_INFINITY;
   /** What sources have told since the last decision, oldest first, and when it is to be looked at. */
   readonly #news: News[] = [];
   #newsDueAt = Number.POSITIVE_INFINITY;
@@ -63,10 +61,14 @@ export class DownloadManager {
     this.#chunkLength = chunkLength;
     this.#random = random;
     this.#ledger = new Ledger(chunkCount, have, random, this.#bounds);
-    this.#watch = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
+    this.#holders = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
     this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
       ask: (source, chunks, exactChunk, isMoved) => this.#ask(source, chunks, exactChunk, isMoved),
       giveUp: (request) => this.#giveUp(request),
+    });
+    this.#stalls = new StallWatch(this.#ledger, this.#bounds, {
+      giveUp: (request) => this.#giveUp(request),
+      drop: (source) => this.#drop(source, "stalled"),
     });
     this.#askedBefore = emptyBits(chunkCount);
     if (have.isFull) this.#end({ type: "done" });
@@ -85,9 +87,9 @@ export class DownloadManager {
   deadline(): number | undefined {
     if (this.#hasEnded) return undefined;
     if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
-    let dueAt = this.#watch.deadline();
+    let dueAt = this.#holders.deadline();
     if (!this.#isPaused) {
-      dueAt = Math.min(dueAt, this.#silencesDueAt, this.#retryAt, this.#newsDueAt);
+      dueAt = Math.min(dueAt, this.#stalls.deadline(), this.#newsDueAt);
       if (this.#scheduler.isEndgame) dueAt = Math.min(dueAt, this.#now + this.#bounds.endgameCheckMs);
     }
     return dueAt === Number.POSITIVE_INFINITY ? undefined : dueAt;
@@ -127,12 +129,11 @@ export class DownloadManager {
   #advance(): void {
     if (this.#now === Number.NEGATIVE_INFINITY) return;
     this.#takeNews();
-    if (this.#now >= this.#silencesDueAt && !this.#isPaused) this.#checkSilences();
-    if (this.#now >= this.#retryAt) this.#findNextRetry();
-    this.#watch.update(this.#now, this.#isStarved());
-    const failure = this.#watch.failure(this.#now);
+    if (!this.#isPaused) this.#stalls.check(this.#now);
+    this.#holders.update(this.#now, this.#stalls.isStarved);
+    const failure = this.#holders.failure(this.#now);
     if (failure !== undefined) return this.#end({ type: "failed", ...failure });
-    if (this.#watch.shouldFind(this.#now)) this.#effects.push({ type: "find_holders" });
+    if (this.#holders.shouldFind(this.#now)) this.#effects.push({ type: "find_holders" });
     if (!this.#isPaused) this.#scheduler.run(this.#now);
   }
 
@@ -145,11 +146,7 @@ export class DownloadManager {
     const request = this.#ledger.open(source, chunks, exactChunk, isMoved, this.#now);
     this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
     this.#counters.requestsSent++;
-    const { silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
-    this.#silencesDueAt = Math.min(
-      this.#silencesDueAt,
-      this.#now + Math.min(silenceFirstMs, silenceMsMin, silenceMsMax),
-    );
+    this.#stalls.noteAsked(this.#now);
     if (exactChunk !== undefined) this.#countAsked(exactChunk);
   }
 
@@ -192,16 +189,16 @@ export class DownloadManager {
   #takeNews(): void {
     if (this.#news.length === 0) return;
     for (const { source, chunks, at } of this.#news) {
-      if (!this.#ledger.growSource(source, chunks) || !this.#watch.isWaiting) continue;
+      if (!this.#ledger.growSource(source, chunks) || !this.#holders.isWaiting) continue;
       this.#noteKnown(chunks);
-      this.#watch.noteGrowth(at);
+      this.#holders.noteGrowth(at);
     }
     this.#news.length = 0;
     this.#newsDueAt = Number.POSITIVE_INFINITY;
   }
 
   #noteKnown(chunks: ChunkRanges): void {
-    forEachInRanges(chunks, this.#ledger.chunkCount, (chunk) => this.#watch.noteKnown(chunk));
+    forEachInRanges(chunks, this.#ledger.chunkCount, (chunk) => this.#holders.noteKnown(chunk));
   }
 
   #handleGone(id: SourceId, gaveUp = false): void {
@@ -210,7 +207,7 @@ export class DownloadManager {
   }
 
   #removeSource(source: Source, why: LossReason): void {
-    this.#ledger.removeSource(source, (chunk) => this.#watch.noteLost(chunk, why));
+    this.#ledger.removeSource(source, (chunk) => this.#holders.noteLost(chunk, why));
   }
 
   #drop(source: Source, reason: DropReason): void {
@@ -308,18 +305,18 @@ export class DownloadManager {
     if (state === "released") return source.noteHeard(this.#now);
     if (event.retryable) {
       source.noteRefusal(this.#now, this.#random());
-      this.#retryAt = Math.min(this.#retryAt, source.quietUntil);
+      this.#stalls.noteQuiet(source);
       return;
     }
     source.noteHeard(this.#now);
     forEachInRanges(request.chunks, this.#ledger.chunkCount, (chunk) => {
       this.#ledger.disown(source, chunk);
-      this.#watch.noteLost(chunk, "refused");
+      this.#holders.noteLost(chunk, "refused");
     });
   }
 
   #handleWritten(chunk: number): void {
-    this.#watch.noteKnown(chunk);
+    this.#holders.noteKnown(chunk);
     if (this.#ledger.state(chunk) !== "writing") this.#isChanged = true;
     this.#ledger.hold(chunk);
     if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
@@ -328,43 +325,5 @@ export class DownloadManager {
   #handlePaused(isPaused: boolean): void {
     if (this.#isPaused && !isPaused) for (const source of this.#ledger.sources.values()) source.excuse(this.#now);
     this.#isPaused = isPaused;
-  }
-
-  /** Chunks are missing and everybody who could be asked is silent. */
-  #isStarved(): boolean {
-    for (const source of this.#ledger.sources.values()) if (!source.isStalled) return false;
-    return this.#ledger.sources.size > 0;
-  }
-
-  #checkSilences(): void {
-    this.#silencesDueAt = Number.POSITIVE_INFINITY;
-    const typicalWaitMs = this.#ledger.typicalWaitMs();
-    for (const source of [...this.#ledger.sources.values()]) {
-      if (this.#now >= source.dropsAt()) this.#drop(source, "stalled");
-      else if (this.#now >= source.stallsAt(typicalWaitMs)) this.#relieve(source);
-      this.#silencesDueAt = Math.min(this.#silencesDueAt, source.stallsAt(typicalWaitMs), source.dropsAt());
-    }
-  }
-
-  #findNextRetry(): void {
-    this.#retryAt = Number.POSITIVE_INFINITY;
-    for (const { quietUntil } of this.#ledger.sources.values()) {
-      if (quietUntil > this.#now) this.#retryAt = Math.min(this.#retryAt, quietUntil);
-    }
-  }
-
-  /** A stalled source keeps what only it can answer; the rest goes to others. */
-  #relieve(stalled: Source): void {
-    stalled.noteSilence(this.#now);
-    this.#retryAt = Math.min(this.#retryAt, stalled.quietUntil);
-    for (const request of [...stalled.requests]) {
-      const chunk = request.claim;
-      if (chunk === undefined) continue;
-      for (const other of this.#ledger.sources.values()) {
-        if (other.isStalled || !other.has(chunk)) continue;
-        this.#giveUp(request);
-        break;
-      }
-    }
   }
 }
