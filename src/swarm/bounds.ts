@@ -95,7 +95,7 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   releasedMax: 2 * WINDOW_SIZE,
   scarceHoldersMax: 1,
   requestRangesMax: 64,
-  requestCandidatesMax: 4096,
+  requestCandidatesMax: 1024,
   duplicatesMax: 4,
   newsMax: 256,
   newsMs: 50,

@@ -61,9 +61,16 @@ export function coversAll(ranges: ChunkRanges, chunkCount: number): boolean {
 /** Ranges of ascending chunks; where there are too many, the longest of them, for they leave the most choice. */
 export function longestRanges(ascending: readonly number[], rangesMax: number): ChunkRanges {
   const flat = rangesOfAscending(ascending);
-  if (flat.length <= 2 * rangesMax) return flat;
-  const starts = Array.from({ length: flat.length / 2 }, (_, index) => 2 * index);
-  const length = (start: number) => flat[start + 1]! - flat[start]!;
-  const kept = starts.sort((a, b) => length(b) - length(a)).slice(0, rangesMax);
-  return kept.sort((a, b) => a - b).flatMap((start) => [flat[start]!, flat[start + 1]!]) as unknown as ChunkRanges;
+  const surplus = flat.length / 2 - rangesMax;
+  if (surplus <= 0) return flat;
+  const lengths = Int32Array.from({ length: flat.length / 2 }, (_, index) => flat[2 * index + 1]! - flat[2 * index]!);
+  lengths.sort();
+  const shortest = lengths[surplus]!;
+  let shortestLeft = lengths.lastIndexOf(shortest) - surplus + 1;
+  const kept: number[] = [];
+  for (let start = 0; start < flat.length; start += 2) {
+    const length = flat[start + 1]! - flat[start]!;
+    if (length > shortest || (length === shortest && shortestLeft-- > 0)) kept.push(flat[start]!, flat[start + 1]!);
+  }
+  return kept as unknown as ChunkRanges;
 }
