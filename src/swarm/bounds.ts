@@ -101,7 +101,7 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   newsMs: 50,
   roomCheckMs: 20,
   pileMin: 3,
-  stealFactor: 2,
+  stealFactor: 3,
   stealOpenedFactor: 4,
   stealMsMin: 200,
   endgameCheckMs: 100,
