@@ -140,9 +140,9 @@ export interface GossipBounds {
 }
 
 export const GOSSIP_BOUNDS: GossipBounds = {
-  turnMs: 20,
+  turnMs: 10,
   turnsPerRound: 5,
-  membersPerTurnMin: 8,
+  membersPerTurnMin: 3,
 };
 
 function assertRelation(holds: boolean, sentence: string): void {
