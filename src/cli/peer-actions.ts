@@ -131,7 +131,7 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
     ["address", peer.address ?? `not known yet; takes peers on ${peer.listen}`],
     ["tracker", peer.connected ? printable(peer.tracker) : `${printable(peer.tracker)}, not reached; trying again`],
     ["up for", formatDuration(peer.uptime_ms)],
-    ["shares", `${peer.shares} published, ${peer.contents} contents served`],
+    ["shares", `${peer.shares} published, ${peer.contents} ${peer.contents === 1 ? "content" : "contents"} served`],
     ["fetches", String(peer.fetches)],
     ["moved", `${formatSize(peer.bytes_sent)} sent, ${formatSize(peer.bytes_received)} received`],
     ["limits", formatLimits(peer)],
