@@ -5,12 +5,11 @@
  *
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
- * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent), seeders
- * (1 GiB from four against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a
- * fetch, the page in Chromium). All of them without an argument. Before each run the outputs are removed and the disk is
- * synced; the two sides take turns at being first; a ratio is the median of those of the rounds. Files lie on disk
- * (--folder, else
- * dist/) and in /dev/shm. Nothing else should run meanwhile.
+ * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent),
+ * seeders (1 GiB from four against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the
+ * endpoint during a fetch, the page in Chromium). All of them without an argument. Before each run the outputs are
+ * removed and the disk is synced; the two sides take turns at being first; a ratio is the median of those of the rounds.
+ * Files lie on disk (--folder, else dist/) and in /dev/shm. Nothing else should run meanwhile.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
 import { cpus, totalmem } from "node:os";

@@ -31,6 +31,15 @@ export function rangesOfAscending(chunks: Iterable<number>): ChunkRanges {
   return flat as unknown as ChunkRanges;
 }
 
+/** The ranges in as many messages as they need; none for no ranges. */
+export function pagesOf(ranges: ChunkRanges): ChunkRanges[] {
+  const pages: ChunkRanges[] = [];
+  for (let start = 0; start < ranges.length; start += 2 * CHUNK_RANGES_MAX) {
+    pages.push(ranges.slice(start, start + 2 * CHUNK_RANGES_MAX) as unknown as ChunkRanges);
+  }
+  return pages;
+}
+
 /** The one chunk that these ranges name; undefined where they name none or several. */
 export function onlyChunk(ranges: ChunkRanges): number | undefined {
   return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;
@@ -106,9 +115,9 @@ export class Bitfield {
   }
 
   /** The set as ranges; at most `rangesMax` of them from the lowest chunk on, so that a message stays within limits. */
-  toRanges(rangesMax = Number.POSITIVE_INFINITY, from = 0): ChunkRanges {
+  toRanges(rangesMax = Number.POSITIVE_INFINITY): ChunkRanges {
     const flat: number[] = [];
-    let chunk = this.#nextFrom(from);
+    let chunk = this.#nextFrom(0);
     while (chunk < this.size && flat.length < 2 * rangesMax) {
       let last = chunk;
       while (this.has(last + 1)) last++;

@@ -2,14 +2,13 @@
  * Keeps the tracker's picture of this peer true: everything once per session, then the changes. Chunks that a fetch
  * gains go out as ranges, coalesced; a change that finds no session is part of the next session's announcement.
  */
-import { Bitfield } from "../core/bitfield.ts";
+import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import { asP2pfsError } from "../core/errors.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import type { Outgoing } from "../net/connection.ts";
 import type { Library, Offer } from "./library.ts";
 import type { LocalCopy, Repository, Share } from "./repository.ts";
-import { rangePages } from "./swarms.ts";
 import type { Log, TrackerSession } from "./tracker-link.ts";
 
 /** At most this often one content's new chunks are told. */
@@ -165,8 +164,8 @@ export function publishRequest(share: Share, session: TrackerSession): Outgoing<
 
 /** The set in as many requests as its ranges need, at least one; the first one may replace what was there. */
 function registerRequests({ contentId, size, have }: Offer, replace: boolean): Outgoing<"REQUEST_CHUNK_REGISTER">[] {
-  const pages = [...rangePages(have)];
-  if (pages.length === 0) pages.push(have.toRanges());
+  const pages = pagesOf(have.toRanges());
+  if (pages.length === 0) pages.push(NO_CHUNKS);
   return pages.map((chunknum, index) => ({
     type: "REQUEST_CHUNK_REGISTER",
     primary_key: null,

@@ -1,11 +1,10 @@
 /** Finds the members of a content's swarm and joins them: at the start of a fetch, when the engine asks, and as it grows. */
 import type { Address } from "../core/address.ts";
-import type { Bitfield } from "../core/bitfield.ts";
-import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import { type Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Neighbours } from "./neighbours.ts";
-import { rangePages, type Swarms } from "./swarms.ts";
+import type { Swarms } from "./swarms.ts";
 
 const JOIN_MS_MAX = SECOND_MS;
 /** A swarm grows, most of all in its first moments: the tracker is asked for more holders while there are few. */
@@ -83,7 +82,7 @@ export class HolderSearch {
     const neighbour = await neighbours.reach(address);
     if (this.#isClosed || isKnown(address)) return;
     const { connection } = neighbour;
-    const [chunks = have.toRanges(CHUNK_RANGES_MAX), ...more] = rangePages(have);
+    const [chunks = NO_CHUNKS, ...more] = pagesOf(have.toRanges());
     const reply = await connection.request(
       { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
       { timeoutMs: JOIN_MS_MAX },

@@ -2,9 +2,10 @@
  * What other peers can ask of this one: manifests, membership in a swarm, chunks. Chunks wait in the upload queue, are
  * bound to their request as late as they are sent, and read from disk while they go out.
  */
+
+import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { CHUNK_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
 import type { PeerId } from "../core/model.ts";
 import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
@@ -15,7 +16,7 @@ import type { Fields, Message, RequestName } from "../wire/messages.ts";
 import type { Library } from "./library.ts";
 import type { Neighbour } from "./neighbours.ts";
 import { inSeries, type RateLimiter } from "./rate-limiter.ts";
-import { rangePages, type Swarms } from "./swarms.ts";
+import type { Swarms } from "./swarms.ts";
 
 /** Chunks handed to one connection ahead of the wire: one being sent, one to follow without a gap. */
 const CHUNKS_AHEAD = 2;
@@ -129,7 +130,7 @@ export class Sharing {
     this.#options.uploads.setHoldings(content_id, offer.have);
     if (!this.#options.swarms.join(content_id, neighbour, chunks))
       throw new P2pfsError("busy", "this peer has as many members in that swarm as it can serve");
-    const [first = offer.have.toRanges(CHUNK_RANGES_MAX), ...more] = rangePages(offer.have);
+    const [first = NO_CHUNKS, ...more] = pagesOf(offer.have.toRanges());
     for (const page of more) neighbour.connection.send({ type: "HAVE", content_id, chunks: page });
     return { type: "REPLY_JOIN_SWARM", content_id, chunks: first };
   }
@@ -142,7 +143,6 @@ export class Sharing {
       request,
       contentId: content_id,
       chunks: chunknum,
-      now: performance.now(),
     });
     if (result === "busy") throw new P2pfsError("busy", "this peer has as many requests queued as it takes");
     this.#requesters.get(neighbour.id)?.filenames.set(request, filename);

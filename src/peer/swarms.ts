@@ -2,8 +2,7 @@
  * Who is in which swarm, and the gossip between them: members of a swarm tell each other which chunks they have, the
  * new ones coalesced. A running fetch listens to the swarm of its content; a seeder only answers.
  */
-import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
-import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import type { ChunkRanges } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
@@ -21,7 +20,8 @@ export interface SwarmListener {
 }
 
 interface Swarm {
-  readonly members: Gossip<Neighbour>;
+  /** Its members, and what they are yet to be told. */
+  readonly gossip: Gossip<Neighbour>;
   listener: SwarmListener | undefined;
   /** Of the next turn of the gossip. */
   timer: Timer | undefined;
@@ -55,14 +55,14 @@ export class Swarms {
   /** The neighbour is in the swarm and has these chunks; false where the swarm is full. */
   join(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): boolean {
     const swarm = this.#swarm(contentId);
-    const isNew = !swarm.members.has(neighbour);
-    if (isNew && swarm.members.size >= MEMBERS_MAX) return false;
+    const isNew = !swarm.gossip.has(neighbour);
+    if (isNew && swarm.gossip.size >= MEMBERS_MAX) return false;
     this.#options.noteHeld(neighbour, contentId, chunks);
     if (!isNew) {
       swarm.listener?.memberHas(neighbour, chunks);
       return true;
     }
-    swarm.members.join(neighbour);
+    swarm.gossip.join(neighbour);
     neighbour.swarms.add(contentId);
     swarm.listener?.memberJoined(neighbour, chunks);
     return true;
@@ -70,7 +70,7 @@ export class Swarms {
 
   has(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): void {
     const swarm = this.#swarms.get(contentId);
-    if (!swarm?.members.has(neighbour)) return;
+    if (!swarm?.gossip.has(neighbour)) return;
     this.#options.noteHeld(neighbour, contentId, chunks);
     swarm.listener?.memberHas(neighbour, chunks);
   }
@@ -83,7 +83,7 @@ export class Swarms {
   #remove(contentId: ContentId, neighbour: Neighbour, gaveUp: boolean): void {
     const swarm = this.#swarms.get(contentId);
     neighbour.swarms.delete(contentId);
-    if (swarm === undefined || !swarm.members.leave(neighbour)) return;
+    if (swarm === undefined || !swarm.gossip.leave(neighbour)) return;
     swarm.listener?.memberGone(neighbour, gaveUp);
     this.#forgetIfEmpty(contentId, swarm);
   }
@@ -99,7 +99,7 @@ export class Swarms {
     if (swarm === undefined) return;
     clearTimeout(swarm.timer);
     this.#swarms.delete(contentId);
-    for (const { connection, swarms } of swarm.members.members()) {
+    for (const { connection, swarms } of swarm.gossip.members()) {
       swarms.delete(contentId);
       connection.send({ type: "LEAVE_SWARM", content_id: contentId });
     }
@@ -108,7 +108,7 @@ export class Swarms {
   /** The members are told, in turns, that this peer has the chunk now. */
   gain(contentId: ContentId, chunk: number): void {
     const swarm = this.#swarm(contentId);
-    swarm.members.gain(chunk);
+    swarm.gossip.gain(chunk);
     this.#planTurn(contentId, swarm);
   }
 
@@ -118,7 +118,7 @@ export class Swarms {
   }
 
   #planTurn(contentId: ContentId, swarm: Swarm): void {
-    const due = swarm.timer === undefined ? swarm.members.deadline() : undefined;
+    const due = swarm.timer === undefined ? swarm.gossip.deadline() : undefined;
     if (due === undefined) return;
     const turn = () => {
       swarm.timer = undefined;
@@ -130,7 +130,7 @@ export class Swarms {
   }
 
   #takeTurn(contentId: ContentId, swarm: Swarm): void {
-    for (const { members, pages } of swarm.members.next(performance.now())) {
+    for (const { members, pages } of swarm.gossip.next(performance.now())) {
       for (const chunks of pages) {
         const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
         for (const { connection } of members) connection.sendEncoded(frame);
@@ -140,7 +140,7 @@ export class Swarms {
 
   #swarm(contentId: ContentId): Swarm {
     const swarm = this.#swarms.get(contentId) ?? {
-      members: new Gossip<Neighbour>(),
+      gossip: new Gossip<Neighbour>(),
       listener: undefined,
       timer: undefined,
     };
@@ -149,16 +149,7 @@ export class Swarms {
   }
 
   #forgetIfEmpty(contentId: ContentId, swarm: Swarm): void {
-    if (swarm.members.size === 0 && swarm.listener === undefined && swarm.timer === undefined)
+    if (swarm.gossip.size === 0 && swarm.listener === undefined && swarm.timer === undefined)
       this.#swarms.delete(contentId);
-  }
-}
-
-/** The set in as many messages as its ranges need; none for an empty set. */
-export function* rangePages(chunks: Bitfield): Generator<ChunkRanges> {
-  let page = chunks.toRanges(CHUNK_RANGES_MAX);
-  while (page.length > 0) {
-    yield page;
-    page = chunks.toRanges(CHUNK_RANGES_MAX, page.at(-1)! + 1);
   }
 }

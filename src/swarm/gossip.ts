@@ -3,8 +3,7 @@
  * once, all would ask its only new holder for it, and wait there one behind the other, while those who get it first
  * find nobody left to serve. Told one part after another, the later ones hear of several holders.
  */
-import { type ChunkRanges, rangesOfAscending } from "../core/bitfield.ts";
-import { CHUNK_RANGES_MAX } from "../core/limits.ts";
+import { type ChunkRanges, pagesOf, rangesOfAscending } from "../core/bitfield.ts";
 import { GOSSIP_BOUNDS, type GossipBounds } from "./bounds.ts";
 
 /** Members to be told of the same chunks. */
@@ -78,7 +77,8 @@ export class Gossip<Member> {
     }
     return [...byTold].map(([told, members]) => {
       for (const member of members) this.join(member);
-      return { members, pages: pagesOf(this.#gained.slice(told - this.#forgotten)) };
+      const missed = this.#gained.slice(told - this.#forgotten).sort((a, b) => a - b);
+      return { members, pages: pagesOf(rangesOfAscending(missed)) };
     });
   }
 
@@ -90,13 +90,4 @@ export class Gossip<Member> {
     for (const told of this.#told.values()) return told;
     return this.#gainedCount;
   }
-}
-
-function pagesOf(chunks: number[]): ChunkRanges[] {
-  const ranges = rangesOfAscending(chunks.sort((a, b) => a - b));
-  const pages: ChunkRanges[] = [];
-  for (let start = 0; start < ranges.length; start += 2 * CHUNK_RANGES_MAX) {
-    pages.push(ranges.slice(start, start + 2 * CHUNK_RANGES_MAX) as unknown as ChunkRanges);
-  }
-  return pages;
 }

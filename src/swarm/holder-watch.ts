@@ -51,12 +51,6 @@ export class HolderWatch {
     this.#unknownCount--;
   }
 
-  noteAllKnown(): void {
-    if (this.#unknownCount === 0) return;
-    this.#known.fill(0xffff_ffff);
-    this.#unknownCount = 0;
-  }
-
   /** A holder that left may come back; one that lied or says that it has the chunk no longer will not. */
   noteLost(chunk: number, why: LossReason): void {
     addBit(why === "lied" ? this.#lied : this.#left, chunk);

@@ -44,10 +44,6 @@ export class RarestFirst {
     return this.#wanted;
   }
 
-  get completeHolders(): number {
-    return this.#completeHolders;
-  }
-
   /** Wanted chunks that nobody holds. */
   get orphanCount(): number {
     return this.#completeHolders > 0 ? 0 : this.#ends[0]!;

@@ -57,6 +57,7 @@ export class Scheduler {
     this.#crowding += CROWDING_WEIGHT * (Math.min(others, this.#bounds.windowSize) - this.#crowding);
   }
 
+  /** Whether the window, which is shorter where sources are crowded, takes another request. */
   get hasRoom(): boolean {
     return this.#ledger.unanswered < (this.#isCrowded ? this.#bounds.crowdWindowSize : this.#bounds.windowSize);
   }

@@ -24,7 +24,6 @@ export interface UploadRequest extends WaitingRequest {
   readonly contentId: ContentId;
   /** Any one of these. */
   readonly chunks: ChunkRanges;
-  readonly now: number;
 }
 
 /** A request and the chunk that answers it, to be sent at once. */

@@ -9,6 +9,7 @@ import {
   formatRanges,
   NO_CHUNKS,
   onlyChunk,
+  pagesOf,
   rangeOfOne,
 } from "../../src/core/bitfield.ts";
 import { CHUNK_COUNT_MAX, CHUNK_RANGES_MAX } from "../../src/core/limits.ts";
@@ -107,19 +108,16 @@ describe("Bitfield", () => {
     expect(field.toRanges()).toEqual(size === 0 ? NO_CHUNKS : ranges(0, size - 1));
   });
 
-  test("gives a bounded number of ranges at a time, and goes on where it stopped", () => {
-    const field = new Bitfield(100);
-    for (let chunk = 0; chunk < 100; chunk += 2) field.add(chunk);
-    const collected: number[] = [];
-    let from = 0;
-    for (let pages = 0; pages < 100; pages++) {
-      const page = field.toRanges(7, from);
-      expect(page.length).toBeLessThanOrEqual(14);
-      if (page.length === 0) break;
-      collected.push(...page);
-      from = page.at(-1)! + 1;
-    }
-    expect(collected).toEqual([...field.toRanges()]);
+  test("gives a bounded number of ranges, from the lowest on; all of them fit into pages", () => {
+    const size = 2 * (2 * CHUNK_RANGES_MAX + 1);
+    const field = new Bitfield(size);
+    for (let chunk = 0; chunk < size; chunk += 2) field.add(chunk);
+    expect(field.toRanges(7) as unknown).toEqual(field.toRanges().slice(0, 14));
+    const pages = pagesOf(field.toRanges());
+    expect(pages.map((page) => page.length / 2)).toEqual([CHUNK_RANGES_MAX, CHUNK_RANGES_MAX, 1]);
+    for (const page of pages) expect(v.is(ChunkRangesSchema, page)).toBe(true);
+    expect(pages.flat()).toEqual([...field.toRanges()]);
+    expect(pagesOf(NO_CHUNKS)).toEqual([]);
   });
 
   test("ignores ranges beyond its size", () => {

@@ -84,8 +84,7 @@ export class SimPeer {
   }
 
   receiveRequest(from: SimPeer, request: RequestId, chunks: ChunkRanges): void {
-    const { clock } = this.#swarm;
-    const result = this.uploads.enqueue({ requester: from.name, request, contentId: CONTENT, chunks, now: clock.now });
+    const result = this.uploads.enqueue({ requester: from.name, request, contentId: CONTENT, chunks });
     if (result === "queued") return this.#send();
     const refused = { type: "request_refused", source: this.name, request, retryable: result === "busy" } as const;
     this.#swarm.deliver(this, from, () => from.handle(refused));

@@ -15,7 +15,7 @@ function makeQueue(chunkCount: number, options: Partial<UploadQueueOptions> = {}
   queue.setHoldings(CONTENT, Bitfield.full(chunkCount));
   let request = 0;
   const ask = (requester: string, chunks = allOf(chunkCount), contentId = CONTENT) =>
-    queue.enqueue({ requester, request: request++, contentId, chunks, now: 0 });
+    queue.enqueue({ requester, request: request++, contentId, chunks });
   return { queue, ask };
 }
 
@@ -60,7 +60,7 @@ describe("binding as late as it is sent", () => {
     const queue = new UploadQueue({ random: seededRandom(1) });
     const have = new Bitfield(10);
     queue.setHoldings(CONTENT, have);
-    const request = { requester: "a", contentId: CONTENT, now: 0 };
+    const request = { requester: "a", contentId: CONTENT };
     expect(queue.enqueue({ ...request, request: 0, chunks: allOf(10) })).toBe("not_held");
     have.add(6);
     expect(queue.enqueue({ ...request, request: 1, chunks: allOf(10) })).toBe("queued");
@@ -195,7 +195,7 @@ describe("bounds", () => {
 
   test("a request id that waits already is refused", () => {
     const { queue } = makeQueue(5);
-    const request = { requester: "a", request: 7, contentId: CONTENT, chunks: allOf(5), now: 0 };
+    const request = { requester: "a", request: 7, contentId: CONTENT, chunks: allOf(5) };
     expect(queue.enqueue(request)).toBe("queued");
     expect(queue.enqueue(request)).toBe("busy");
   });
