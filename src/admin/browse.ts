@@ -7,14 +7,16 @@ import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import * as v from "valibot";
 import { P2pfsError } from "../core/errors.ts";
-import { PATH_TEXT_MAX } from "../core/limits.ts";
+import { PATH_TEXT_BYTES_MAX } from "../core/limits.ts";
 
 /** Entries of one folder that are shown. */
 const ENTRIES_MAX = 2000;
 
 export const BrowseQuerySchema = v.object({
   /** Absolute; without it, the folder to begin with. */
-  path: v.optional(v.pipe(v.string(), v.startsWith("/", "expected an absolute path"), v.maxLength(PATH_TEXT_MAX))),
+  path: v.optional(
+    v.pipe(v.string(), v.startsWith("/", "expected an absolute path"), v.maxLength(PATH_TEXT_BYTES_MAX)),
+  ),
 });
 
 export const FolderSchema = v.object({

@@ -7,10 +7,7 @@ import { CHUNK_COUNT_MAX, CHUNK_RANGES_MAX } from "./limits.ts";
 
 /** Inclusive pairs in one flat array, `[first, last, first, last, …]`, ascending, neither touching nor overlapping. */
 export const ChunkRangesSchema = v.pipe(
-  v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX - 1))),
-  v.maxLength(2 * CHUNK_RANGES_MAX),
-  v.check((flat) => areCanonicalRanges(flat), "expected ascending, separate, inclusive pairs"),
-  v.readonly(),
+  v.custom<readonly number[]>(areCanonicalRanges, "expected ascending, separate, inclusive pairs of chunk numbers"),
   v.brand("ChunkRanges"),
 );
 export type ChunkRanges = v.InferOutput<typeof ChunkRangesSchema>;
@@ -148,11 +145,24 @@ const BITS_IN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => {
   return bits;
 });
 
-function areCanonicalRanges(flat: readonly number[]): boolean {
-  if (flat.length % 2 !== 0) return false;
+/** One pass over what may be thousands of numbers from a stranger. */
+function areCanonicalRanges(flat: unknown): boolean {
+  if (!Array.isArray(flat) || flat.length % 2 !== 0 || flat.length > 2 * CHUNK_RANGES_MAX) return false;
+  let firstMin = 0;
   for (let i = 0; i < flat.length; i += 2) {
-    if (flat[i + 1]! < flat[i]!) return false;
-    if (i > 0 && flat[i]! <= flat[i - 1]! + 1) return false;
+    const [first, last] = [flat[i], flat[i + 1]];
+    if (!Number.isInteger(first) || !Number.isInteger(last)) return false;
+    if (first < firstMin || last < first || last >= CHUNK_COUNT_MAX) return false;
+    firstMin = last + 2;
   }
   return true;
+}
+
+/** The part of the ranges below this count. */
+export function clampRanges(ranges: ChunkRanges, chunkCount: number): ChunkRanges {
+  if ((ranges.at(-1) ?? -1) < chunkCount) return ranges;
+  const flat: number[] = [];
+  for (let i = 0; i < ranges.length && ranges[i]! < chunkCount; i += 2)
+    flat.push(ranges[i]!, Math.min(ranges[i + 1]!, chunkCount - 1));
+  return flat as unknown as ChunkRanges;
 }

@@ -18,13 +18,17 @@ export const CONTENT_SIZE_MAX = CHUNK_SIZE_MAX * CHUNK_COUNT_MAX;
 export const DIGEST_BYTES = 32;
 export const FILE_NAME_BYTES_MAX = 255;
 /** A path as typed by a publisher (lname). */
-export const PATH_TEXT_MAX = 4096;
+export const PATH_TEXT_BYTES_MAX = 4096;
 /** Ranges in one message; a set that needs more is sent in several. */
 export const CHUNK_RANGES_MAX = 4096;
 export const LIST_PAGE_MAX = 500;
 /** Holders named in one location reply. */
 export const HOLDER_SAMPLE_MAX = 50;
-export const HOST_NAME_MAX = 255;
+/** Chunk ranges in one location reply, over all holders; what is left out the holders tell themselves. */
+export const LOCATION_RANGES_MAX = 25_000;
+export const HOST_NAME_BYTES_MAX = 255;
+/** `{fname}_{ip}_{port}`. */
+export const KEY_BYTES_MAX = 512;
 export const MANIFEST_BYTES_MAX = CHUNK_COUNT_MAX * DIGEST_BYTES + 64 * KiB;
 
 /** R5: a command that needs an answer from elsewhere has it, or the notice that there is none, within this time. */

@@ -3,7 +3,13 @@ import * as v from "valibot";
 import { type Address, AddressSchema, hostOf, makeAddress, portOf } from "./address.ts";
 import { ChunkRangesSchema } from "./bitfield.ts";
 import { type FileName, FileNameSchema } from "./file-name.ts";
-import { CHUNK_COUNT_MAX, CONTENT_SIZE_MAX, HOST_NAME_MAX, PATH_TEXT_MAX } from "./limits.ts";
+import {
+  CHUNK_COUNT_MAX,
+  CONTENT_SIZE_MAX,
+  HOST_NAME_BYTES_MAX,
+  KEY_BYTES_MAX,
+  PATH_TEXT_BYTES_MAX,
+} from "./limits.ts";
 import { ContentIdSchema } from "./manifest.ts";
 
 /**
@@ -16,14 +22,15 @@ export type PeerId = v.InferOutput<typeof PeerIdSchema>;
 export const SizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CONTENT_SIZE_MAX));
 export const ChunkCountSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX));
 export const ChunkNumberSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX - 1));
+const wellFormed = v.check((text: string) => text.isWellFormed(), "expected valid Unicode");
 /** A local path exactly as its publisher typed it (R11, decision 6). */
-export const PathTextSchema = v.pipe(v.string(), v.minLength(1), v.maxLength(PATH_TEXT_MAX));
-export const HostNameSchema = v.pipe(v.string(), v.maxLength(HOST_NAME_MAX));
+export const PathTextSchema = v.pipe(v.string(), v.minLength(1), v.maxBytes(PATH_TEXT_BYTES_MAX), wellFormed);
+export const HostNameSchema = v.pipe(v.string(), v.maxBytes(HOST_NAME_BYTES_MAX), wellFormed);
 
 /** One published file: a row of list_files and discover. */
 export const FileInfoSchema = v.object({
   /** `{fname}_{ip}_{port}`. */
-  key: v.string(),
+  key: v.pipe(v.string(), v.maxBytes(KEY_BYTES_MAX)),
   fname: FileNameSchema,
   /** Bytes. */
   size: SizeSchema,

@@ -3,20 +3,24 @@
  * nobody sees a connection before that exchange succeeded. What the messages mean is the roles' business.
  */
 import type { Socket } from "bun";
-import { asP2pfsError, type ErrorCode, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
-import { SECOND_MS } from "../core/units.ts";
-import { encodeFrame, FrameDecoder, type FrameFault, type FrameHandler } from "../wire/frame.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { KiB, SECOND_MS } from "../core/units.ts";
+import { encodeFrame, type FrameFault, type FrameHandler } from "../wire/frame.ts";
 import {
   type Fields,
   isRequest,
   type Message,
   type MessageName,
+  mayGo,
   messageTable,
   PROTOCOL_VERSION,
   type ReplyName,
   type RequestName,
+  type Role,
 } from "../wire/messages.ts";
-import { PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
+import { errorFrom, errorMessage } from "./error-message.ts";
+import { Inflow } from "./inflow.ts";
+import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import { type PayloadSource, SendQueue, type Throttle } from "./send-queue.ts";
 
 /** The other side's HELLO must be here within this time. */
@@ -25,9 +29,10 @@ export const HELLO_MS_MAX = 2 * SECOND_MS;
 export const REQUESTS_SERVED_MAX = 512;
 /** Frames that were not understood, before the connection is given up. */
 const FAULTS_MAX = 100;
+/** Headers of somebody whom this side has not let in yet: enough for HELLO and for registering. */
+export const STRANGER_HEADER_BYTES_MAX = 8 * KiB;
 /** A closing connection may take this long to send its last frames. */
 const LINGER_MS_MAX = SECOND_MS;
-const ERROR_TEXT_MAX = 1024;
 
 /** What this side says of itself. */
 export type LocalHello = Omit<Fields<"HELLO">, "version">;
@@ -66,8 +71,11 @@ export interface RemoteEnd {
 
 export class Connection implements FrameHandler {
   readonly remote: RemoteEnd;
+  /** Only short headers are taken from the other side, until whoever serves it lets it in. */
+  isStranger = false;
   readonly #socket: Socket<unknown>;
-  readonly #decoder = new FrameDecoder(this);
+  readonly #localRole: Role;
+  readonly #inflow: Inflow;
   readonly #queue: SendQueue;
   readonly #pending = new PendingRequests();
   readonly #greeted: (connection: Connection) => void;
@@ -81,8 +89,7 @@ export class Connection implements FrameHandler {
   #closed = false;
   #closing = false;
   #closeCause: P2pfsError | undefined;
-  #bytesReceived = 0;
-  #lastReceivedMs = performance.now();
+  #lastFrameMs = performance.now();
 
   /** @param greeted is called as soon as the other side's HELLO is here; it sets the handlers before it returns. */
   constructor(
@@ -94,6 +101,13 @@ export class Connection implements FrameHandler {
     this.#socket = socket;
     this.remote = remote;
     this.#greeted = greeted;
+    this.#localRole = local.role;
+    this.#inflow = new Inflow({
+      handler: this,
+      pause: () => this.pause(this.#inflow),
+      resume: () => this.resume(this.#inflow),
+      failed: (thrown) => this.#abort(asP2pfsError(thrown)),
+    });
     this.#queue = new SendQueue({
       write: (bytes) => socket.write(bytes),
       blocked: () => this.#handlers.blocked?.(),
@@ -119,12 +133,22 @@ export class Connection implements FrameHandler {
   }
 
   get bytesReceived(): number {
-    return this.#bytesReceived;
+    return this.#inflow.bytesReceived;
   }
 
-  /** On the clock of performance.now(). */
+  /** When the last bytes came, on the clock of performance.now(). */
   get lastReceivedMs(): number {
-    return this.#lastReceivedMs;
+    return this.#inflow.lastReceivedMs;
+  }
+
+  /** When the last whole frame was here, on the same clock: bytes that make no frame prove nothing. */
+  get lastFrameMs(): number {
+    return this.#lastFrameMs;
+  }
+
+  /** Since when the rest of a frame is awaited, on the same clock; undefined between two frames. */
+  get partialSinceMs(): number | undefined {
+    return this.#inflow.partialSinceMs;
   }
 
   /** Payload frames that wait or are under way to the other side. */
@@ -155,6 +179,8 @@ export class Connection implements FrameHandler {
     message: Outgoing<Name>,
     options: RequestOptions = {},
   ): { readonly id: number; readonly reply: Promise<Reply<ReplyName<Name>>> } {
+    if (this.#pending.overdueCount >= OVERDUE_MAX)
+      this.close(new P2pfsError("unreachable", "the other side leaves too many requests unanswered"));
     const { id, reply } = this.#pending.add(message.type, options);
     if (this.isOpen) this.#queue.pushControl(encodeFrame({ ...message, request: id } as unknown as Message));
     else this.#pending.fail(id, this.#closeCause ?? new P2pfsError("unreachable", "the connection is closed"));
@@ -208,6 +234,11 @@ export class Connection implements FrameHandler {
     return this.#pending.size > 0;
   }
 
+  /** Requests of the other side that wait for an answer of this one. */
+  get requestsServed(): number {
+    return this.#served.size;
+  }
+
   get isPaused(): boolean {
     return this.#pausers.size > 0;
   }
@@ -228,6 +259,7 @@ export class Connection implements FrameHandler {
     if (cause !== undefined) this.#queue.pushControl(encodeFrame(errorMessage(cause, null)));
     this.#closing = true;
     this.#closeCause = cause;
+    this.#inflow.close();
     setTimeout(() => this.#abort(cause), LINGER_MS_MAX).unref();
     queueMicrotask(() => this.#endWhenSent());
   }
@@ -235,14 +267,7 @@ export class Connection implements FrameHandler {
   // From the socket
 
   handleData(piece: Uint8Array): void {
-    this.#lastReceivedMs = performance.now();
-    this.#bytesReceived += piece.length;
-    if (this.#closing) return;
-    try {
-      this.#decoder.push(piece);
-    } catch (thrown) {
-      this.#abort(asP2pfsError(thrown));
-    }
+    this.#inflow.push(piece);
   }
 
   handleDrain(): void {
@@ -254,7 +279,7 @@ export class Connection implements FrameHandler {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#helloTimer);
-    this.#decoder.close();
+    this.#inflow.close();
     this.#queue.close();
     const cause =
       this.#closeCause ?? (error ? new P2pfsError("unreachable", `the connection broke: ${error.message}`) : undefined);
@@ -266,15 +291,34 @@ export class Connection implements FrameHandler {
 
   // From the decoder
 
+  /** What nobody waits for is not even read. An ERROR may concern the connection as a whole. */
+  checkFrame(name: MessageName | undefined, headerBytes: number): string | undefined {
+    const isFirst = this.#hello === undefined;
+    if (isFirst && name !== "HELLO" && name !== "ERROR") return "the first frame must be HELLO";
+    if ((isFirst || this.isStranger) && headerBytes > STRANGER_HEADER_BYTES_MAX)
+      return `a header of ${headerBytes} bytes is too long for somebody who is not known yet`;
+    if (name === undefined || name === "ERROR" || messageTable[name].kind !== "reply") return undefined;
+    return this.#pending.isAwaiting(name) ? undefined : `nobody asked for a ${name}`;
+  }
+
+  checkHeader(name: MessageName, request: number | null): string | undefined {
+    if (messageTable[name].kind !== "reply" || (name === "ERROR" && request === null)) return undefined;
+    if (request !== null && this.#pending.isAnswer(name, request)) return undefined;
+    return `no request waits for this ${name}`;
+  }
+
   openPayload(message: Message, payloadBytes: number): Uint8Array | undefined {
     return this.#pending.openPayload(message, payloadBytes);
   }
 
   handleMessage(message: Message, payload: Uint8Array | undefined): void {
+    this.#lastFrameMs = performance.now();
     if (this.#hello === undefined) return this.#handleHello(message);
     if (message.type === "ERROR") return this.#handleError(message);
+    const { kind, way } = messageTable[message.type];
+    if (kind === "reply") return this.#pending.settle(message, payload);
+    if (!mayGo(way, this.#hello.role, this.#localRole)) return this.#handleStray(message);
     if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
-    if (messageTable[message.type].kind === "reply") return this.#pending.settle(message, payload);
     if (message.type !== "HELLO") this.#handlers.notice?.(message);
   }
 
@@ -282,6 +326,13 @@ export class Connection implements FrameHandler {
     const error = new P2pfsError(fault.code, fault.message);
     if (fault.fatal || this.#hello === undefined || ++this.#faults > FAULTS_MAX) return this.close(error);
     this.#queue.pushControl(encodeFrame(errorMessage(error, fault.request)));
+  }
+
+  /** A message that the other side's role does not send to this one. */
+  #handleStray(message: Message): void {
+    const request = isRequest(message.type) && "request" in message ? message.request : null;
+    const text = `${message.type} is not for a ${this.hello.role} to send to a ${this.#localRole}`;
+    this.handleFault({ fatal: false, code: "unknown_message", message: text, request });
   }
 
   #handleHello(message: Message): void {
@@ -298,12 +349,12 @@ export class Connection implements FrameHandler {
 
   /** The other side refused one request, or gives up the whole connection. */
   #handleError(message: Message<"ERROR">): void {
-    const error = new P2pfsError(codeOfWireId(message.code), message.message);
+    const error = errorFrom(message);
     if (message.request === null) {
       this.#closeCause = error;
       return;
     }
-    this.#pending.fail(message.request, error);
+    this.#pending.refuse(message.request, error);
   }
 
   #serve(message: Message<RequestName>): void {
@@ -336,14 +387,4 @@ export class Connection implements FrameHandler {
     this.#socket.terminate();
     this.handleClosed();
   }
-}
-
-function errorMessage(error: P2pfsError, request: number | null): Message<"ERROR"> {
-  const message = error.message.slice(0, ERROR_TEXT_MAX);
-  return { type: "ERROR", request, code: errorTable[error.code].wireId, message };
-}
-
-/** A number that is not in our table comes from a newer version. */
-function codeOfWireId(wireId: number): ErrorCode {
-  return errorCodes.find((code) => errorTable[code].wireId === wireId) ?? "internal";
 }

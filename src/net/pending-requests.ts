@@ -1,6 +1,13 @@
-/** Requests that went out on one connection and wait for their reply: ids, timeouts, and the end of all of them. */
+/**
+ * Requests that went out on one connection and wait for their reply: ids, timeouts, and the end of all of them. A
+ * request that was given up is remembered until its answer comes, so that a late answer is told from one that nobody
+ * asked for.
+ */
 import { P2pfsError } from "../core/errors.ts";
-import type { Message, MessageName } from "../wire/messages.ts";
+import { type Message, type MessageName, type RequestName, replyOf } from "../wire/messages.ts";
+
+/** Requests that were given up and are still owed an answer; a side that owes more does not work. */
+export const OVERDUE_MAX = 1024;
 
 export interface RequestOptions {
   /** Without it the request waits as long as the connection lives. */
@@ -15,6 +22,7 @@ export interface Reply<Name extends MessageName = MessageName> {
 }
 
 interface PendingRequest {
+  readonly replyName: MessageName;
   readonly openPayload: RequestOptions["openPayload"];
   readonly timer: Timer | undefined;
   resolve(reply: Reply): void;
@@ -23,26 +31,47 @@ interface PendingRequest {
 
 export class PendingRequests {
   readonly #pending = new Map<number, PendingRequest>();
+  /** Given up, and not answered yet: the name of the reply that is due. */
+  readonly #overdue = new Map<number, MessageName>();
   #nextId = 1;
 
   get size(): number {
     return this.#pending.size;
   }
 
-  /** `name` is told where no answer comes in time. */
+  get overdueCount(): number {
+    return this.#overdue.size;
+  }
+
+  /** The request's name is told where no answer comes in time. */
   add(
-    name: MessageName,
+    name: RequestName,
     { timeoutMs, openPayload }: RequestOptions,
   ): { readonly id: number; readonly reply: Promise<Reply> } {
     const id = this.#nextId++ >>> 0;
+    const replyName = replyOf[name];
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const expire = () =>
-      this.#take(id)?.reject(
-        new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`),
-      );
+    const expire = () => {
+      this.#overdue.set(id, replyName);
+      this.fail(id, new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`));
+    };
     const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
-    this.#pending.set(id, { openPayload, timer, resolve, reject });
+    this.#pending.set(id, { replyName, openPayload, timer, resolve, reject });
     return { id, reply: promise };
+  }
+
+  /** Whether any request waits for a reply of this name, or for an answer of any kind where that is an ERROR. */
+  isAwaiting(name: MessageName): boolean {
+    if (name === "ERROR") return this.#pending.size + this.#overdue.size > 0;
+    for (const { replyName } of this.#pending.values()) if (replyName === name) return true;
+    for (const replyName of this.#overdue.values()) if (replyName === name) return true;
+    return false;
+  }
+
+  /** Whether the request of this id may be answered by a message of this name. */
+  isAnswer(name: MessageName, id: number): boolean {
+    const due = this.#pending.get(id)?.replyName ?? this.#overdue.get(id);
+    return due !== undefined && (name === "ERROR" || name === due);
   }
 
   /** The buffer for the payload of a reply whose header is here. */
@@ -51,17 +80,27 @@ export class PendingRequests {
     return id === undefined ? undefined : this.#pending.get(id)?.openPayload?.(reply, payloadBytes);
   }
 
-  /** A reply that came too late, or was never asked for, harms nobody. */
+  /** An answer that comes too late harms nobody. */
   settle(message: Message, payload: Uint8Array | undefined): void {
     const id = requestOf(message);
-    if (id !== undefined) this.#take(id)?.resolve({ message, payload });
+    if (id === undefined) return;
+    this.#overdue.delete(id);
+    this.#take(id)?.resolve({ message, payload });
   }
 
+  /** The other side has answered this request with an error. */
+  refuse(id: number, error: P2pfsError): void {
+    this.#overdue.delete(id);
+    this.fail(id, error);
+  }
+
+  /** Ends the request without an answer of the other side. */
   fail(id: number, error: P2pfsError): void {
     this.#take(id)?.reject(error);
   }
 
   failAll(error: P2pfsError): void {
+    this.#overdue.clear();
     for (const id of [...this.#pending.keys()]) this.fail(id, error);
   }
 

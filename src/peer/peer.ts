@@ -9,9 +9,10 @@ import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
-import { HOST_NAME_MAX } from "../core/limits.ts";
+import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, PeerId } from "../core/model.ts";
+import { clipToBytes } from "../core/text.ts";
 import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
@@ -305,7 +306,7 @@ export class Peer {
     return new TrackerLink({
       tracker,
       peerId: this.#peerId,
-      hostName: hostname().slice(0, HOST_NAME_MAX),
+      hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
       local: () => this.#hello(),
       listening: () => this.#door!.announced(),
       announce: (session) => {

@@ -4,10 +4,12 @@
  */
 import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
 import { CHUNK_COUNT_AIM } from "../core/limits.ts";
-import { addBit, emptyBits, forEachBit, hasBit } from "./chunk-bits.ts";
+import { addBit, emptyBits, forEachBit, forEachInRanges, hasBit } from "./chunk-bits.ts";
 
 /** What is held of a content; a `Bitfield` is one. */
 export interface Holdings {
+  /** Chunks of the content. */
+  readonly size: number;
   has(chunk: number): boolean;
 }
 
@@ -44,6 +46,7 @@ export class HandOut {
     this.#random = random;
   }
 
+  /** Of ranges within the content. */
   canServe(chunks: ChunkRanges): boolean {
     for (let i = 0; i < chunks.length; i += 2) {
       for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) if (this.holdings.has(chunk)) return true;
@@ -107,11 +110,9 @@ export class HandOut {
 
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
-    for (let i = 0; i < chunks.length; i += 2) {
-      for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) {
-        if (this.#note(held, chunk)) this.#noteSpread(chunk);
-      }
-    }
+    forEachInRanges(chunks, this.holdings.size, (chunk) => {
+      if (this.#note(held, chunk)) this.#noteSpread(chunk);
+    });
   }
 
   forget(requester: string): void {

@@ -6,7 +6,7 @@
  * of each other in time would all choose the same scarce chunk, and the uploader's capacity would go into copies that
  * they could have given to one another.
  */
-import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
+import { type ChunkRanges, clampRanges, onlyChunk } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { UPLOAD_BOUNDS, type UploadBounds } from "./bounds.ts";
 import { HandOut, type HeldChunks, type Holdings } from "./hand-out.ts";
@@ -105,9 +105,12 @@ export class UploadQueue {
   }
 
   /** `busy`: refuse it, it may be tried again. `not_held`: refuse it, none of its chunks is here. */
-  enqueue(request: UploadRequest): "queued" | "busy" | "not_held" {
-    const handOut = this.#contents.get(request.contentId);
-    if (handOut?.canServe(request.chunks) !== true) return "not_held";
+  enqueue(asked: UploadRequest): "queued" | "busy" | "not_held" {
+    const handOut = this.#contents.get(asked.contentId);
+    if (handOut === undefined) return "not_held";
+    // What is beyond the content costs nothing: ranges come from strangers.
+    const request = { ...asked, chunks: clampRanges(asked.chunks, handOut.holdings.size) };
+    if (!handOut.canServe(request.chunks)) return "not_held";
     const own = this.#waiting.get(request.requester);
     if (this.#isFullFor(own?.requests, request)) return "busy";
     const queued = { request, handOut, held: handOut.heldBy(request.requester), chunk: onlyChunk(request.chunks) };

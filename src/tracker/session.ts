@@ -120,9 +120,10 @@ export class Session {
       await this.#leave();
       throw new P2pfsError("cancelled", "the connection closed while it registered");
     }
+    this.connection.isStranger = false;
     const replaced = sessions.get(peerId);
     sessions.set(peerId, this);
-    liveness.hold(peer, () => this.connection.lastReceivedMs);
+    liveness.hold(peer, () => this.connection.lastFrameMs);
     if (replaced !== undefined && replaced !== this)
       replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
     events.emit({ type: "peer_joined", address, host_name: hostName });

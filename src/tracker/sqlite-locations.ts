@@ -6,7 +6,7 @@ import { and, asc, desc, eq, not, or, type SQL, sql } from "drizzle-orm";
 import type { SQLiteSelect } from "drizzle-orm/sqlite-core";
 import { hostOf, portOf } from "../core/address.ts";
 import { foldFileName } from "../core/file-name.ts";
-import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX } from "../core/limits.ts";
+import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
 import { type Asker, type ContentLocation, type LocationQuery, SAMPLE_REUSE_MS } from "./registry.ts";
@@ -15,8 +15,6 @@ import { fileColumns, isOnline } from "./sqlite-lists.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 import { addressOf, chunkRangesOf, type FileRow, fileInfoOf } from "./sqlite-rows.ts";
 
-/** Ranges in one reply over all holders; about 10 bytes each. Holders tell the rest themselves. */
-const REPLY_RANGES_MAX = 25_000;
 /** Answers kept for reuse; when there are more, all of them are dropped. */
 const KEPT_MAX = 1000;
 
@@ -82,7 +80,7 @@ export class SqliteLocations {
   /** One more than is told, since whoever asks may be among them. */
   #sample(contentId: string, sameHost: boolean): SampledHolder[] {
     const rows = this.#statements[sameHost ? "sampleHere" : "sampleElsewhere"].all({ contentId });
-    const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(REPLY_RANGES_MAX / Math.max(1, rows.length)));
+    const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, rows.length)));
     return rows.map(({ peerId, size, chunks, ...at }) => ({
       peerId,
       info: { address: addressOf(at), chunks: chunkRangesOf(chunks, chunkCountFor(size), rangesMax) },

@@ -233,6 +233,7 @@ export class Tracker implements SessionHost {
   }
 
   #serve(connection: Connection): void {
+    connection.isStranger = true;
     const session = new Session(connection, this);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#connections.set(connection, promise);

@@ -6,7 +6,9 @@
 import { Packr, Unpackr } from "msgpackr";
 import * as v from "valibot";
 import type { ErrorCode } from "../core/errors.ts";
-import { type Message, type MessageName, messageNameById, messageTable } from "./messages.ts";
+import { KiB } from "../core/units.ts";
+import { type HeaderBounds, scanHeader } from "./header-scan.ts";
+import { isRequest, type Message, type MessageName, messageNameById, messageTable } from "./messages.ts";
 
 /** u32 length of header and payload together, u8 message id, u24 length of the header; all big-endian. */
 export const FRAME_PREFIX_BYTES = 8;
@@ -14,6 +16,9 @@ export const FRAME_PREFIX_BYTES = 8;
 export const FRAME_BODY_BYTES_MAX = Math.max(
   ...Object.values(messageTable).map((row) => row.headerBytesMax + row.payloadBytesMax),
 );
+/** The header of an unknown message is looked at for the id of its request, and for nothing else. */
+export const UNKNOWN_HEADER_BYTES_MAX = 64 * KiB;
+const UNKNOWN_HEADER: HeaderBounds = { valuesMax: 16 * KiB, containersMax: 1024 };
 
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true, int64AsType: "number" });
@@ -43,6 +48,16 @@ export interface FrameFault {
 }
 
 export interface FrameHandler {
+  /**
+   * The prefix of a frame is here, and its lengths are within the limits of its type; undefined stands for an unknown
+   * one. Returns why it is not to be taken at this moment; then the stream ends, before anything is allocated.
+   */
+  checkFrame(name: MessageName | undefined, headerBytes: number, payloadBytes: number): string | undefined;
+  /**
+   * The header is here and well-formed. Returns why the message is not to be taken; then the stream ends, before
+   * anything is built from the header.
+   */
+  checkHeader(name: MessageName, request: number | null): string | undefined;
   /**
    * The header of a frame with a payload has arrived. Returns the buffer of exactly `payloadBytes` bytes that the
    * payload is to be copied into, or undefined to have it skipped.
@@ -76,14 +91,25 @@ export class FrameDecoder {
     this.#closed = true;
   }
 
-  /** Takes the next piece of the stream, of any length. The piece is not kept. */
-  push(piece: Uint8Array): void {
+  /** Whether a part of a frame is here and the rest of it is awaited. */
+  get isInFrame(): boolean {
+    return this.#prefixBytes > 0 || this.#header !== undefined || this.#inPayload;
+  }
+
+  /**
+   * Takes the next piece of the stream, of any length. The piece is not kept. Returns how many of its bytes were taken:
+   * fewer than all where `isTurnOver`, which is asked after each frame and told whether that had a payload, says so.
+   */
+  push(piece: Uint8Array, isTurnOver?: (hadPayload: boolean) => boolean): number {
     let offset = 0;
     while (offset < piece.length && !this.#closed) {
-      if (this.#inPayload) offset = this.#takePayload(piece, offset);
+      const hadPayload = this.#inPayload;
+      if (hadPayload) offset = this.#takePayload(piece, offset);
       else if (this.#header !== undefined) offset = this.#takeHeader(piece, offset);
       else offset = this.#takePrefix(piece, offset);
+      if (!this.isInFrame && isTurnOver?.(hadPayload)) return offset;
     }
+    return piece.length;
   }
 
   #takePrefix(piece: Uint8Array, offset: number): number {
@@ -111,17 +137,21 @@ export class FrameDecoder {
     const payloadBytes = bodyBytes - headerBytes;
     if (payloadBytes > row.payloadBytesMax)
       return this.#fail(`the payload of ${name} is longer than ${row.payloadBytesMax} bytes`);
-    this.#header = new Uint8Array(headerBytes);
-    this.#headerBytes = 0;
-    this.#payloadBytesLeft = payloadBytes;
+    this.#awaitHeader(name, headerBytes, payloadBytes);
   }
 
   #openUnknown(id: number, headerBytes: number, bodyBytes: number): void {
     if (bodyBytes > FRAME_BODY_BYTES_MAX || headerBytes > UNKNOWN_HEADER_BYTES_MAX)
       return this.#fail(`message ${id} is unknown and too long to skip`);
+    this.#awaitHeader(undefined, headerBytes, bodyBytes - headerBytes);
+  }
+
+  #awaitHeader(name: MessageName | undefined, headerBytes: number, payloadBytes: number): void {
+    const refusal = this.#handler.checkFrame(name, headerBytes, payloadBytes);
+    if (refusal !== undefined) return this.#fail(refusal);
     this.#header = new Uint8Array(headerBytes);
     this.#headerBytes = 0;
-    this.#payloadBytesLeft = bodyBytes - headerBytes;
+    this.#payloadBytesLeft = payloadBytes;
   }
 
   #takeHeader(piece: Uint8Array, offset: number): number {
@@ -136,7 +166,8 @@ export class FrameDecoder {
   #closeHeader(header: Uint8Array): void {
     this.#header = undefined;
     this.#payloadBytes = this.#payloadBytesLeft;
-    const read = readHeader(this.#prefix[4]!, header);
+    const read = this.#readHeader(header);
+    if (read.refusal !== undefined) return this.#fail(read.refusal);
     this.#message = read.message;
     if (read.fault !== undefined) this.#handler.handleFault(read.fault);
     if (this.#payloadBytesLeft === 0) return this.#closeFrame();
@@ -145,6 +176,29 @@ export class FrameDecoder {
     this.#payload = this.#handler.openPayload(this.#message, this.#payloadBytes);
     if (this.#payload !== undefined && this.#payload.length !== this.#payloadBytes)
       throw new RangeError(`a payload of ${this.#payloadBytes} bytes needs a buffer of that length`);
+  }
+
+  /** Nothing is built from a header before it is known to be within the bounds of its type, and welcome. */
+  #readHeader(header: Uint8Array): ReadHeader {
+    const id = this.#prefix[4]!;
+    const name = messageNameById.get(id);
+    const { fault, request } = scanHeader(header, name === undefined ? UNKNOWN_HEADER : messageTable[name]);
+    if (name === undefined)
+      return { fault: { fatal: false, code: "unknown_message", message: `message ${id} is unknown here`, request } };
+    const faulty = (what: string): ReadHeader => {
+      const message = `the header of ${name} ${what}`;
+      // Who sends a reply that cannot be read leaves a request without its answer.
+      if (messageTable[name].kind === "reply") return { refusal: message };
+      // Only a request has an answer of its own; the id in a CANCEL is that of another.
+      return { fault: { fatal: false, code: "protocol", message, request: isRequest(name) ? request : null } };
+    };
+    if (fault !== undefined) return faulty(fault);
+    const refusal = this.#handler.checkHeader(name, request);
+    if (refusal !== undefined) return { refusal };
+    const parsed = v.safeParse(messageTable[name].schema, unpackr.unpack(header), { abortEarly: true });
+    if (!parsed.success)
+      return faulty(`does not fit: ${v.getDotPath(parsed.issues[0]) ?? "header"}: ${parsed.issues[0].message}`);
+    return { message: { type: name, ...parsed.output } as Message<MessageName> };
   }
 
   #takePayload(piece: Uint8Array, offset: number): number {
@@ -173,31 +227,8 @@ export class FrameDecoder {
   }
 }
 
-const UNKNOWN_HEADER_BYTES_MAX = Math.max(...Object.values(messageTable).map((row) => row.headerBytesMax));
-const requestIdSchema = v.object({ request: messageTable.CANCEL.schema.entries.request });
-
 type ReadHeader =
-  | { readonly message: Message; readonly fault?: undefined }
-  | { readonly message?: undefined; readonly fault: FrameFault };
-
-function readHeader(id: number, header: Uint8Array): ReadHeader {
-  let fields: unknown;
-  try {
-    fields = unpackr.unpack(header);
-  } catch (cause) {
-    const message = `the header of message ${id} is not MessagePack: ${cause instanceof Error ? cause.message : cause}`;
-    return { fault: { fatal: false, code: "protocol", message, request: null } };
-  }
-  const requestId = v.safeParse(requestIdSchema, fields);
-  const request = requestId.success ? requestId.output.request : null;
-  const name = messageNameById.get(id);
-  if (name === undefined) {
-    return { fault: { fatal: false, code: "unknown_message", message: `message ${id} is unknown here`, request } };
-  }
-  const parsed = v.safeParse(messageTable[name].schema, fields);
-  if (!parsed.success) {
-    const message = `${name}: ${v.getDotPath(parsed.issues[0]) ?? "header"}: ${parsed.issues[0].message}`;
-    return { fault: { fatal: false, code: "protocol", message, request } };
-  }
-  return { message: { type: name, ...parsed.output } as Message<MessageName> };
-}
+  | { readonly message: Message; readonly fault?: undefined; readonly refusal?: undefined }
+  | { readonly message?: undefined; readonly fault: FrameFault; readonly refusal?: undefined }
+  /** The stream is to end. */
+  | { readonly message?: undefined; readonly fault?: undefined; readonly refusal: string };

@@ -1,12 +1,21 @@
 /**
- * The one table of messages. Ids, names, header schemas and limits stand here and nowhere else; types, decoder and
- * encoder derive from it. A new message is a row here, a paragraph in README.md and a handler in a role.
+ * The one table of messages. Ids, names, header schemas, who may send them and limits stand here and nowhere else; types,
+ * decoder and encoder derive from it. A new message is a row here, a paragraph in README.md and a handler in a role.
  */
 import * as v from "valibot";
 import { AddressSchema } from "../core/address.ts";
 import { ChunkRangesSchema } from "../core/bitfield.ts";
 import { FileNameSchema } from "../core/file-name.ts";
-import { CHUNK_SIZE_MAX, DIGEST_BYTES, HOLDER_SAMPLE_MAX, LIST_PAGE_MAX, MANIFEST_BYTES_MAX } from "../core/limits.ts";
+import {
+  CHUNK_RANGES_MAX,
+  CHUNK_SIZE_MAX,
+  DIGEST_BYTES,
+  HOLDER_SAMPLE_MAX,
+  KEY_BYTES_MAX,
+  LIST_PAGE_MAX,
+  LOCATION_RANGES_MAX,
+  MANIFEST_BYTES_MAX,
+} from "../core/limits.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
 import {
   ChunkCountSchema,
@@ -18,21 +27,23 @@ import {
   PeerIdSchema,
   SizeSchema,
 } from "../core/model.ts";
-import { KiB, MiB } from "../core/units.ts";
+import { KiB, MINUTE_MS } from "../core/units.ts";
+import { type HeaderBounds, MAP_KEYS_MAX } from "./header-scan.ts";
 
 export const PROTOCOL_VERSION = 1;
 
-const HEADER_BYTES_MAX = 64 * KiB;
-const LIST_HEADER_BYTES_MAX = MiB;
-const TEXT_MAX = 1024;
-const KEY_MAX = 512;
+export const TEXT_BYTES_MAX = 1024;
 const UINT32_MAX = 0xffff_ffff;
+const LEASE_MS_MAX = 60 * MINUTE_MS;
+const HEARTBEAT_MS_MAX = 10 * MINUTE_MS;
+/** A lease or heartbeat shorter than this would be a flood. */
+const LIVENESS_MS_MIN = 100;
 
 const requestId = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(UINT32_MAX));
-const text = v.pipe(v.string(), v.maxLength(TEXT_MAX));
-const key = v.pipe(v.string(), v.maxLength(KEY_MAX));
+const text = v.pipe(v.string(), v.maxBytes(TEXT_BYTES_MAX));
+const key = v.pipe(v.string(), v.maxBytes(KEY_BYTES_MAX));
 const cursor = v.nullable(text);
-const durationMs = v.pipe(v.number(), v.integer(), v.minValue(1));
+const durationMs = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(LIVENESS_MS_MIN), v.maxValue(max));
 const digest = v.custom<Uint8Array>(
   (value) => value instanceof Uint8Array && value.length === DIGEST_BYTES,
   `expected ${DIGEST_BYTES} bytes`,
@@ -42,46 +53,78 @@ const chunkinfo = v.pipe(v.array(HolderInfoSchema), v.maxLength(HOLDER_SAMPLE_MA
 
 /** A request has an id and gets exactly one reply or ERROR with that id; a notice has neither. */
 type MessageKind = "request" | "reply" | "notice";
+export type Role = "tracker" | "peer";
+/** Who may send a message to whom. */
+type Way = "any" | "peer_to_tracker" | "tracker_to_peer" | "peer_to_peer";
 
-interface MessageLimits {
-  readonly headerBytesMax?: number;
-  readonly payloadBytesMax?: number;
+/** Whether a message that goes this way may go from the one role to the other. */
+export function mayGo(way: Way, from: Role, to: Role): boolean {
+  return way === "any" || way === `${from}_to_${to}`;
 }
 
-function message<const Id extends number, Fields extends v.ObjectEntries>(
-  id: Id,
-  kind: MessageKind,
-  fields: Fields,
-  { headerBytesMax = HEADER_BYTES_MAX, payloadBytesMax = 0 }: MessageLimits = {},
-) {
-  return { id, kind, schema: v.object(fields), headerBytesMax, payloadBytesMax } as const;
+interface MessageLimits extends HeaderBounds {
+  readonly headerBytesMax: number;
+  readonly payloadBytesMax: number;
 }
 
-const list = { headerBytesMax: LIST_HEADER_BYTES_MAX };
+/** Headers of a few fields. */
+const SMALL: MessageLimits = { headerBytesMax: 8 * KiB, payloadBytesMax: 0, valuesMax: 64, containersMax: 8 };
+/** Headers with one set of chunk ranges. */
+const RANGES: MessageLimits = { ...SMALL, headerBytesMax: 64 * KiB, valuesMax: 2 * CHUNK_RANGES_MAX + 64 };
+/** A page of files. */
+const FILES: MessageLimits = {
+  ...SMALL,
+  headerBytesMax: 512 * KiB,
+  valuesMax: LIST_PAGE_MAX * MAP_KEYS_MAX,
+  containersMax: LIST_PAGE_MAX + 16,
+};
+/** A sample of holders, with the ranges of all of them. */
+const HOLDERS: MessageLimits = {
+  ...SMALL,
+  headerBytesMax: 512 * KiB,
+  valuesMax: 2 * LOCATION_RANGES_MAX + HOLDER_SAMPLE_MAX * MAP_KEYS_MAX,
+  containersMax: 2 * HOLDER_SAMPLE_MAX + 16,
+};
+
+function messagesGoing<const W extends Way>(way: W) {
+  return function message<const Id extends number, Fields extends v.ObjectEntries>(
+    id: Id,
+    kind: MessageKind,
+    fields: Fields,
+    limits: MessageLimits = SMALL,
+  ) {
+    return { id, kind, way, schema: v.object(fields), ...limits } as const;
+  };
+}
+
+const anyWay = messagesGoing("any");
+const toTracker = messagesGoing("peer_to_tracker");
+const toPeer = messagesGoing("tracker_to_peer");
+const amongPeers = messagesGoing("peer_to_peer");
 
 export const messageTable = {
   // Every connection
-  HELLO: message(0x01, "notice", {
+  HELLO: anyWay(0x01, "notice", {
     version: v.pipe(v.number(), v.integer()),
     role: v.picklist(["tracker", "peer"]),
     agent: text,
     /** Where the sender takes connections of others; null where it takes none. */
     address: v.nullable(AddressSchema),
   }),
-  ERROR: message(0x02, "reply", {
+  ERROR: anyWay(0x02, "reply", {
     /** The request that failed; null where the connection as a whole is meant. */
     request: v.nullable(requestId),
     /** wireId of the error table. */
     code: v.pipe(v.number(), v.integer()),
     message: text,
   }),
-  REQUEST_PING_PONG: message(0x03, "request", { request: requestId, peer_address: v.nullable(AddressSchema) }),
-  REPLY_PING_PONG: message(0x04, "reply", { request: requestId, response: v.literal("pong") }),
-  HEARTBEAT: message(0x05, "request", { request: requestId }),
-  REPLY_HEARTBEAT: message(0x06, "reply", { request: requestId }),
+  REQUEST_PING_PONG: anyWay(0x03, "request", { request: requestId, peer_address: v.nullable(AddressSchema) }),
+  REPLY_PING_PONG: anyWay(0x04, "reply", { request: requestId, response: v.literal("pong") }),
+  HEARTBEAT: toTracker(0x05, "request", { request: requestId }),
+  REPLY_HEARTBEAT: toPeer(0x06, "reply", { request: requestId }),
 
   // Peer to tracker
-  REQUEST_REGISTER: message(0x10, "request", {
+  REQUEST_REGISTER: toTracker(0x10, "request", {
     request: requestId,
     peer_id: PeerIdSchema,
     /** Where the peer listens; of its host only an advertised one counts. */
@@ -90,14 +133,14 @@ export const messageTable = {
     advertised: v.boolean(),
     host_name: HostNameSchema,
   }),
-  REPLY_REGISTER: message(0x11, "reply", {
+  REPLY_REGISTER: toPeer(0x11, "reply", {
     request: requestId,
     /** The peer's address as the tracker tells it to others. */
     address: AddressSchema,
-    lease_ms: durationMs,
-    heartbeat_ms: durationMs,
+    lease_ms: durationMs(LEASE_MS_MAX),
+    heartbeat_ms: durationMs(HEARTBEAT_MS_MAX),
   }),
-  REQUEST_PUBLISH: message(0x12, "request", {
+  REQUEST_PUBLISH: toTracker(0x12, "request", {
     request: requestId,
     primary_key: key,
     fname: FileNameSchema,
@@ -107,10 +150,18 @@ export const messageTable = {
     local_file: PathTextSchema,
     content_id: ContentIdSchema,
   }),
-  REPLY_PUBLISH: message(0x13, "reply", { request: requestId, filename: FileNameSchema, result: v.literal("ok") }),
-  REQUEST_UNPUBLISH: message(0x14, "request", { request: requestId, fname: FileNameSchema }),
-  REPLY_UNPUBLISH: message(0x15, "reply", { request: requestId, filename: FileNameSchema, result: v.literal("ok") }),
-  REQUEST_FILE_LIST: message(0x16, "request", {
+  REPLY_PUBLISH: toPeer(0x13, "reply", {
+    request: requestId,
+    filename: FileNameSchema,
+    result: v.literal("ok"),
+  }),
+  REQUEST_UNPUBLISH: toTracker(0x14, "request", { request: requestId, fname: FileNameSchema }),
+  REPLY_UNPUBLISH: toPeer(0x15, "reply", {
+    request: requestId,
+    filename: FileNameSchema,
+    result: v.literal("ok"),
+  }),
+  REQUEST_FILE_LIST: toTracker(0x16, "request", {
     request: requestId,
     /** Only files of this name. */
     fname: v.nullable(FileNameSchema),
@@ -118,16 +169,16 @@ export const messageTable = {
     holder: v.nullable(AddressSchema),
     cursor,
   }),
-  REPLY_FILE_LIST: message(0x17, "reply", { request: requestId, file_list: fileList, next: cursor }, list),
-  REQUEST_DISCOVER: message(0x18, "request", { request: requestId, address: AddressSchema, cursor }),
-  REPLY_DISCOVER: message(0x19, "reply", { request: requestId, file_list: fileList, next: cursor }, list),
-  REQUEST_FILE_LOCATION: message(0x1a, "request", {
+  REPLY_FILE_LIST: toPeer(0x17, "reply", { request: requestId, file_list: fileList, next: cursor }, FILES),
+  REQUEST_DISCOVER: toTracker(0x18, "request", { request: requestId, address: AddressSchema, cursor }),
+  REPLY_DISCOVER: toPeer(0x19, "reply", { request: requestId, file_list: fileList, next: cursor }, FILES),
+  REQUEST_FILE_LOCATION: toTracker(0x1a, "request", {
     request: requestId,
     /** One of the two: a publication's key, or the content itself. */
     primary_key: v.nullable(key),
     content_id: v.nullable(ContentIdSchema),
   }),
-  REPLY_FILE_LOCATION: message(
+  REPLY_FILE_LOCATION: toPeer(
     0x1b,
     "reply",
     {
@@ -137,63 +188,83 @@ export const messageTable = {
       /** A random sample of the online holders, the requester left out. */
       chunkinfo,
     },
-    list,
+    HOLDERS,
   ),
-  REQUEST_CHUNK_REGISTER: message(0x1c, "request", {
-    request: requestId,
-    primary_key: v.nullable(key),
-    content_id: ContentIdSchema,
-    size: SizeSchema,
-    chunknum: ChunkRangesSchema,
-    /** True: these chunks and no others. False: these as well. */
-    replace: v.boolean(),
-  }),
-  REPLY_CHUNK_REGISTER: message(0x1d, "reply", { request: requestId, content_id: ContentIdSchema }),
-  REQUEST_ANNOUNCED: message(0x1e, "request", { request: requestId }),
-  REPLY_ANNOUNCED: message(0x1f, "reply", { request: requestId }),
+  REQUEST_CHUNK_REGISTER: toTracker(
+    0x1c,
+    "request",
+    {
+      request: requestId,
+      primary_key: v.nullable(key),
+      content_id: ContentIdSchema,
+      size: SizeSchema,
+      chunknum: ChunkRangesSchema,
+      /** True: these chunks and no others. False: these as well. */
+      replace: v.boolean(),
+    },
+    RANGES,
+  ),
+  REPLY_CHUNK_REGISTER: toPeer(0x1d, "reply", { request: requestId, content_id: ContentIdSchema }),
+  REQUEST_ANNOUNCED: toTracker(0x1e, "request", { request: requestId }),
+  REPLY_ANNOUNCED: toPeer(0x1f, "reply", { request: requestId }),
 
   // Tracker to peer, on a connection of its own: proof of an advertised address
-  REQUEST_PROOF: message(0x20, "request", { request: requestId, challenge: digest }),
-  REPLY_PROOF: message(0x21, "reply", { request: requestId, proof: digest }),
+  REQUEST_PROOF: toPeer(0x20, "request", { request: requestId, challenge: digest }),
+  REPLY_PROOF: toTracker(0x21, "reply", { request: requestId, proof: digest }),
 
   // Peer to peer
-  REQUEST_MANIFEST: message(0x30, "request", { request: requestId, content_id: ContentIdSchema }),
-  REPLY_MANIFEST: message(
+  REQUEST_MANIFEST: amongPeers(0x30, "request", { request: requestId, content_id: ContentIdSchema }),
+  REPLY_MANIFEST: amongPeers(
     0x31,
     "reply",
     { request: requestId, content_id: ContentIdSchema },
-    { payloadBytesMax: MANIFEST_BYTES_MAX },
+    { ...SMALL, payloadBytesMax: MANIFEST_BYTES_MAX },
   ),
-  REQUEST_JOIN_SWARM: message(0x32, "request", {
-    request: requestId,
-    content_id: ContentIdSchema,
-    /** What the sender has already; more follows in HAVE. */
-    chunks: ChunkRangesSchema,
-  }),
-  REPLY_JOIN_SWARM: message(0x33, "reply", {
-    request: requestId,
-    content_id: ContentIdSchema,
-    chunks: ChunkRangesSchema,
-  }),
-  HAVE: message(0x34, "notice", { content_id: ContentIdSchema, chunks: ChunkRangesSchema }),
-  LEAVE_SWARM: message(0x35, "notice", { content_id: ContentIdSchema }),
-  PEER_REQUEST_CHUNK: message(0x36, "request", {
-    request: requestId,
-    filename: FileNameSchema,
-    content_id: ContentIdSchema,
-    /** Any one chunk of these answers the request; the uploader chooses. */
-    chunknum: v.pipe(
-      ChunkRangesSchema,
-      v.check((ranges) => ranges.length > 0, "expected at least one chunk"),
-    ),
-  }),
-  PEER_REPLY_CHUNK: message(
+  REQUEST_JOIN_SWARM: amongPeers(
+    0x32,
+    "request",
+    {
+      request: requestId,
+      content_id: ContentIdSchema,
+      /** What the sender has already; more follows in HAVE. */
+      chunks: ChunkRangesSchema,
+    },
+    RANGES,
+  ),
+  REPLY_JOIN_SWARM: amongPeers(
+    0x33,
+    "reply",
+    {
+      request: requestId,
+      content_id: ContentIdSchema,
+      chunks: ChunkRangesSchema,
+    },
+    RANGES,
+  ),
+  HAVE: amongPeers(0x34, "notice", { content_id: ContentIdSchema, chunks: ChunkRangesSchema }, RANGES),
+  LEAVE_SWARM: amongPeers(0x35, "notice", { content_id: ContentIdSchema }),
+  PEER_REQUEST_CHUNK: amongPeers(
+    0x36,
+    "request",
+    {
+      request: requestId,
+      filename: FileNameSchema,
+      content_id: ContentIdSchema,
+      /** Any one chunk of these answers the request; the uploader chooses. */
+      chunknum: v.pipe(
+        ChunkRangesSchema,
+        v.check((ranges) => ranges.length > 0, "expected at least one chunk"),
+      ),
+    },
+    RANGES,
+  ),
+  PEER_REPLY_CHUNK: amongPeers(
     0x37,
     "reply",
     { request: requestId, filename: FileNameSchema, content_id: ContentIdSchema, chunknum: ChunkNumberSchema, digest },
-    { payloadBytesMax: CHUNK_SIZE_MAX },
+    { ...SMALL, payloadBytesMax: CHUNK_SIZE_MAX },
   ),
-  CANCEL: message(0x38, "notice", { request: requestId }),
+  CANCEL: amongPeers(0x38, "notice", { request: requestId }),
 } as const;
 
 export type MessageName = keyof typeof messageTable;

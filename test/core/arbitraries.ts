@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { type Address, makeAddress } from "../../src/core/address.ts";
 import { Bitfield, type ChunkRanges } from "../../src/core/bitfield.ts";
 import { type FileName, fileNameFault } from "../../src/core/file-name.ts";
-import { CHUNK_COUNT_MAX, CONTENT_SIZE_MAX, PATH_TEXT_MAX } from "../../src/core/limits.ts";
+import { CHUNK_COUNT_MAX, CONTENT_SIZE_MAX, PATH_TEXT_BYTES_MAX } from "../../src/core/limits.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import type { PeerId } from "../../src/core/model.ts";
 
@@ -29,7 +29,7 @@ export const size = fc.oneof(
 export const chunkCount = fc.nat({ max: CHUNK_COUNT_MAX });
 export const chunkNumber = fc.nat({ max: CHUNK_COUNT_MAX - 1 });
 export const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
-export const pathText = fc.string({ minLength: 1, maxLength: 60 }).filter((path) => path.length <= PATH_TEXT_MAX);
+export const pathText = fc.string({ minLength: 1, maxLength: 60 }).filter((path) => path.length <= PATH_TEXT_BYTES_MAX);
 
 export const fileName = fc
   .string({ unit: "grapheme", minLength: 1, maxLength: 40 })

@@ -6,6 +6,7 @@ import {
   Bitfield,
   type ChunkRanges,
   ChunkRangesSchema,
+  clampRanges,
   formatRanges,
   NO_CHUNKS,
   onlyChunk,
@@ -127,6 +128,14 @@ describe("Bitfield", () => {
 });
 
 describe("ChunkRanges", () => {
+  test("are cut off at a number of chunks", () => {
+    const chunks = ranges(0, 2, 5, 6, 9, 9);
+    for (let count = 0; count <= 11; count++) {
+      const expected = Bitfield.fromRanges(count, chunks).toRanges();
+      expect([...clampRanges(chunks, count)]).toEqual([...expected]);
+    }
+  });
+
   test.each([
     ["an odd number of ends", [1]],
     ["a last before its first", [2, 1]],

@@ -5,6 +5,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { encodeFrame, FRAME_PREFIX_BYTES, FrameDecoder } from "../../src/wire/frame.ts";
 import { type Message, messageTable } from "../../src/wire/messages.ts";
+import { welcoming } from "../wire/recorder.ts";
 
 export const faultKinds = ["reset", "stall", "delay", "truncate", "flip", "wrong chunk"] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -194,6 +195,7 @@ class FaultyLine {
 function decode(frame: Uint8Array): { readonly message: Message; readonly payload: Uint8Array } | undefined {
   let found: { message: Message; payload: Uint8Array } | undefined;
   const decoder = new FrameDecoder({
+    ...welcoming,
     openPayload: (_message, bytes) => new Uint8Array(bytes),
     handleMessage: (message, payload = new Uint8Array(0)) => {
       found = { message, payload };

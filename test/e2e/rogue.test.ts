@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { KiB, MiB } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { Cluster, errorOf, fetchTo } from "./cluster.ts";
-import { type Answer, Rogue } from "./rogue.ts";
+import { type Answer, Rogue, type RogueOptions } from "./rogue.ts";
 
 const CHUNK = 64 * KiB;
 
@@ -21,9 +21,8 @@ afterEach(async () => {
   await cluster.close();
 });
 
-async function startRogue(answer: Answer, manifest?: Uint8Array): Promise<Rogue> {
-  const tracker = cluster.trackerAddress;
-  const rogue = await Rogue.start({ tracker, path: source, answer, ...(manifest && { manifest }) });
+async function startRogue(answer: Answer, options: Partial<RogueOptions> = {}): Promise<Rogue> {
+  const rogue = await Rogue.start({ tracker: cluster.trackerAddress, path: source, answer, ...options });
   rogues.push(rogue);
   return rogue;
 }
@@ -67,9 +66,20 @@ test("a holder that says nothing does not stall the fetch", async () => {
 
 test("a false manifest is refused and another holder asked", async () => {
   const leecher = await leecherBesideSeeder();
-  await startRogue(silent, new Uint8Array(100));
+  await startRogue(silent, { manifest: new Uint8Array(100) });
   await fetchTo(leecher, "source.bin", cluster.path("copy"));
   expect(existsSync(cluster.path("copy"))).toBe(true);
+}, 15_000);
+
+test("a holder that answers REQUEST_JOIN_SWARM with another reply is left alone, and who asked it serves others", async () => {
+  const [seeder, leecher, third] = await cluster.startPeers(["seeder", "leecher", "third"]);
+  await cluster.publish(seeder!, source);
+  const rogue = await startRogue(silent, { joinReply: { type: "REPLY_HEARTBEAT" } });
+  await fetchTo(leecher!, "source.bin", cluster.path("copy"));
+  expect(rogue.requests).toBe(0);
+  await cluster.stopPeer(seeder!);
+  await fetchTo(third!, "source.bin", cluster.path("third copy"));
+  expect(Buffer.compare(readFileSync(source), readFileSync(cluster.path("third copy")))).toBe(0);
 }, 15_000);
 
 test("with liars only, the fetch ends with an integrity error and nothing under the final name", async () => {

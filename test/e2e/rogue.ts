@@ -21,6 +21,8 @@ export interface RogueOptions {
   readonly answer: Answer;
   /** The manifest that it sends; the true one without this. */
   readonly manifest?: Uint8Array;
+  /** What it answers those who join the swarm; without this, that it has every chunk. */
+  readonly joinReply?: Outgoing;
 }
 
 export class Rogue {
@@ -38,7 +40,7 @@ export class Rogue {
     this.contentId = contentId;
   }
 
-  static async start({ tracker, path, answer, manifest }: RogueOptions): Promise<Rogue> {
+  static async start({ tracker, path, answer, manifest, joinReply }: RogueOptions): Promise<Rogue> {
     const hashed = await hashFile(path);
     const content = readFileSync(path);
     const { chunkSize } = hashed.manifest;
@@ -74,7 +76,7 @@ export class Rogue {
         connection.serve({
           request(message) {
             if (message.type === "REQUEST_JOIN_SWARM")
-              return { type: "REPLY_JOIN_SWARM", content_id: message.content_id, chunks: all };
+              return joinReply ?? { type: "REPLY_JOIN_SWARM", content_id: message.content_id, chunks: all };
             if (message.type === "REQUEST_MANIFEST") {
               const reply = { type: "REPLY_MANIFEST", content_id: message.content_id } as const;
               connection.replyWithPayload(message.request, reply, payloadOf(manifest ?? hashed.manifestBytes));

@@ -10,11 +10,13 @@ import type { Connection, ConnectionHandlers, LocalHello } from "../../src/net/c
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
+import { messageTable } from "../../src/wire/messages.ts";
 
 const local: LocalHello = { role: "peer", agent: "test", address: null };
 const contentId = "ab".repeat(32) as ContentId;
 const filename = "f" as FileName;
 const digest = new Uint8Array(32);
+const ping = { type: "REQUEST_PING_PONG", peer_address: null } as const;
 const chunkRequest = { type: "PEER_REQUEST_CHUNK", filename, content_id: contentId, chunknum: rangeOfOne(7) } as const;
 
 const listeners: Listener[] = [];
@@ -48,12 +50,12 @@ async function rawClient(address: Address) {
 test("a request gets its reply, a thrown error its ERROR", async () => {
   const address = await serving(() => ({
     request(message) {
-      if (message.type === "HEARTBEAT") return { type: "REPLY_HEARTBEAT" };
+      if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
       throw new P2pfsError("not_found", "no such thing");
     },
   }));
   const connection = await dial(address, { local, timeoutMs: 1000 });
-  expect(await connection.request({ type: "HEARTBEAT" })).toMatchObject({ type: "REPLY_HEARTBEAT" });
+  expect(await connection.request(ping)).toMatchObject({ type: "REPLY_PING_PONG" });
   const refused = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId });
   expect(refused).rejects.toMatchObject({ code: "not_found", message: "no such thing" });
   expect(connection.hello).toMatchObject({ role: "peer", agent: "test" });
@@ -64,7 +66,7 @@ test("payloads arrive whole in the buffer that was named, and control frames ove
   const bytes = new Uint8Array(4 * MiB).map((_, index) => (index * 31) & 0xff);
   const address = await serving((connection) => ({
     request(message) {
-      if (message.type === "HEARTBEAT") return { type: "REPLY_HEARTBEAT" };
+      if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
       const reply = { type: "PEER_REPLY_CHUNK", filename, content_id: contentId, chunknum: 7, digest } as const;
       connection.replyWithPayload(message.request, reply, payloadOf(bytes));
       return undefined;
@@ -80,7 +82,7 @@ test("payloads arrive whole in the buffer that was named, and control frames ove
     };
     return connection.ask(chunkRequest, { openPayload }).reply.then(() => order.push(`chunk ${index}`));
   });
-  const beat = connection.request({ type: "HEARTBEAT" }).then(() => order.push("beat"));
+  const beat = connection.request(ping).then(() => order.push("beat"));
   await Promise.all([...chunks, beat]);
   for (const buffer of buffers) expect(Bun.hash(buffer)).toBe(Bun.hash(bytes));
   expect(order.indexOf("beat")).toBeLessThan(order.indexOf("chunk 1"));
@@ -95,7 +97,7 @@ test("a request without an answer fails at its timeout; the late reply harms nob
     return {
       request(message) {
         if (message.type === "REQUEST_MANIFEST") held.push(message.request);
-        return message.type === "HEARTBEAT" ? { type: "REPLY_HEARTBEAT" } : undefined;
+        return message.type === "REQUEST_PING_PONG" ? { type: "REPLY_PING_PONG", response: "pong" } : undefined;
       },
     };
   });
@@ -103,7 +105,7 @@ test("a request without an answer fails at its timeout; the late reply harms nob
   const silent = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId }, { timeoutMs: 20 });
   expect(await silent.catch((error) => error)).toMatchObject({ code: "unreachable" });
   other!.replyWithPayload(held[0]!, { type: "REPLY_MANIFEST", content_id: contentId }, payloadOf(new Uint8Array(9)));
-  expect(await connection.request({ type: "HEARTBEAT" })).toMatchObject({ type: "REPLY_HEARTBEAT" });
+  expect(await connection.request(ping)).toMatchObject({ type: "REPLY_PING_PONG" });
   connection.close();
 });
 
@@ -117,11 +119,11 @@ test("closing rejects what is pending on both sides and tells the cause", async 
   }));
   const connection = await dial(address, { local, timeoutMs: 1000 });
   connection.serve({ closed: resolve });
-  const pending = connection.request({ type: "HEARTBEAT" });
+  const pending = connection.request(ping);
   expect(await pending.catch((error) => error)).toMatchObject({ code: "refused", message: "go away" });
   expect(await closed).toMatchObject({ code: "refused" });
   expect(connection.isOpen).toBe(false);
-  const late = connection.request({ type: "HEARTBEAT" });
+  const late = connection.request(ping);
   expect(await late.catch((error) => error)).toBeInstanceOf(P2pfsError);
 });
 
@@ -135,7 +137,7 @@ test("another protocol version is refused by name", async () => {
 
 test("a first frame other than HELLO, and a frame that is too long, close the connection with an ERROR", async () => {
   const address = await serving(() => ({}));
-  for (const bytes of [encodeFrame({ type: "HEARTBEAT", request: 1 }), new Uint8Array(8).fill(0xff)]) {
+  for (const bytes of [encodeFrame({ ...ping, request: 1 }), new Uint8Array(8).fill(0xff)]) {
     const { socket, received, closed } = await rawClient(address);
     socket.write(bytes);
     await closed;
@@ -144,14 +146,14 @@ test("a first frame other than HELLO, and a frame that is too long, close the co
 });
 
 test("an unknown message is answered with an ERROR and the connection lives", async () => {
-  const address = await serving(() => ({ request: () => ({ type: "REPLY_HEARTBEAT" }) }));
+  const address = await serving(() => ({ request: () => ({ type: "REPLY_PING_PONG", response: "pong" }) }));
   const { socket, received } = await rawClient(address);
-  const unknown = encodeFrame({ type: "HEARTBEAT", request: 5 });
+  const unknown = encodeFrame({ ...ping, request: 5 });
   unknown[4] = 0xee;
   socket.write(encodeFrame({ type: "HELLO", version: 1, ...local }));
   socket.write(unknown);
-  socket.write(encodeFrame({ type: "HEARTBEAT", request: 6 }));
-  const idOfReply = 0x06;
+  socket.write(encodeFrame({ ...ping, request: 6 }));
+  const idOfReply = messageTable.REPLY_PING_PONG.id;
   const framesEnd = () => received.lastIndexOf(idOfReply);
   for (let waits = 0; waits < 100 && framesEnd() < 0; waits++) await Bun.sleep(5);
   expect(Buffer.from(received).toString("latin1")).toContain("unknown here");

@@ -1,6 +1,6 @@
 /** The uploader: chunks bound to requests as late as they are sent, and fair turns between requesters. */
 import { describe, expect, test } from "bun:test";
-import { Bitfield } from "../../src/core/bitfield.ts";
+import { Bitfield, rangesOfAscending } from "../../src/core/bitfield.ts";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { UploadQueue, type UploadQueueOptions } from "../../src/swarm/upload-queue.ts";
@@ -69,6 +69,26 @@ describe("binding as late as it is sent", () => {
     queue.setHoldings(CONTENT, new Bitfield(10));
     expect(queue.next(always)!.chunk).toBeUndefined();
   });
+});
+
+test("ranges beyond the content cost no more than the content", () => {
+  const beyond = rangesOfAscending([0, 1, 2, ...Array.from({ length: 1000 }, (_, index) => 5 + index)]);
+  let looks = 0;
+  const holdings = {
+    size: 1,
+    has: (chunk: number) => {
+      looks++;
+      return chunk === 0;
+    },
+  };
+  const queue = new UploadQueue({ random: seededRandom(1) });
+  queue.setHoldings(CONTENT, holdings);
+  const request = { requester: "a", contentId: CONTENT };
+  queue.noteHeld("a", CONTENT, beyond);
+  expect(queue.enqueue({ ...request, request: 1, chunks: beyond })).toBe("queued");
+  expect(queue.next(always)).toMatchObject({ request: 1, chunk: 0 });
+  expect(queue.enqueue({ ...request, request: 2, chunks: rangesOf([7, 900]) })).toBe("not_held");
+  expect(looks).toBeLessThan(10);
 });
 
 describe("what a requester keeps to itself", () => {

@@ -21,7 +21,7 @@ const nullable = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: 
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const cursor = nullable(text);
 const key = fc.tuple(fileName, address).map(([fname, at]) => publicationKey(fname, at));
-const durationMs = fc.integer({ min: 1, max: 1_000_000 });
+const durationMs = fc.integer({ min: 100, max: 600_000 });
 const fileInfo: fc.Arbitrary<FileInfo> = fc.record({
   key,
   fname: fileName,

@@ -6,7 +6,7 @@ import { encodeFrame, FRAME_BODY_BYTES_MAX, FrameDecoder } from "../../src/wire/
 import { type Message, messageNameById, messageTable, replyOf } from "../../src/wire/messages.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { anyMessage, messageNames, messageOf } from "./arbitraries.ts";
-import { concat, Recorder, rawFrame } from "./recorder.ts";
+import { concat, Recorder, rawFrame, welcoming } from "./recorder.ts";
 
 const pack = (value: unknown) => new Uint8Array(new Packr({ useRecords: false }).pack(value));
 const heartbeat: Message = { type: "HEARTBEAT", request: 1 };
@@ -186,6 +186,7 @@ describe("a stream in pieces", () => {
   test("stops at once when the decoder is closed in the midst of it", () => {
     const types: string[] = [];
     const decoder = new FrameDecoder({
+      ...welcoming,
       openPayload: () => undefined,
       handleFault: () => {},
       handleMessage: (message) => {
@@ -200,6 +201,7 @@ describe("a stream in pieces", () => {
 
   test("a buffer of another length than the payload is a defect of the handler", () => {
     const decoder = new FrameDecoder({
+      ...welcoming,
       openPayload: () => new Uint8Array(3),
       handleFault: () => {},
       handleMessage: () => {},
@@ -273,17 +275,69 @@ describe("any other fault leaves the stream in step", () => {
       "a header with bytes left over",
       rawFrame(0x05, concat(heartbeatBytes.slice(8), Uint8Array.of(1, 2))),
       "protocol",
-      null,
+      1,
     ],
     ["the byte that MessagePack never uses", rawFrame(0x05, Uint8Array.of(0xc1)), "protocol", null],
     ["a bad name", rawFrame(0x14, pack({ request: 9, fname: "../a" })), "protocol", 9],
     ["empty ranges", rawFrame(0x36, pack({ ...chunk, chunknum: [] })), "protocol", 7],
-    ["a digest of 31 bytes", rawFrame(0x21, pack({ request: 9, proof: new Uint8Array(31) })), "protocol", 9],
-    ["a bad header with a payload", rawFrame(0x37, pack({ request: 9 }), new Uint8Array(1000)), "protocol", 9],
+    ["a challenge of 31 bytes", rawFrame(0x20, pack({ request: 9, challenge: new Uint8Array(31) })), "protocol", 9],
+    ["a notice that is bad, which has no answer", rawFrame(0x38, pack({ request: "9" })), "protocol", null],
+    ["a notice whose request is another's", rawFrame(0x34, pack({ request: 9, content_id: 1 })), "protocol", null],
   ] as const)("%s", (_what, bytes, code, request) => {
     const recorder = Recorder.of(bytes, heartbeatBytes);
     expect(recorder.faults).toMatchObject([{ fatal: false, code, request }]);
     expect(recorder.messages).toEqual([{ message: heartbeat, payload: undefined }]);
     expect(recorder.payloadBytesAllocated).toBe(0);
+  });
+
+  test.each([
+    ["a digest of 31 bytes", rawFrame(0x21, pack({ request: 9, proof: new Uint8Array(31) }))],
+    ["no field but the request", rawFrame(0x37, pack({ request: 9 }), new Uint8Array(1000))],
+    ["no request", rawFrame(0x06, pack({}))],
+    ["bytes behind the map", rawFrame(0x06, concat(pack({ request: 9 }), Uint8Array.of(1)))],
+  ] as const)("but a reply with %s ends it: its request has no answer to come", (_what, bytes) => {
+    const recorder = Recorder.of(bytes, heartbeatBytes);
+    expect(recorder.faults).toMatchObject([{ fatal: true, code: "protocol", request: null }]);
+    expect(recorder.messages).toEqual([]);
+  });
+});
+
+describe("whoever takes the frames", () => {
+  test("can turn a frame down by its lengths, before anything is allocated", () => {
+    const asked: unknown[] = [];
+    const checkFrame = (...frame: unknown[]) => {
+      asked.push(frame);
+      return "not now";
+    };
+    const recorder = new Recorder({ checkFrame });
+    recorder.decoder.push(encodeFrame(chunk, 50).subarray(0, 8));
+    expect(asked).toEqual([["PEER_REPLY_CHUNK", encodeFrame(chunk, 50).length - 8, 50]]);
+    expect(recorder.faults).toMatchObject([{ fatal: true, message: "not now" }]);
+  });
+
+  test("can turn a message down by its type and request, before anything is built", () => {
+    const asked: unknown[] = [];
+    const checkHeader = (...header: unknown[]) => {
+      asked.push(header);
+      return "nobody asked";
+    };
+    const recorder = new Recorder({ checkHeader });
+    recorder.decoder.push(concat(rawFrame(0x37, pack({ request: 7, more: "than it should have" })), heartbeatBytes));
+    expect(asked).toEqual([["PEER_REPLY_CHUNK", 7]]);
+    expect(recorder.faults).toMatchObject([{ fatal: true, message: "nobody asked" }]);
+    expect(recorder.messages).toEqual([]);
+  });
+
+  test("can end its turn after any frame, and goes on with what was left", () => {
+    const recorder = new Recorder();
+    const stream = concat(heartbeatBytes, encodeFrame(chunk, 5), new Uint8Array(5), heartbeatBytes);
+    const hadPayloads: boolean[] = [];
+    let offset = 0;
+    for (let turn = 1; offset < stream.length; turn++) {
+      offset += recorder.decoder.push(stream.subarray(offset), (hadPayload) => hadPayloads.push(hadPayload) > 0);
+      expect(recorder.messages.length).toBe(turn);
+      expect(recorder.decoder.isInFrame).toBe(false);
+    }
+    expect(hadPayloads).toEqual([false, true, false]);
   });
 });

@@ -4,10 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { blake3 } from "@napi-rs/blake-hash";
 import { errorCodes, errorTable } from "../../src/core/errors.ts";
-import { WINDOW_SIZE } from "../../src/core/limits.ts";
+import { LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
-import { encodeFrame, FRAME_BODY_BYTES_MAX } from "../../src/wire/frame.ts";
-import { messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
+import { STRANGER_HEADER_BYTES_MAX } from "../../src/net/connection.ts";
+import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
+import { encodeFrame, FRAME_BODY_BYTES_MAX, UNKNOWN_HEADER_BYTES_MAX } from "../../src/wire/frame.ts";
+import { MAP_KEYS_MAX, NESTING_MAX } from "../../src/wire/header-scan.ts";
+import { type MessageName, mayGo, messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
 import { messageNames } from "./arbitraries.ts";
 
 const readme = readFileSync(join(import.meta.dir, "../../src/wire/README.md"), "utf8");
@@ -47,6 +50,14 @@ test.each(messageNames.map((name) => [name]))("%s is documented with its id, kin
   const row = rows.find((cells) => cells[1] === name);
   expect(row?.[0]).toBe(`0x${id.toString(16).padStart(2, "0")}`);
   expect(row?.[3]).toBe(kind === "request" ? `request → ${replyOf[name as keyof typeof replyOf]}` : kind);
+  const roles = { T: "tracker", P: "peer" } as const;
+  for (const from of ["T", "P"] as const)
+    for (const to of ["T", "P"] as const)
+      expect([from, to, row![2] === "both" || row![2] === `${from} → ${to}`]).toEqual([
+        from,
+        to,
+        mayGo(messageTable[name].way, roles[from], roles[to]),
+      ]);
   const section = sectionOf(name);
   const missing = Object.keys(schema.entries).filter((field) => !section.includes(`\`${field}\``));
   expect(missing).toEqual([]);
@@ -94,7 +105,21 @@ test("the limits are those of the code", () => {
     };
     expect([name, documented.get(name) ?? documented.get("every other")]).toEqual([name, expected]);
   }
-  expect(readme).toContain(`${FRAME_BODY_BYTES_MAX} bytes`);
+  const valuesOf = (names: string) => {
+    const row = rows.find((cells) => cells.length === 3 && cells[0] === names && /^\d+$/.test(cells[1]!));
+    return row?.slice(1).map(Number);
+  };
+  const boundsOf = (name: MessageName) => [messageTable[name].valuesMax, messageTable[name].containersMax];
+  expect(valuesOf("REPLY_FILE_LIST, REPLY_DISCOVER")).toEqual(boundsOf("REPLY_FILE_LIST"));
+  expect(valuesOf("REPLY_FILE_LOCATION")).toEqual(boundsOf("REPLY_FILE_LOCATION"));
+  expect(valuesOf("the five with chunk ranges")).toEqual(boundsOf("HAVE"));
+  expect(valuesOf("every other")).toEqual(boundsOf("HELLO"));
+  expect(readme).toContain(`${LOCATION_RANGES_MAX} chunk ranges over all its holders`);
+  expect(readme).toContain(`nested at most ${NESTING_MAX} deep`);
+  expect(readme).toContain(`a map has at most ${MAP_KEYS_MAX} keys`);
+  expect(readme).toContain(`takes headers of up to ${STRANGER_HEADER_BYTES_MAX} bytes only`);
+  expect(readme).toContain(`ours does at ${OVERDUE_MAX}`);
+  expect(readme).toContain(`${FRAME_BODY_BYTES_MAX} bytes, with a header of up to ${UNKNOWN_HEADER_BYTES_MAX} bytes`);
   expect(readme).toContain(`at most ${WINDOW_SIZE} chunk requests`);
   expect(readme).toContain(`The protocol of p2pfs, version ${PROTOCOL_VERSION}`);
 });

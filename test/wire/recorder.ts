@@ -2,6 +2,9 @@
 import { FrameDecoder, type FrameFault, type FrameHandler } from "../../src/wire/frame.ts";
 import type { Message } from "../../src/wire/messages.ts";
 
+/** Takes every message, as if each reply were awaited. */
+export const welcoming = { checkFrame: () => undefined, checkHeader: () => undefined } as const;
+
 export class Recorder implements FrameHandler {
   readonly messages: { readonly message: Message; readonly payload: Uint8Array | undefined }[] = [];
   readonly faults: FrameFault[] = [];
@@ -10,8 +13,17 @@ export class Recorder implements FrameHandler {
   readonly takePayloads: boolean;
   readonly decoder = new FrameDecoder(this);
 
-  constructor({ takePayloads = true } = {}) {
+  readonly checkFrame: FrameHandler["checkFrame"];
+  readonly checkHeader: FrameHandler["checkHeader"];
+
+  constructor({
+    takePayloads = true,
+    checkFrame = welcoming.checkFrame,
+    checkHeader = welcoming.checkHeader,
+  }: Partial<Pick<FrameHandler, "checkFrame" | "checkHeader">> & { readonly takePayloads?: boolean } = {}) {
     this.takePayloads = takePayloads;
+    this.checkFrame = checkFrame;
+    this.checkHeader = checkHeader;
   }
 
   openPayload(_message: Message, payloadBytes: number): Uint8Array | undefined {

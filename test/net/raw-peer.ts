@@ -1,0 +1,62 @@
+/** The other end of a connection, made of bytes: says HELLO, and after that whatever a test writes. */
+import type { Socket } from "bun";
+import { type Address, hostOf, makeAddress, portOf } from "../../src/core/address.ts";
+import { encodeFrame, FRAME_PREFIX_BYTES } from "../../src/wire/frame.ts";
+import { PROTOCOL_VERSION, type Role } from "../../src/wire/messages.ts";
+
+/** Listens at once; takes one connection, or makes one. */
+export function rawPeer(role: Role, agent = "raw") {
+  let socket: Socket | undefined;
+  let bytes: Buffer = Buffer.alloc(0);
+  let unsent: Uint8Array = new Uint8Array(0);
+  const ended = Promise.withResolvers<void>();
+  const flush = () => {
+    if (socket === undefined || unsent.length === 0) return;
+    unsent = unsent.subarray(Math.max(0, socket.write(unsent)));
+  };
+  const handlers = {
+    open(opened: Socket) {
+      socket = opened;
+      write(encodeFrame({ type: "HELLO", version: PROTOCOL_VERSION, role, agent, address: null }));
+    },
+    data(_socket: Socket, piece: Buffer) {
+      bytes = Buffer.concat([bytes, piece]);
+    },
+    drain: flush,
+    close: () => ended.resolve(),
+  };
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
+
+  /** Resolves when the kernel has taken it. */
+  async function write(more: Uint8Array): Promise<void> {
+    unsent = Buffer.concat([unsent, more]);
+    for (flush(); unsent.length > 0; flush()) await Bun.sleep(1);
+  }
+
+  /** Ids of the frames that have come so far. */
+  function ids(): number[] {
+    const found: number[] = [];
+    for (let offset = 0; offset + FRAME_PREFIX_BYTES <= bytes.length; ) {
+      found.push(bytes[offset + 4]!);
+      offset += FRAME_PREFIX_BYTES + bytes.readUInt32BE(offset);
+    }
+    return found;
+  }
+
+  return {
+    address: makeAddress("127.0.0.1", listener.port),
+    closed: ended.promise,
+    write,
+    async connect(to: Address): Promise<void> {
+      await Bun.connect({ hostname: hostOf(to), port: portOf(to), socket: handlers });
+    },
+    /** Resolves when a frame of this id has come. */
+    async received(id: number): Promise<void> {
+      while (!ids().includes(id)) await Bun.sleep(1);
+    },
+    stop(): void {
+      listener.stop(true);
+      socket?.end();
+    },
+  };
+}
