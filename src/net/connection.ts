@@ -136,6 +136,11 @@ export class Connection implements FrameHandler {
     return this.#inflow.bytesReceived;
   }
 
+  /** Bytes of the payload that is being received; 0 between payloads. */
+  get payloadBytesReceived(): number {
+    return this.#inflow.payloadBytesReceived;
+  }
+
   /** When the last bytes came, on the clock of performance.now(). */
   get lastReceivedMs(): number {
     return this.#inflow.lastReceivedMs;

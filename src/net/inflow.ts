@@ -39,6 +39,10 @@ export class Inflow {
     return this.#bytesReceived;
   }
 
+  get payloadBytesReceived(): number {
+    return this.#decoder.payloadBytesReceived;
+  }
+
   /** When the last bytes came, on the clock of performance.now(). */
   get lastReceivedMs(): number {
     return this.#lastReceivedMs;

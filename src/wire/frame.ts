@@ -86,6 +86,11 @@ export class FrameDecoder {
     this.#handler = handler;
   }
 
+  /** Of the payload that is being received; 0 between payloads. */
+  get payloadBytesReceived(): number {
+    return this.#inPayload ? this.#payloadBytes - this.#payloadBytesLeft : 0;
+  }
+
   /** Stops delivering, also in the midst of a push. */
   close(): void {
     this.#closed = true;

@@ -130,6 +130,18 @@ describe("a stream in pieces", () => {
     { message: heartbeat, payload: undefined },
   ] as const;
 
+  test("tells how much of a payload is here, while it is being received", () => {
+    const recorder = new Recorder();
+    expect(recorder.decoder.payloadBytesReceived).toBe(0);
+    recorder.decoder.push(concat(heartbeatBytes, encodeFrame(chunk, 100), new Uint8Array(30)));
+    expect(recorder.decoder.payloadBytesReceived).toBe(30);
+    recorder.decoder.push(new Uint8Array(69));
+    expect(recorder.decoder.payloadBytesReceived).toBe(99);
+    recorder.decoder.push(new Uint8Array(1));
+    expect(recorder.decoder.payloadBytesReceived).toBe(0);
+    expect(recorder.messages).toHaveLength(2);
+  });
+
   test("is the same one byte at a time", () => {
     const recorder = Recorder.of(...Array.from(stream, (byte) => Uint8Array.of(byte)));
     expect(recorder.messages).toEqual([...expected]);
