@@ -12,23 +12,29 @@ import { BUNDLE_FOLDER } from "../src/admin/page.ts";
 const root = dirname(import.meta.dir);
 const MiB = 1024 * 1024;
 
-/** Packages of the native BLAKE3; only that of this machine goes in, the others would make the file larger. */
-const addonPackages: Readonly<Record<string, string>> = {
+/** The native BLAKE3 of each platform; only that of this machine goes in, the others would make the file larger. */
+const addons: Readonly<Record<string, string>> = {
   "linux-x64": "@napi-rs/blake-hash-linux-x64-gnu",
   "linux-arm64": "@napi-rs/blake-hash-linux-arm64-gnu",
   "darwin-x64": "@napi-rs/blake-hash-darwin-x64",
   "darwin-arm64": "@napi-rs/blake-hash-darwin-arm64",
 };
-const addonPackage = addonPackages[`${process.platform}-${process.arch}`];
 
-/** The package's loader tries fourteen platforms and then the file system; the executable has the right one inside. */
-const oneAddon: BunPlugin = {
-  name: "one native addon",
+/**
+ * The package's own loader tries fourteen platforms, then the file system; and what Bun does for an embedded addon is
+ * to load whatever lies under a known name in the temp folder. The executable loads the one that it has inside.
+ */
+const embeddedAddon: BunPlugin = {
+  name: "embedded addon",
   setup(build) {
-    if (addonPackage === undefined) return;
-    build.onLoad({ filter: /[/\\]@napi-rs[/\\]blake-hash[/\\]index\.js$/ }, () => ({
+    const addon = addons[`${process.platform}-${process.arch}`];
+    if (addon === undefined) throw new Error(`no native BLAKE3 for ${process.platform}-${process.arch}`);
+    build.onLoad({ filter: /[/\\]@napi-rs[/\\]blake-hash[/\\]index\.js$/ }, ({ path }) => ({
       loader: "js",
-      contents: `module.exports = require(${JSON.stringify(addonPackage)});`,
+      contents: `
+        import { loadEmbeddedAddon } from ${JSON.stringify(join(root, "src/disk/embedded-addon.ts"))};
+        import path from ${JSON.stringify(Bun.resolveSync(addon, dirname(path)))} with { type: "file" };
+        export const { blake3 } = loadEmbeddedAddon(path);`,
     }));
   },
 };
@@ -53,7 +59,10 @@ async function pageFolder(parent: string): Promise<string> {
 }
 
 /** Makes the executable; `outfile` is replaced only when it is whole. */
-export async function build(outfile = join(root, "dist/p2pfs")): Promise<string> {
+export async function build(
+  outfile = join(root, "dist/p2pfs"),
+  entrypoint = join(root, "src/main.ts"),
+): Promise<string> {
   const started = performance.now();
   await mkdir(dirname(outfile), { recursive: true });
   // Built aside and renamed, so that nobody starts half a file; the base name goes into the executable.
@@ -61,14 +70,14 @@ export async function build(outfile = join(root, "dist/p2pfs")): Promise<string>
   const partial = join(folder, basename(outfile));
   try {
     await Bun.build({
-      entrypoints: [join(root, "src/main.ts")],
+      entrypoints: [entrypoint],
       target: "bun",
       format: "esm",
       minify: { whitespace: true, syntax: true, identifiers: false },
       // What one command does not use is not even parsed: --version takes a third of the time.
       splitting: true,
       sourcemap: "none",
-      plugins: [oneAddon],
+      plugins: [embeddedAddon],
       compile: {
         outfile: partial,
         assets: [...(await migrationFolders()), await pageFolder(folder)],

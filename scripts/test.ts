@@ -5,7 +5,7 @@
  */
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { installChromium } from "./lib/chromium.ts";
+import { installPackages } from "./lib/debian.ts";
 
 const root = dirname(import.meta.dir);
 const testMsMax = 30_000;
@@ -82,7 +82,7 @@ await check("types of the page: tsc --noEmit", [
 ]);
 await check("lint and format: biome check", [join(root, "node_modules/.bin/biome"), "check", "."]);
 await check("build: dist/p2pfs", [process.execPath, join(root, "scripts/build.ts")]);
-if (paths.length === 0) await installChromium();
+await installPackages();
 await runTests();
 
 const skipFails = process.env.CI === "true" && tally.skipped > 0;

@@ -13,7 +13,8 @@ import { FileNameSchema } from "../../src/core/file-name.ts";
 import { ContentIdSchema } from "../../src/core/manifest.ts";
 import { PeerIdSchema, publicationKey } from "../../src/core/model.ts";
 import { dial } from "../../src/net/endpoint.ts";
-import { launchChromium, missingChromium } from "./chromium.ts";
+import { launchChromium } from "./chromium.ts";
+import { missingPackage } from "./debian.ts";
 import { GiB, list, makeFile, median, seconds, settle } from "./measure.ts";
 import { type Role, Roles } from "./roles.ts";
 
@@ -32,7 +33,7 @@ export interface AdminBench {
 
 export async function benchAdmin({ binary, folder, rounds, show }: AdminBench): Promise<void> {
   await withRoles(binary, folder, (roles, tracker) => measureStatus(roles, tracker, rounds, show));
-  const missing = missingChromium();
+  const missing = missingPackage("chromium");
   if (missing !== undefined) return show("page", missing);
   const browser = await launchChromium();
   try {

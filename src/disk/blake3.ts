@@ -1,6 +1,6 @@
 /**
- * BLAKE3 by a native addon. It is loaded at the first digest and not before: in the compiled binary the addon is
- * unpacked into the temp folder, which costs time and can fail, and most commands hash nothing.
+ * BLAKE3 by a native addon. It is loaded at the first digest and not before: the compiled binary needs the temp folder
+ * for it (embedded-addon.ts), which costs time and can fail, and most commands hash nothing.
  */
 import { tmpdir } from "node:os";
 import { P2pfsError } from "../core/errors.ts";
@@ -27,7 +27,7 @@ export function isChunk(bytes: Uint8Array, manifest: Manifest, chunk: number): b
 
 function loadAddon(): Blake3 {
   try {
-    // A plain require with a literal name: `bun build --compile` embeds the addon and still runs this line late.
+    // A plain require with a literal name: scripts/build puts the embedded addon here, and it still runs late.
     return (require("@napi-rs/blake-hash") as typeof import("@napi-rs/blake-hash")).blake3;
   } catch (error) {
     throw new P2pfsError("disk", `cannot load the BLAKE3 library from the temp folder ${tmpdir()}`, {

@@ -3,7 +3,9 @@
  * pieces arrive; it never joins them. Headers are small and collected, payload bytes are copied once, straight into
  * the buffer that the handler names for them.
  */
-import { Packr, Unpackr } from "msgpackr";
+// These entries have no native part: an optional one is looked for on the disk, where others may have planted it.
+import { Packr } from "msgpackr/pack";
+import { Unpackr } from "msgpackr/unpack";
 import * as v from "valibot";
 import type { ErrorCode } from "../core/errors.ts";
 import { KiB } from "../core/units.ts";

@@ -3,12 +3,12 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { missingChromium } from "../../scripts/lib/chromium.ts";
+import { missingPackage } from "../../scripts/lib/debian.ts";
 import { type Role, Roles } from "../../scripts/lib/roles.ts";
 import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
 import { type OpenPage, Pages, type Viewport, walk } from "./pages.ts";
 
-const missing = missingChromium();
+const missing = missingPackage("chromium");
 const STEP_MS_MAX = 30_000;
 const film = randomBytes(24_000_000);
 

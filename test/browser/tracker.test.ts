@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { missingChromium } from "../../scripts/lib/chromium.ts";
+import { missingPackage } from "../../scripts/lib/debian.ts";
 import { type Role, Roles } from "../../scripts/lib/roles.ts";
 import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
 import { type OpenPage, Pages, type Viewport, walk } from "./pages.ts";
 
-const missing = missingChromium();
+const missing = missingPackage("chromium");
 const STEP_MS_MAX = 30_000;
 const MARKUP = "<img src=x onerror=alert(1)>";
 /** 255 bytes, the longest name that a file can have. */

@@ -1,14 +1,21 @@
 /** The digest itself, and what becomes of it in a compiled binary whose temp folder is of no use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
+import { build } from "../../scripts/build.ts";
 import { digest, isChunk } from "../../src/disk/blake3.ts";
 import { contentOf, needsRoot, withMount } from "./fixtures.ts";
 
 const repository = resolve(import.meta.dir, "../..");
 let folder: string;
 let binary: string;
+/** As Bun embeds an addon where nobody tells it otherwise. */
+let careless: string;
+/** Where that one looks in the temp folder, and a file of the right size that is no addon. */
+let plantedName = "";
+let hostile: Buffer;
 
 /** The module in a binary of its own: prints the digest of nothing, or the error's code, message and hint. */
 const program = `
@@ -21,17 +28,37 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "p2pfs-blake3-"));
   await symlink(join(repository, "node_modules"), join(folder, "node_modules"));
   await writeFile(join(folder, "main.ts"), program);
-  binary = join(folder, "main");
-  const built = Bun.spawnSync([process.execPath, "build", "--compile", join(folder, "main.ts"), "--outfile", binary]);
+  binary = await build(join(folder, "main"), join(folder, "main.ts"));
+  careless = join(folder, "careless");
+  const built = Bun.spawnSync([process.execPath, "build", "--compile", join(folder, "main.ts"), "--outfile", careless]);
   expect(built.exitCode, built.stderr.toString()).toBe(0);
+  await chmod(folder, 0o755);
+  const temp = temporary("learned");
+  expect(run({ TMPDIR: temp }, [careless])).toBe(DIGEST_OF_NOTHING);
+  [plantedName = ""] = readdirSync(temp);
+  expect(plantedName).toMatch(/^\.bun-\d+-[\da-f]+\.node$/);
+  hostile = readFileSync(join(temp, plantedName)).fill(0, 0, 4096);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function run(env: Record<string, string>): string {
-  return Bun.spawnSync([binary], { cwd: folder, env }).stdout.toString().trim();
+function run(env: Record<string, string>, command = [binary]): string {
+  return Bun.spawnSync(command, { cwd: folder, env }).stdout.toString().trim();
 }
 
+function temporary(name: string, mode = 0o700): string {
+  const temp = join(folder, name);
+  mkdirSync(temp);
+  chmodSync(temp, mode);
+  return temp;
+}
+
+function plant(temp: string): string {
+  writeFileSync(join(temp, plantedName), hostile, { mode: 0o600 });
+  return join(temp, plantedName);
+}
+
+const NOBODY = 65_534;
 const DIGEST_OF_NOTHING = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 
 test("digests of the published BLAKE3 test vectors", () => {
@@ -58,6 +85,25 @@ test("a chunk is told from one with a single wrong bit, and from its neighbour",
 
 test("the addon is inside a compiled binary that runs with an empty environment", () => {
   expect(run({})).toBe(DIGEST_OF_NOTHING);
+});
+
+test("nothing is left in the temp folder, and what is planted there is neither loaded nor touched", () => {
+  const temp = temporary("planted");
+  const planted = plant(temp);
+  expect(run({ TMPDIR: temp }, [careless])).not.toBe(DIGEST_OF_NOTHING);
+  expect(run({ TMPDIR: temp })).toBe(DIGEST_OF_NOTHING);
+  expect(readdirSync(temp)).toEqual([basename(planted)]);
+  expect(readFileSync(planted).equals(hostile)).toBe(true);
+});
+
+needsRoot("nor what another user planted, and another user runs it as well", async () => {
+  const temp = temporary("shared", 0o1777);
+  const planted = plant(temp);
+  chownSync(planted, NOBODY, NOBODY);
+  const asNobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", binary];
+  expect(run({ TMPDIR: temp })).toBe(DIGEST_OF_NOTHING);
+  expect(run({ TMPDIR: temp }, asNobody)).toBe(DIGEST_OF_NOTHING);
+  expect(readdirSync(temp)).toEqual([basename(planted)]);
 });
 
 test("a temp folder that cannot take the addon gives a typed error that names TMPDIR", async () => {
