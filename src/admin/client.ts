@@ -6,6 +6,7 @@
 import { type ClientResponse, hc } from "hono/client";
 import * as v from "valibot";
 import { type ErrorCode, isErrorCode, P2pfsError } from "../core/errors.ts";
+import { PageWalk } from "../core/page-walk.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { type AdminFile, readAdminFile, resolveDataFolder } from "../store/data-folder.ts";
 import type { Page } from "../tracker/types.ts";
@@ -135,16 +136,17 @@ export async function answerOf<Result>(pending: Promise<ClientResponse<Result>>)
   }
 }
 
-/** Every row of a paged list. */
-export async function allPagesOf<Row>(
+/** Every row of a paged list. Throws `protocol` where it has no end. */
+export async function allPagesOf<Row extends object>(
   askPage: (query: { cursor?: string }) => Promise<ClientResponse<Page<Row>>>,
 ): Promise<Row[]> {
   const rows: Row[] = [];
+  const walk = new PageWalk(performance.now());
   let cursor: string | null = null;
   do {
     const page: Page<Row> = await answerOf(askPage(cursor === null ? {} : { cursor }));
     rows.push(...page.rows);
-    cursor = page.next;
+    cursor = walk.after(page, performance.now());
   } while (cursor !== null);
   return rows;
 }

@@ -9,12 +9,14 @@ import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
+import { PageWalk } from "../core/page-walk.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { resolveHostPort } from "../net/endpoint.ts";
+import type { Fields } from "../wire/messages.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
 /** Publications of one name that are looked at; more say no more about which is meant. */
-const CANDIDATES_MAX = 2000;
+export const CANDIDATES_MAX = 2000;
 const CANDIDATES_SHOWN_MAX = 10;
 
 export interface FetchTarget {
@@ -60,16 +62,13 @@ export async function findTarget(link: TrackerLink, { what, from }: FetchSubject
 
 async function listNamed(link: TrackerLink, fname: FileName, holder: Address | null): Promise<FileInfo[]> {
   const files: FileInfo[] = [];
+  const walk = new PageWalk(performance.now());
   let cursor: string | null = null;
   do {
-    const page: { file_list: FileInfo[]; next: string | null } = await link.request({
-      type: "REQUEST_FILE_LIST",
-      fname,
-      holder,
-      cursor,
-    });
-    files.push(...page.file_list);
-    cursor = page.next;
+    const query = { type: "REQUEST_FILE_LIST", fname, holder, cursor } as const;
+    const { file_list: rows, next }: Fields<"REPLY_FILE_LIST"> = await link.request<"REQUEST_FILE_LIST">(query);
+    files.push(...rows);
+    cursor = walk.after({ rows, next }, performance.now());
   } while (cursor !== null && files.length < CANDIDATES_MAX);
   return files;
 }

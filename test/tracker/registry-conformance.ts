@@ -6,6 +6,7 @@ import { chunkCountFor } from "../../src/core/manifest.ts";
 import type { PeerId } from "../../src/core/model.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
 import { PAGE_BYTES_MAX, type Registry, SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
+import type { Page } from "../../src/tracker/types.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { address, allPages, contentId, errorOf, fileName, peerId, ranges } from "./fixtures.ts";
 
@@ -367,6 +368,20 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         const first = await registry.listFiles({}, null);
         await registry.unpublish(one, first.rows.at(-1)!.fname);
         expect((await registry.listFiles({}, first.next)).rows[0]).toEqual(files.rows[LIST_PAGE_MAX]!);
+      });
+
+      test("a list that fills its pages ends with a page without cursor, and none with a cursor is empty", async () => {
+        const one = await join(1);
+        await Promise.all(
+          Array.from({ length: LIST_PAGE_MAX }, (_, i) => registry.publish(one, publication(`f${i}`, i))),
+        );
+        const lists: ((cursor: string | null) => Promise<Page<unknown>>)[] = [
+          (cursor) => registry.listFiles({}, cursor),
+          (cursor) => registry.discover(one.address, cursor),
+          (cursor) => registry.listChunkInfo(cursor),
+          (cursor) => registry.listPeers(cursor),
+        ];
+        for (const list of lists) expect((await allPages(list)).pages.slice(0, -1)).not.toContain(0);
       });
 
       test("a page stays within its bytes, with the longest paths and names", async () => {

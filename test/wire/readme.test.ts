@@ -6,8 +6,10 @@ import { blake3 } from "@napi-rs/blake-hash";
 import { errorCodes, errorTable } from "../../src/core/errors.ts";
 import { LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
+import { WALK_CHARACTERS_MAX, WALK_MS_MAX, WALK_PAGES_MAX, WALK_ROWS_MAX } from "../../src/core/page-walk.ts";
 import { STRANGER_HEADER_BYTES_MAX } from "../../src/net/connection.ts";
 import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
+import { CANDIDATES_MAX } from "../../src/peer/candidates.ts";
 import { encodeFrame, FRAME_BODY_BYTES_MAX, UNKNOWN_HEADER_BYTES_MAX } from "../../src/wire/frame.ts";
 import { MAP_KEYS_MAX, NESTING_MAX } from "../../src/wire/header-scan.ts";
 import { type MessageName, mayGo, messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
@@ -122,6 +124,12 @@ test("the limits are those of the code", () => {
   expect(readme).toContain(`${FRAME_BODY_BYTES_MAX} bytes, with a header of up to ${UNKNOWN_HEADER_BYTES_MAX} bytes`);
   expect(readme).toContain(`at most ${WINDOW_SIZE} chunk requests`);
   expect(readme).toContain(`The protocol of p2pfs, version ${PROTOCOL_VERSION}`);
+});
+
+test("the bounds of a list are those of the code", () => {
+  const bounds = `${WALK_ROWS_MAX} rows, ${WALK_PAGES_MAX} pages, ${WALK_CHARACTERS_MAX} characters or ${WALK_MS_MAX} ms`;
+  expect(readme.replace(/\s+/g, " ")).toContain(bounds);
+  expect(readme).toContain(`the first ${CANDIDATES_MAX} publications of a name`);
 });
 
 test("the frames of the examples are what the encoder writes", () => {

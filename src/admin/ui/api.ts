@@ -1,5 +1,6 @@
 /** The role's routes, called with the page's token, typed by the role's own app. */
 import { type ClientResponse, hc } from "hono/client";
+import { PageWalk } from "../../core/page-walk.ts";
 import type { PeerApp } from "../peer-app.ts";
 import type { TrackerApp } from "../tracker-app.ts";
 import { lock, token } from "./session.ts";
@@ -73,14 +74,15 @@ export interface Page<Row> {
 }
 
 /** The pages of a list, one after another. */
-export async function* pagesOf<Row>(
+export async function* pagesOf<Row extends object>(
   ask: (query: { cursor?: string }) => Promise<ClientResponse<Page<Row>>>,
 ): AsyncGenerator<Row[]> {
+  const walk = new PageWalk(performance.now());
   let cursor: string | null = null;
   do {
     const page: Page<Row> = await answerOf(ask(cursor === null ? {} : { cursor }));
     yield page.rows;
-    cursor = page.next;
+    cursor = walk.after(page, performance.now());
   } while (cursor !== null);
 }
 
