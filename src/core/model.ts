@@ -13,11 +13,18 @@ import {
 import { ContentIdSchema } from "./manifest.ts";
 
 /**
- * 128 random bits as 32 hexadecimal digits. Whoever knows a peer's id can speak for it at the tracker, so it goes to
- * the tracker only: it is never listed, logged or sent to another peer.
+ * 128 bits as 32 hexadecimal digits. Whoever knows a peer's id can speak for it at its tracker, so it goes to that
+ * tracker only: it is never listed, logged or sent to another peer. At every tracker a peer has another one.
  */
 export const PeerIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"), v.brand("PeerId"));
 export type PeerId = v.InferOutput<typeof PeerIdSchema>;
+/** 128 random bits in hex from which a peer derives its ids. It never leaves its machine. */
+export const PeerSecretSchema = v.pipe(
+  v.string(),
+  v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"),
+  v.brand("PeerSecret"),
+);
+export type PeerSecret = v.InferOutput<typeof PeerSecretSchema>;
 
 export const SizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CONTENT_SIZE_MAX));
 export const ChunkCountSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CHUNK_COUNT_MAX));

@@ -8,7 +8,7 @@ import type { PeerId } from "../core/model.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { type Listener, listen, resolveHost } from "../net/endpoint.ts";
 import type { DataFolder } from "../store/data-folder.ts";
-import { proofHandlers } from "./sharing.ts";
+import { TrackerCalls } from "./tracker-calls.ts";
 import type { Log } from "./tracker-link.ts";
 
 export interface DoorOptions {
@@ -20,7 +20,8 @@ export interface DoorOptions {
   readonly advertise: HostPort | undefined;
   /** Whether it may be beyond loopback. */
   readonly open: boolean;
-  readonly peerId: PeerId;
+  /** What a tracker that dials back is to be convinced by; undefined while no proof is due. */
+  readonly idToProve: () => PeerId | undefined;
   readonly local: () => LocalHello;
   readonly onPeer: (connection: Connection) => void;
   readonly log: Log;
@@ -91,14 +92,14 @@ async function listenIfFree(options: DoorOptions, port: number): Promise<Listene
   }
 }
 
-/** A tracker comes in only to prove an advertised address. */
-function listenAt({ listen: { host }, local, peerId, onPeer }: DoorOptions, port: number): Promise<Listener> {
+function listenAt({ listen: { host }, local, idToProve, onPeer }: DoorOptions, port: number): Promise<Listener> {
+  const calls = new TrackerCalls(idToProve);
   return listen({
     host,
     port,
     local,
     onConnection: (connection) => {
-      if (connection.hello.role === "tracker") connection.serve(proofHandlers(peerId));
+      if (connection.hello.role === "tracker") calls.take(connection);
       else onPeer(connection);
     },
   });

@@ -11,14 +11,14 @@ import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
-import type { ContentHolders, PeerId } from "../core/model.ts";
+import type { ContentHolders, PeerSecret } from "../core/model.ts";
 import { clipToBytes } from "../core/text.ts";
 import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { resolveHostPort } from "../net/endpoint.ts";
-import { type DataFolder, randomPeerId } from "../store/data-folder.ts";
+import { type DataFolder, randomPeerSecret } from "../store/data-folder.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
 import { holdersOf } from "./content-holders.ts";
@@ -29,6 +29,7 @@ import { Fetches, type FetchRequest } from "./fetches.ts";
 import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
+import { peerIdAt } from "./peer-id.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
@@ -72,7 +73,7 @@ export class Peer {
   readonly events = new PeerEvents();
   readonly #options: PeerOptions;
   readonly #startedMs = Date.now();
-  readonly #peerId: PeerId;
+  readonly #secret: PeerSecret;
   readonly #repository: Repository;
   readonly #upLimiter: RateLimiter;
   readonly #downLimiter: RateLimiter;
@@ -112,7 +113,7 @@ export class Peer {
     this.#options = options;
     this.#upLimiter = new RateLimiter(options.limits?.up_limit);
     this.#downLimiter = new RateLimiter(options.limits?.down_limit);
-    this.#peerId = dataFolder?.readOrCreatePeerId() ?? randomPeerId();
+    this.#secret = dataFolder?.readOrCreatePeerSecret() ?? randomPeerSecret();
     this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
     this.#library = new Library(this.#repository, this.#readers, {
       copyLost: (copy, why) => this.#handleCopyLost(copy, why),
@@ -296,7 +297,7 @@ export class Peer {
   async #openDoor(): Promise<void> {
     this.#door = await Door.open({
       ...this.#options,
-      peerId: this.#peerId,
+      idToProve: () => this.#link.idToProve,
       local: () => this.#hello(),
       onPeer: (connection) => this.#neighbours.adopt(connection),
     });
@@ -305,7 +306,7 @@ export class Peer {
   #newLink(tracker: HostPort): TrackerLink {
     return new TrackerLink({
       tracker,
-      peerId: this.#peerId,
+      peerIdAt: (address) => peerIdAt(address, this.#secret),
       hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
       local: () => this.#hello(),
       listening: () => this.#door!.announced(),

@@ -7,9 +7,7 @@ import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
-import type { PeerId } from "../core/model.ts";
 import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
-import { proofOf } from "../net/proof.ts";
 import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields, Message, RequestName } from "../wire/messages.ts";
@@ -210,16 +208,6 @@ export class Sharing {
       this.#requesters.get(requester)?.neighbour.connection.refuse(request, notHeld(contentId));
     }
   }
-}
-
-/** Answers a tracker that dials back to prove an advertised address. */
-export function proofHandlers(peerId: PeerId): ConnectionHandlers {
-  return {
-    request(message) {
-      if (message.type === "REQUEST_PROOF") return { type: "REPLY_PROOF", proof: proofOf(peerId, message.challenge) };
-      throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
-    },
-  };
 }
 
 function notHeld(contentId: ContentId): P2pfsError {

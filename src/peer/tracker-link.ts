@@ -24,7 +24,8 @@ export type Log = (level: "info" | "warn" | "error", message: string) => void;
 
 export interface TrackerLinkOptions {
   readonly tracker: HostPort;
-  readonly peerId: PeerId;
+  /** By which the tracker at this address knows the peer. */
+  readonly peerIdAt: (tracker: Address) => PeerId;
   readonly hostName: string;
   readonly local: () => LocalHello;
   /** Where the peer listens, and whether its host is to be advertised as it is. */
@@ -46,6 +47,8 @@ export class TrackerLink {
   readonly #backoff = new Backoff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
   readonly #waiting = new Set<() => void>();
   #connection: Connection | undefined;
+  /** While a registration that advertises an address waits for its reply. */
+  #idToProve: PeerId | undefined;
   #session: TrackerSession | undefined;
   #lastAddress: Address | null = null;
   #lastError: P2pfsError | undefined;
@@ -73,6 +76,11 @@ export class TrackerLink {
   /** The peer's address as the tracker saw it last; null before the first registration. */
   get address(): Address | null {
     return this.#lastAddress;
+  }
+
+  /** The id by which the tracker, dialling back, is to be convinced; undefined while no proof is due. */
+  get idToProve(): PeerId | undefined {
+    return this.#idToProve;
   }
 
   /** Begins to connect; from now on the link comes back by itself until it is closed. */
@@ -143,7 +151,7 @@ export class TrackerLink {
         timeoutMs: DIAL_MS_MAX,
         onConnection: (ready) => this.#adopt(ready),
       });
-      await this.#register(connection);
+      await this.#register(connection, this.#options.peerIdAt(address));
     } catch (thrown) {
       this.#lost(asP2pfsError(thrown));
     }
@@ -163,14 +171,20 @@ export class TrackerLink {
     });
   }
 
-  async #register(connection: Connection): Promise<void> {
-    const { peerId, hostName, listening, announce, tracker, events, log } = this.#options;
+  async #register(connection: Connection, peerId: PeerId): Promise<void> {
+    const { hostName, listening, announce, tracker, events, log } = this.#options;
     if (connection.hello.role !== "tracker")
       throw new P2pfsError("tracker_unreachable", `${formatHostPort(tracker)} is not a tracker but a peer`);
-    const reply = await connection.request(
-      { type: "REQUEST_REGISTER", peer_id: peerId, host_name: hostName, ...(await listening()) },
-      { timeoutMs: REGISTER_MS_MAX },
-    );
+    const where = await listening();
+    this.#idToProve = where.advertised ? peerId : undefined;
+    const reply = await connection
+      .request(
+        { type: "REQUEST_REGISTER", peer_id: peerId, host_name: hostName, ...where },
+        { timeoutMs: REGISTER_MS_MAX },
+      )
+      .finally(() => {
+        this.#idToProve = undefined;
+      });
     this.#lastAddress = reply.address;
     const session: TrackerSession = {
       address: reply.address,

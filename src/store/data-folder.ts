@@ -12,7 +12,7 @@ import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { type PeerId, PeerIdSchema } from "../core/model.ts";
+import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
 export type Role = "tracker" | "peer";
@@ -35,7 +35,7 @@ export type PortName = "listen" | "admin";
 
 const ADMIN_FILE = "admin.json";
 const LOCK_FILE = "lock.sqlite";
-const PEER_ID_FILE = "peer-id";
+const PEER_SECRET_FILE = "peer-secret";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
   Role,
@@ -58,8 +58,8 @@ export function readAdminFile(folder: string): AdminFile | undefined {
   return parsed.success ? parsed.output : undefined;
 }
 
-export function randomPeerId(): PeerId {
-  return v.parse(PeerIdSchema, randomBytes(16).toString("hex"));
+export function randomPeerSecret(): PeerSecret {
+  return v.parse(PeerSecretSchema, randomBytes(16).toString("hex"));
 }
 
 /**
@@ -88,18 +88,18 @@ export class DataFolder {
     return join(this.path, databaseFileOf[this.role]);
   }
 
-  /** The identity that a peer has made for itself in this folder; a damaged one is an error, never replaced. */
-  readOrCreatePeerId(): PeerId {
-    const path = join(this.path, PEER_ID_FILE);
+  /** What a peer that lives in this folder derives its ids from; a damaged one is an error, never replaced. */
+  readOrCreatePeerSecret(): PeerSecret {
+    const path = join(this.path, PEER_SECRET_FILE);
     const text = readTextFile(path);
     if (text === undefined) {
-      const created = randomPeerId();
+      const created = randomPeerSecret();
       replaceFile(path, `${created}\n`, { durable: true });
       return created;
     }
-    const parsed = v.safeParse(PeerIdSchema, text.trim());
+    const parsed = v.safeParse(PeerSecretSchema, text.trim());
     if (parsed.success) return parsed.output;
-    throw new P2pfsError("disk", `the peer id in ${path} is damaged`, {
+    throw new P2pfsError("disk", `the peer's secret in ${path} is damaged`, {
       hint: "remove the file to join as a new peer; the old one's shares then leave the lists",
     });
   }

@@ -8,7 +8,8 @@ import { hashFile } from "../../src/disk/hash-file.ts";
 import type { Connection, Outgoing } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
-import { randomPeerId } from "../../src/store/data-folder.ts";
+import { peerIdAt } from "../../src/peer/peer-id.ts";
+import { randomPeerSecret } from "../../src/store/data-folder.ts";
 import type { Fields } from "../../src/wire/messages.ts";
 
 /** What it answers a chunk request with, given the right chunk and its bytes; undefined for silence. */
@@ -92,7 +93,7 @@ export class Rogue {
     const { address } = listener;
     await session.request({
       type: "REQUEST_REGISTER",
-      peer_id: randomPeerId(),
+      peer_id: peerIdAt(tracker, randomPeerSecret()),
       address,
       advertised: false,
       host_name: "rogue",

@@ -138,20 +138,20 @@ describe("the lock", () => {
 });
 
 describe("files in the folder", () => {
-  test("the peer id is random, stays, and is nobody else's to read", () => {
+  test("the peer's secret is random, stays, and is nobody else's to read", () => {
     const folder = open(temporaryFolder());
-    const id = folder.readOrCreatePeerId();
-    expect(id).toMatch(/^[0-9a-f]{32}$/);
-    expect(folder.readOrCreatePeerId()).toBe(id);
-    expect(statSync(join(folder.path, "peer-id")).mode & 0o777).toBe(0o600);
-    expect(open(temporaryFolder()).readOrCreatePeerId()).not.toBe(id);
+    const secret = folder.readOrCreatePeerSecret();
+    expect(secret).toMatch(/^[0-9a-f]{32}$/);
+    expect(folder.readOrCreatePeerSecret()).toBe(secret);
+    expect(statSync(join(folder.path, "peer-secret")).mode & 0o777).toBe(0o600);
+    expect(open(temporaryFolder()).readOrCreatePeerSecret()).not.toBe(secret);
   });
 
-  test("a damaged peer id is reported and kept", () => {
+  test("a damaged secret of a peer is reported and kept", () => {
     const folder = open(temporaryFolder());
-    writeFileSync(join(folder.path, "peer-id"), "half an i");
-    expectCode(() => folder.readOrCreatePeerId(), "disk", "peer-id");
-    expect(existsSync(join(folder.path, "peer-id"))).toBe(true);
+    writeFileSync(join(folder.path, "peer-secret"), "half an i");
+    expectCode(() => folder.readOrCreatePeerSecret(), "disk", "peer-secret");
+    expect(existsSync(join(folder.path, "peer-secret"))).toBe(true);
   });
 
   test("ports are remembered apart; nonsense counts as none", () => {

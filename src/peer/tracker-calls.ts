@@ -1,0 +1,53 @@
+/**
+ * What a tracker wants that dials this peer: to see that it is there, while its session is not back yet, and to have
+ * the advertised address proven. Anybody can call itself a tracker, so a call is short, there are few at a time, and a
+ * proof is given only while this peer waits for the registration that needs it.
+ */
+import { P2pfsError } from "../core/errors.ts";
+import type { PeerId } from "../core/model.ts";
+import { SECOND_MS } from "../core/units.ts";
+import type { Connection, Outgoing } from "../net/connection.ts";
+import { proofOf } from "../net/proof.ts";
+import type { Message, RequestName } from "../wire/messages.ts";
+
+/** Calls at a time; of more the oldest ends. A tracker is done with one in the time of two messages. */
+export const TRACKER_CALLS_MAX = 16;
+/** Longer than a tracker waits for what it asks in a call. */
+export const TRACKER_CALL_MS_MAX = 3 * SECOND_MS;
+
+export class TrackerCalls {
+  readonly #idToProve: () => PeerId | undefined;
+  /** Oldest first. */
+  readonly #calls = new Set<Connection>();
+
+  /** @param idToProve gives undefined while no proof is due. */
+  constructor(idToProve: () => PeerId | undefined) {
+    this.#idToProve = idToProve;
+  }
+
+  take(connection: Connection): void {
+    for (const oldest of this.#calls) {
+      if (this.#calls.size < TRACKER_CALLS_MAX) break;
+      this.#calls.delete(oldest);
+      oldest.close(new P2pfsError("busy", "too many trackers call at once"));
+    }
+    this.#calls.add(connection);
+    const timer = setTimeout(() => connection.close(), TRACKER_CALL_MS_MAX);
+    connection.serve({
+      request: (message) => this.#answer(message),
+      closed: () => {
+        clearTimeout(timer);
+        this.#calls.delete(connection);
+      },
+    });
+  }
+
+  #answer(message: Message<RequestName>): Outgoing {
+    if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
+    if (message.type !== "REQUEST_PROOF")
+      throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
+    const peerId = this.#idToProve();
+    if (peerId === undefined) throw new P2pfsError("refused", "this peer waits for no proof of its address");
+    return { type: "REPLY_PROOF", proof: proofOf(peerId, message.challenge) };
+  }
+}
