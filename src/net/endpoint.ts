@@ -12,13 +12,21 @@ import {
   portOf,
 } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { Admission, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
+import { connectionsWithin } from "./descriptors.ts";
 
-/** Connections that one listener keeps open; further ones are closed at once. */
+/** Connections that one listener keeps open. */
 export const CONNECTIONS_MAX = 8192;
 
 export interface ListenOptions extends HostPort {
   readonly local: () => LocalHello;
+  /** Fewer, where the descriptors of the process are; CONNECTIONS_MAX without this. */
+  readonly connectionsMax?: number | undefined;
+  /** What a connection that was handed out has done so far; without it, all are alike and none grows idle. */
+  conductOf?(connection: Connection): Conduct | undefined;
+  /** So many connections are open that from now on the idlest have to go. */
+  full?(connectionsMax: number): void;
   /** Called for every connection whose HELLO arrived; sets its handlers before it returns. */
   onConnection(connection: Connection): void;
 }
@@ -36,35 +44,50 @@ interface SocketData {
 }
 
 /** Port 0 asks for any free port. Throws `already_running` where the port is taken. */
-export async function listen({ host, port, local, onConnection }: ListenOptions): Promise<Listener> {
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { host, port, local, onConnection, connectionsMax = CONNECTIONS_MAX } = options;
   const ip = await resolveHost(host);
-  let open = 0;
   let listener: TCPSocketListener<SocketData>;
+  const admission = new Admission({
+    placesMax: connectionsWithin(connectionsMax),
+    conductOf: (connection) => options.conductOf?.(connection),
+    full: (placesMax) => options.full?.(placesMax),
+  });
   try {
     listener = Bun.listen<SocketData>({
       hostname: ip,
       port,
       socket: {
         open(socket) {
-          if (++open > CONNECTIONS_MAX) {
+          if (!admission.makeRoom()) {
             socket.terminate();
             return;
           }
-          socket.data = { connection: adopt(socket, local(), onConnection) };
+          const connection = adopt(socket, local(), onConnection);
+          socket.data = { connection };
+          // What it is told at the end goes out before.
+          admission.enter(connection, () => queueMicrotask(() => socket.terminate()));
         },
         data: (socket, piece) => socket.data?.connection?.handleData(piece),
         drain: (socket) => socket.data?.connection?.handleDrain(),
         close(socket, error) {
-          open--;
-          socket.data?.connection?.handleClosed(error);
+          const connection = socket.data?.connection;
+          if (connection === undefined) return;
+          admission.leave(connection);
+          connection.handleClosed(error);
         },
         error: (socket) => socket.terminate(),
       },
     });
   } catch (cause) {
+    admission.close();
     throw listenError(formatHostPort({ host, port }), cause);
   }
-  return { address: makeAddress(ip, listener.port), stop: () => listener.stop() };
+  const stop = () => {
+    admission.close();
+    listener.stop();
+  };
+  return { address: makeAddress(ip, listener.port), stop };
 }
 
 export interface DialOptions {

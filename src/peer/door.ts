@@ -8,6 +8,7 @@ import type { PeerId } from "../core/model.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { type Listener, listen, resolveHost } from "../net/endpoint.ts";
 import type { DataFolder } from "../store/data-folder.ts";
+import { NEIGHBOURS_MAX } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
 import type { Log } from "./tracker-link.ts";
 
@@ -22,6 +23,8 @@ export interface DoorOptions {
   readonly open: boolean;
   /** What a tracker that dials back is to be convinced by; undefined while no proof is due. */
   readonly idToProve: () => PeerId | undefined;
+  /** Of other peers, open at the same time; NEIGHBOURS_MAX without this, and fewer where the descriptors are. */
+  readonly connectionsMax?: number | undefined;
   readonly local: () => LocalHello;
   readonly onPeer: (connection: Connection) => void;
   readonly log: Log;
@@ -92,12 +95,15 @@ async function listenIfFree(options: DoorOptions, port: number): Promise<Listene
   }
 }
 
-function listenAt({ listen: { host }, local, idToProve, onPeer }: DoorOptions, port: number): Promise<Listener> {
+function listenAt(options: DoorOptions, port: number): Promise<Listener> {
+  const { local, idToProve, onPeer, log } = options;
   const calls = new TrackerCalls(idToProve);
   return listen({
-    host,
+    host: options.listen.host,
     port,
     local,
+    connectionsMax: options.connectionsMax ?? NEIGHBOURS_MAX,
+    full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),
     onConnection: (connection) => {
       if (connection.hello.role === "tracker") calls.take(connection);
       else onPeer(connection);

@@ -64,6 +64,8 @@ export interface PeerOptions {
   readonly tracker: HostPort;
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
+  /** Of other peers to this one, open at the same time; fewer where the descriptors are. */
+  readonly connectionsMax?: number | undefined;
   /** At the start; none without them. */
   readonly limits?: RateLimitsChange | undefined;
   readonly log: Log;

@@ -8,6 +8,8 @@ import { P2pfsError } from "../core/errors.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
+import { SECOND_MS } from "../core/units.ts";
+import type { Conduct } from "../net/admission.ts";
 import type { Connection, Outgoing } from "../net/connection.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
 import type { TrackerEvents } from "./events.ts";
@@ -15,6 +17,9 @@ import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
+
+/** From HELLO to REQUEST_REGISTER. A proof of the address takes less. */
+export const REGISTRATION_MS_MAX = 10 * SECOND_MS;
 
 /** What all sessions of a tracker share. */
 export interface SessionHost {
@@ -36,6 +41,7 @@ export class Session {
   readonly connection: Connection;
   readonly #host: SessionHost;
   readonly #sameHost: boolean;
+  readonly #openedMs = performance.now();
   #peer: PeerRecord | undefined;
   #ended = false;
 
@@ -48,6 +54,17 @@ export class Session {
   /** Undefined before registration. */
   get peer(): PeerRecord | undefined {
     return this.#peer;
+  }
+
+  /** A member's time is its lease's to end. */
+  get conduct(): Conduct {
+    if (this.#peer === undefined)
+      return { standing: "stranger", usefulMs: this.#openedMs, patienceMs: REGISTRATION_MS_MAX };
+    return {
+      standing: "member",
+      usefulMs: this.connection.lastReceivedMs,
+      patienceMs: Number.POSITIVE_INFINITY,
+    };
   }
 
   async answer(message: Message<RequestName>): Promise<Outgoing> {

@@ -41,6 +41,8 @@ export interface TrackerOptions {
   readonly now?: () => number;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
+  /** Open at the same time; fewer where the descriptors are. */
+  readonly connectionsMax?: number;
   /** Told of every answered request of a peer: its message type, the time until the reply, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
@@ -58,7 +60,7 @@ export class Tracker implements SessionHost {
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
   /** With what resolves when each is closed. */
-  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
   readonly #forgetTimer: Timer;
   #listener: Listener | undefined;
@@ -223,7 +225,15 @@ export class Tracker implements SessionHost {
   }
 
   #openListener(host: string, port: number): Promise<Listener> {
-    return listen({ host, port, local: () => this.#hello(), onConnection: (connection) => this.#serve(connection) });
+    return listen({
+      host,
+      port,
+      local: () => this.#hello(),
+      connectionsMax: this.#options.connectionsMax,
+      conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
+      full: (max) => this.#options.log("warn", `all ${max} places for connections are taken; the idlest have to go`),
+      onConnection: (connection) => this.#serve(connection),
+    });
   }
 
   #hello(): LocalHello {
@@ -236,7 +246,7 @@ export class Tracker implements SessionHost {
     connection.isStranger = true;
     const session = new Session(connection, this);
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#connections.set(connection, promise);
+    this.#connections.set(connection, { session, gone: promise });
     connection.serve({
       request: (message) => this.#answer(session, message),
       closed: () => {
@@ -264,7 +274,7 @@ export class Tracker implements SessionHost {
     this.#listener = undefined;
     const open = [...this.#connections];
     for (const [connection] of open) connection.close();
-    await Promise.all(open.map(([, gone]) => gone));
+    await Promise.all(open.map(([, { gone }]) => gone));
   }
 
   async #end(session: Session): Promise<void> {

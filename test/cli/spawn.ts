@@ -21,9 +21,19 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
+export interface StartOptions {
+  readonly cwd?: string;
+  readonly env?: Record<string, string>;
+  /** Files, sockets and the like that the process may have open. */
+  readonly descriptorsMax?: number;
+}
+
 /** Starts p2pfs with a pipe as standard input, which stays open until somebody ends it. */
-export function start(words: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}): Started {
-  const child = Bun.spawn([process.execPath, main, ...words], {
+export function start(words: readonly string[], options: StartOptions = {}): Started {
+  const command = [process.execPath, main, ...words];
+  const { descriptorsMax } = options;
+  const limited = ["sh", "-c", `ulimit -n ${descriptorsMax}; exec "$@"`, "sh", ...command];
+  const child = Bun.spawn(descriptorsMax === undefined ? command : limited, {
     cwd: options.cwd ?? import.meta.dir,
     env: { ...process.env, ...options.env },
     stdin: "pipe",
