@@ -47,33 +47,24 @@ const REQUEST_ID_MAX = 0xffff_ffff;
 const REQUEST_KEY = new TextEncoder().encode("request");
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Where a key lies in the header. */
-interface Key {
-  readonly start: number;
-  readonly end: number;
-}
-
 class Scanner {
   request: number | null = null;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #offset = 0;
   #valuesLeft: number;
   #containersLeft: number;
 
   constructor(bytes: Uint8Array, { valuesMax, containersMax }: HeaderBounds) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#valuesLeft = valuesMax;
     this.#containersLeft = containersMax;
   }
 
   scan(): void {
-    const tag = this.#take(1);
-    const kind = this.#bytes[tag]!;
+    const kind = this.#takeNumber(1);
     if (kind >> 4 === 0x8) this.#scanMap(kind & 0xf, 1);
-    else if (kind === 0xde) this.#scanMap(this.#view.getUint16(this.#take(2)), 1);
-    else if (kind === 0xdf) this.#scanMap(this.#view.getUint32(this.#take(4)), 1);
+    else if (kind === 0xde) this.#scanMap(this.#takeNumber(2), 1);
+    else if (kind === 0xdf) this.#scanMap(this.#takeNumber(4), 1);
     else throw new HeaderFault("is not a map");
     if (this.#offset !== this.#bytes.length) throw new HeaderFault("has bytes behind its map");
   }
@@ -81,76 +72,74 @@ class Scanner {
   #scanMap(count: number, depth: number): void {
     this.#countContainer();
     if (count > MAP_KEYS_MAX) throw new HeaderFault(`has a map of more than ${MAP_KEYS_MAX} fields`);
-    const keys: Key[] = [];
+    /** Start and length of each key so far, in turn. */
+    const keys: number[] = [];
     for (let index = 0; index < count; index++) {
-      const key = this.#scanKey();
-      if (keys.some((other) => this.#areEqual(key, other))) throw new HeaderFault("has a field twice");
-      keys.push(key);
-      const isRequest = depth === 1 && this.#spells(key, REQUEST_KEY);
+      const length = this.#scanKey();
+      const start = this.#offset - length;
+      for (let i = 0; i < keys.length; i += 2) {
+        if (keys[i + 1] === length && this.#areEqual(this.#bytes, keys[i]!, start, length))
+          throw new HeaderFault("has a field twice");
+      }
+      keys.push(start, length);
+      const isRequest =
+        depth === 1 && length === REQUEST_KEY.length && this.#areEqual(REQUEST_KEY, 0, start, REQUEST_KEY.length);
       const value = this.#scanValue(depth);
       if (isRequest && value !== undefined) this.request = value;
     }
   }
 
-  #scanKey(): Key {
+  /** Returns the length of the key, at whose end it stops. */
+  #scanKey(): number {
     this.#countValue();
-    const kind = this.#bytes[this.#take(1)]!;
-    const length = this.#stringLength(kind);
+    const length = this.#stringLength(this.#takeNumber(1));
     if (length === undefined) throw new HeaderFault("has a field whose name is no string");
     this.#scanString(length);
-    return { start: this.#offset - length, end: this.#offset };
+    return length;
   }
 
   /** Passes over one value; a number that can be a request id is returned. */
   #scanValue(depth: number): number | undefined {
     this.#countValue();
-    const kind = this.#bytes[this.#take(1)]!;
+    const kind = this.#takeNumber(1);
     if (kind < 0x80) return kind;
     if (kind >= 0xe0) return undefined;
     const stringLength = this.#stringLength(kind);
     if (stringLength !== undefined) return this.#scanString(stringLength);
     if (kind < 0x90) return this.#scanInnerMap(kind & 0xf, depth);
     if (kind < 0xa0) return this.#scanArray(kind & 0xf, depth);
-    const view = this.#view;
     switch (kind) {
       case 0xc0: // nil
       case 0xc2: // false
       case 0xc3: // true
         return undefined;
       case 0xc4: // bin 8, 16, 32
-        return void this.#take(view.getUint8(this.#take(1)));
       case 0xc5:
-        return void this.#take(view.getUint16(this.#take(2)));
       case 0xc6:
-        return void this.#take(view.getUint32(this.#take(4)));
+        return void this.#take(this.#takeNumber(1 << (kind - 0xc4)));
       case 0xca: // float 32, 64
-        return asRequestId(view.getFloat32(this.#take(4)));
+        return asRequestId(this.#view(4).getFloat32(0));
       case 0xcb:
-        return asRequestId(view.getFloat64(this.#take(8)));
+        return asRequestId(this.#view(8).getFloat64(0));
       case 0xcc: // unsigned 8, 16, 32, 64
-        return view.getUint8(this.#take(1));
       case 0xcd:
-        return view.getUint16(this.#take(2));
       case 0xce:
-        return view.getUint32(this.#take(4));
       case 0xcf:
-        return asRequestId(Number(view.getBigUint64(this.#take(8))));
-      case 0xd0: // signed 8, 16, 32, 64
-        return asRequestId(view.getInt8(this.#take(1)));
+        return asRequestId(this.#takeNumber(1 << (kind - 0xcc)));
+      case 0xd0: // signed 8, 16, 32, 64: a number without its sign bit
       case 0xd1:
-        return asRequestId(view.getInt16(this.#take(2)));
       case 0xd2:
-        return asRequestId(view.getInt32(this.#take(4)));
-      case 0xd3:
-        return asRequestId(Number(view.getBigInt64(this.#take(8))));
+      case 0xd3: {
+        const isNegative = this.#bytes[this.#offset]! >= 0x80;
+        const number = this.#takeNumber(1 << (kind - 0xd0));
+        return isNegative ? undefined : asRequestId(number);
+      }
       case 0xdc: // array 16, 32
-        return this.#scanArray(view.getUint16(this.#take(2)), depth);
       case 0xdd:
-        return this.#scanArray(view.getUint32(this.#take(4)), depth);
+        return this.#scanArray(this.#takeNumber(2 << (kind - 0xdc)), depth);
       case 0xde: // map 16, 32
-        return this.#scanInnerMap(view.getUint16(this.#take(2)), depth);
       case 0xdf:
-        return this.#scanInnerMap(view.getUint32(this.#take(4)), depth);
+        return this.#scanInnerMap(this.#takeNumber(2 << (kind - 0xde)), depth);
       default:
         throw new HeaderFault("has an extension type, or a byte that MessagePack never uses");
     }
@@ -186,10 +175,7 @@ class Scanner {
   /** Takes the length that belongs to a string of this kind; undefined for other kinds. */
   #stringLength(kind: number): number | undefined {
     if (kind >> 5 === 0b101) return kind & 0x1f;
-    if (kind === 0xd9) return this.#view.getUint8(this.#take(1));
-    if (kind === 0xda) return this.#view.getUint16(this.#take(2));
-    if (kind === 0xdb) return this.#view.getUint32(this.#take(4));
-    return undefined;
+    return kind >= 0xd9 && kind <= 0xdb ? this.#takeNumber(1 << (kind - 0xd9)) : undefined;
   }
 
   #countValue(): void {
@@ -208,13 +194,23 @@ class Scanner {
     return start;
   }
 
-  #areEqual(key: Key, other: Key): boolean {
-    return this.#spells(key, this.#bytes.subarray(other.start, other.end));
+  /** An unsigned number of so many bytes; above 2^53 not exactly, where the protocol has no use for it. */
+  #takeNumber(byteCount: number): number {
+    let offset = this.#take(byteCount);
+    let number = 0;
+    while (offset < this.#offset) number = number * 256 + this.#bytes[offset++]!;
+    return number;
   }
 
-  #spells({ start, end }: Key, word: Uint8Array): boolean {
-    if (end - start !== word.length) return false;
-    for (let index = 0; index < word.length; index++) if (this.#bytes[start + index] !== word[index]) return false;
+  #view(byteCount: number): DataView {
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.#take(byteCount), byteCount);
+  }
+
+  /** Whether the bytes from `start` of the header are those of `word` from `wordStart`. */
+  #areEqual(word: Uint8Array, wordStart: number, start: number, length: number): boolean {
+    for (let index = 0; index < length; index++) {
+      if (word[wordStart + index] !== this.#bytes[start + index]) return false;
+    }
     return true;
   }
 }
