@@ -164,6 +164,19 @@ const rules = {
     const types = /(?<![.\w$*] |[.\w$])Bun\.[A-Z]/.test(file.text) ? [`${room} must not name types of Bun`] : [];
     return [...packages, ...words, ...types];
   },
+  "views of the page keep what is typed": (file) => {
+    if (roomOf(file.path) !== "admin/ui") return [];
+    const unsafe = /import \{[^}]*\b(useState|useEffect|useSyncExternalStore)\b[^}]*\} from "hono\/jsx\/dom"/.exec(
+      file.text,
+    );
+    const faults = unsafe === null ? [] : [`${unsafe[1]} is to come from view-state.ts, which says why`];
+    for (const view of file.text.split(/^(?=(?:export )?function )/m))
+      if (/\buse(?:State|Store|Action|Loaded|FileList|Now|Route)\(/.test(view) && /return \(?\s*<>/.test(view))
+        faults.push(
+          `${/function (\w+)/.exec(view)?.[1]} has state and several elements at its root; see view-state.ts`,
+        );
+    return faults;
+  },
   "files of src are read in a sitting": (file) => {
     const lines = file.text.split("\n").length - 1;
     return lines > SOURCE_LINES_MAX ? [`${lines} lines; at most ${SOURCE_LINES_MAX}`] : [];
@@ -211,6 +224,7 @@ const scopes: Readonly<Record<RuleName, (path: string) => boolean>> = {
   "rooms import along the arrows": isSource,
   "packages stay in their rooms": isSource,
   "core, wire and swarm are pure": isSource,
+  "views of the page keep what is typed": (path) => isSource(path) && path !== "src/admin/ui/view-state.ts",
   "files of src are read in a sitting": isSource,
   "files begin with what they are": isCode,
   "nothing refers to one machine": () => true,
@@ -265,6 +279,13 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "src/core/a.ts", text: "export const a = process.env.HOME;" },
     { path: "src/core/a.ts", text: "export const a = globalThis;" },
     { path: "src/core/a.ts", text: "export const a = import.meta.dir;" },
+  ],
+  "views of the page keep what is typed": [
+    { path: "src/admin/ui/a.tsx", text: 'import { useId, useState } from "hono/jsx/dom"; useState(useId());' },
+    {
+      path: "src/admin/ui/a.tsx",
+      text: "function A() {\n  useState(0);\n  return (\n    <>\n      <p /><p />\n    </>\n  );\n}",
+    },
   ],
   "files of src are read in a sitting": [{ path: "src/core/a.ts", text: "//\n".repeat(SOURCE_LINES_MAX + 1) }],
   "files begin with what they are": [

@@ -4,10 +4,12 @@
  */
 
 import type { ClientResponse } from "hono/client";
-import { useCallback, useEffect, useRef, useState } from "hono/jsx/dom";
+import { useRef } from "hono/jsx/dom";
 import type { FileInfo } from "../../core/model.ts";
 import { type Page, pagesOf } from "./api.ts";
 import { useEvents } from "./hooks.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
+import { useEffect, useState } from "./view-state.ts";
 
 /** Longer lists are loaded anew only by somebody's wish. */
 const RELOAD_ROWS_MAX = 2000;
@@ -27,58 +29,61 @@ export interface FileList {
 }
 
 type Ask = (query: { cursor?: string }) => Promise<ClientResponse<Page<FileInfo>>>;
+type Answer = Omit<FileList, "reload">;
 
-/** @param key tells one question from another; a new one loads anew. */
+const noAnswer: Answer = { rows: [], version: 0, loading: true, isFirst: true, isStale: false, error: undefined };
+
+/** Of all lists together, so that no two have the same. */
+let versions = 0;
+
+/** @param key tells one question from another; a new one loads anew, and nothing shows that answered another. */
 export function useFileList(ask: Ask, key: string): FileList {
-  const [state, setState] = useState<Omit<FileList, "reload">>({
-    rows: [],
-    version: 0,
-    loading: true,
-    isFirst: true,
-    isStale: false,
-    error: undefined,
-  });
-  const turn = useRef(0);
+  const [state, setState] = useState({ key, answer: noAnswer });
+  const request = useRef(() => {});
   const rowsNow = useRef(0);
-  const load = useCallback(async () => {
-    const mine = ++turn.current!;
-    const rows: FileInfo[] = [];
-    let shownMs = 0;
-    const show = (change: Partial<FileList>) => {
-      if (mine !== turn.current) return;
-      rowsNow.current = rows.length;
-      shownMs = performance.now();
-      setState((before) => ({ ...before, rows, version: before.version + 1, isFirst: false, ...change }));
-    };
-    setState((before) => ({ ...before, loading: true, isStale: false }));
-    // A reload of what shows already replaces it in one go.
-    const isAnew = rowsNow.current === 0;
-    try {
-      for await (const page of pagesOf(ask)) {
-        if (mine !== turn.current) return;
-        rows.push(...page);
-        if (isAnew && performance.now() - shownMs > SHOW_MS) show({ error: undefined });
-      }
-      show({ loading: false, error: undefined });
-    } catch (error) {
-      if (mine === turn.current) setState((before) => ({ ...before, loading: false, isFirst: false, error }));
-    }
-  }, [key]);
   useEffect(() => {
+    let isOver = false;
+
     rowsNow.current = 0;
-    setState((before) => ({ ...before, rows: [], version: before.version + 1, isFirst: true, error: undefined }));
-    load();
+    const change = (changed: Partial<Answer>) => {
+      if (!isOver)
+        setState((before) => ({ key, answer: { ...(before.key === key ? before.answer : noAnswer), ...changed } }));
+    };
+    const load = async () => {
+      const rows: FileInfo[] = [];
+      let shownMs = 0;
+      const show = (changed: Partial<Answer>) => {
+        rowsNow.current = rows.length;
+        shownMs = performance.now();
+        change({ rows, version: ++versions, isFirst: false, error: undefined, ...changed });
+      };
+      change({ loading: true, isStale: false });
+      // A reload of what shows already replaces it in one go.
+      const isAnew = rowsNow.current === 0;
+      try {
+        for await (const page of pagesOf(ask)) {
+          if (isOver) return;
+          rows.push(...page);
+          if (isAnew && performance.now() - shownMs > SHOW_MS) show({});
+        }
+        show({ loading: false });
+      } catch (error) {
+        change({ loading: false, isFirst: false, error });
+      }
+    };
+    request.current = oneAtATime(load);
+    request.current();
     return () => {
-      turn.current = turn.current! + 1;
+      isOver = true;
     };
   }, [key]);
   useEvents(
     CHANGES,
     () => {
-      if (rowsNow.current! <= RELOAD_ROWS_MAX) load();
-      else setState((before) => ({ ...before, isStale: true }));
+      if (rowsNow.current! <= RELOAD_ROWS_MAX) request.current!();
+      else setState((before) => ({ ...before, answer: { ...before.answer, isStale: true } }));
     },
     CALM_MS,
   );
-  return { ...state, reload: load };
+  return { ...(state.key === key ? state.answer : noAnswer), reload: () => request.current!() };
 }

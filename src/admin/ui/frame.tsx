@@ -1,5 +1,5 @@
 /** What stands around every view: which role this is, whether it is there, where to go. */
-import { useEffect, useRef } from "hono/jsx/dom";
+import { useRef } from "hono/jsx/dom";
 import { useRoute } from "./hooks.ts";
 import { link } from "./live.ts";
 import { Icon, type IconName } from "./parts/icons.tsx";
@@ -7,6 +7,7 @@ import { runningCount } from "./peer-state.ts";
 import { type Role, role } from "./role.ts";
 import { useStore } from "./store.ts";
 import { type Choice, choice, choose } from "./theme.ts";
+import { useEffect } from "./view-state.ts";
 import { ActivityView } from "./views/activity.tsx";
 import { ApiView } from "./views/api-reference.tsx";
 import { PeerFiles } from "./views/peer-files.tsx";

@@ -1,7 +1,9 @@
 /** What several views do: load, act, follow the size of an element, the time and the address. */
-import { useCallback, useEffect, useRef, useState } from "hono/jsx/dom";
+import { useRef } from "hono/jsx/dom";
 import { type LiveEvent, onEvent } from "./live.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
 import { toast } from "./parts/toasts.tsx";
+import { useEffect, useState } from "./view-state.ts";
 
 export interface Loaded<Value> {
   readonly value: Value | undefined;
@@ -19,24 +21,33 @@ export function useLoaded<Value>(
     value: undefined,
     error: undefined,
   });
-  const turn = useRef(0);
-  const reload = useCallback(() => {
-    const mine = ++turn.current!;
-    load().then(
-      (value) => mine === turn.current && setState({ value, error: undefined }),
-      (error: unknown) => mine === turn.current && setState((before) => ({ value: before.value, error })),
-    );
-  }, deps);
+  const request = useRef(() => {});
   useEffect(() => {
-    reload();
-    if (everyMs === undefined) return;
-    const timer = setInterval(() => document.visibilityState === "visible" && reload(), everyMs);
-    return () => clearInterval(timer);
+    let isOver = false;
+    request.current = oneAtATime(() =>
+      load().then(
+        (value) => {
+          if (!isOver) setState({ value, error: undefined });
+        },
+        (error: unknown) => {
+          if (!isOver) setState((before) => ({ value: before.value, error }));
+        },
+      ),
+    );
+    request.current();
+    const timer =
+      everyMs === undefined
+        ? undefined
+        : setInterval(() => document.visibilityState === "visible" && request.current!(), everyMs);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+    };
   }, deps);
-  return { ...state, reload };
+  return { ...state, reload: () => request.current!() };
 }
 
-/** Calls back some time after the last of a flurry of events of these types. */
+/** Calls back after events of these types, `calmMs` after the first of a flurry, so that one without end is told as well. */
 export function useEvents(types: readonly string[], handle: (event: LiveEvent) => void, calmMs = 0): void {
   const latest = useRef(handle);
   latest.current = handle;
@@ -45,8 +56,10 @@ export function useEvents(types: readonly string[], handle: (event: LiveEvent) =
     const stop = onEvent((event) => {
       if (!types.includes(event.type)) return;
       if (calmMs === 0) return latest.current!(event);
-      clearTimeout(timer);
-      timer = setTimeout(() => latest.current!(event), calmMs);
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        latest.current!(event);
+      }, calmMs);
     });
     return () => {
       stop();

@@ -1,10 +1,11 @@
 /** What shows to a page that holds no token: how to get in. */
-import { useId, useState } from "hono/jsx/dom";
+import { useId } from "hono/jsx/dom";
 import { CopyButton } from "./parts/basics.tsx";
 import { Icon } from "./parts/icons.tsx";
 import { role } from "./role.ts";
 import { lockReason, unlock } from "./session.ts";
 import { useStore } from "./store.ts";
+import { useState } from "./view-state.ts";
 
 export function Locked() {
   const reason = useStore(lockReason);

@@ -1,7 +1,7 @@
 /** Where the page begins: which role it belongs to, whether it may talk to it, and its frame. */
 import "bootstrap/dist/css/bootstrap.min.css";
 import "./style.css";
-import { render, useEffect } from "hono/jsx/dom";
+import { render } from "hono/jsx/dom";
 import { Frame } from "./frame.tsx";
 import { followEvents } from "./live.ts";
 import { Locked } from "./locked.tsx";
@@ -10,6 +10,7 @@ import { startPeerState } from "./peer-state.ts";
 import { role } from "./role.ts";
 import { access, openSession } from "./session.ts";
 import { useStore } from "./store.ts";
+import { useEffect } from "./view-state.ts";
 
 function App() {
   const state = useStore(access);
@@ -17,11 +18,11 @@ function App() {
     if (state === "open") followEvents();
   }, [state]);
   return (
-    <>
+    <div class="app">
       {state === "locked" && <Locked />}
       {state === "open" && <Frame />}
       <Toasts />
-    </>
+    </div>
   );
 }
 

@@ -3,6 +3,7 @@ import type { FetchProgress, PeerStatus, SourceShare } from "../types.ts";
 import { answerOf, peerApi } from "./api.ts";
 import { addRanges, type ChunkSet, readRanges } from "./chunk-set.ts";
 import { type LiveEvent, link, onEvent } from "./live.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
 import type { RatePoint } from "./parts/chart.tsx";
 import { access } from "./session.ts";
 import { Store } from "./store.ts";
@@ -40,7 +41,7 @@ export function startPeerState(): void {
   }, STATUS_MS);
 }
 
-export async function loadStatus(): Promise<void> {
+export const loadStatus = oneAtATime(async () => {
   const now = await answerOf(peerApi.status.$get()).catch(() => undefined);
   if (now === undefined) return;
   const counted = { atMs: performance.now(), status: now };
@@ -54,30 +55,46 @@ export async function loadStatus(): Promise<void> {
   }
   lastCounted = counted;
   status.set(now);
-}
+});
 
 /** All fetches, and of the running ones the chunks. */
-async function loadFetches(): Promise<void> {
+const loadFetches = oneAtATime(async () => {
+  const before = fetches.get();
   const all = await answerOf(peerApi.fetches.$get()).catch(() => undefined);
   if (all === undefined) return;
-  const before = fetches.get();
-  fetches.set(new Map(all.map((progress) => [progress.id, { ...(before.get(progress.id) ?? noDetail), progress }])));
+  // What an event has said meanwhile is newer than the answer, which may have been under way for long.
+  const answered = new Map(
+    all.map((progress) => [progress.id, { ...(before.get(progress.id) ?? noDetail), progress }]),
+  );
+  const told = [...fetches.get()].filter(([id, view]) => view !== before.get(id));
+  fetches.set(new Map([...answered, ...told]));
   fetchesLoaded.set(true);
   count();
   await Promise.all(all.filter(({ state }) => state === "running").map(({ id }) => loadDetail(id)));
-}
+});
 
 const noDetail = { shares: [], chunks: undefined, version: 0 };
 
+/** Answers under way, each with the chunks that events told of meanwhile: they may be missing in it. */
+const asking = new Set<{ readonly id: string; readonly gained: string[] }>();
+
 export async function loadDetail(id: string): Promise<void> {
+  const before = fetches.get().get(id) ?? noDetail;
+  const asked = { id, gained: [] as string[] };
+  asking.add(asked);
   const detail = await answerOf(peerApi.fetches[":id"].$get({ param: { id } })).catch(() => undefined);
+  asking.delete(asked);
   if (detail === undefined) return;
-  const { chunks_held, source_shares, ...progress } = detail;
-  change(id, (before) => ({
+  const { chunks_held, source_shares: shares, ...progress } = detail;
+  const chunks = readRanges(progress.total_chunknum, chunks_held);
+  for (const ranges of asked.gained) addRanges(chunks, ranges);
+  // As with the list: an event is newer.
+  change(id, (now) => ({
     progress,
-    shares: source_shares,
-    chunks: readRanges(progress.total_chunknum, chunks_held),
-    version: before.version + 1,
+    ...now,
+    ...(now === before && { progress, shares }),
+    chunks,
+    version: now.version + 1,
   }));
 }
 
@@ -114,6 +131,7 @@ interface ProgressEvent {
 }
 
 function handleProgress({ fetch, gained, truncated, source_shares }: ProgressEvent): void {
+  for (const asked of asking) if (asked.id === fetch.id) asked.gained.push(gained);
   if (truncated) loadDetail(fetch.id);
   change(fetch.id, (before) => {
     const { chunks } = before;

@@ -1,5 +1,5 @@
 /** A value that views watch: whoever shows it is drawn anew when it changes. */
-import { useSyncExternalStore } from "hono/jsx/dom";
+import { useEffect, useState } from "./view-state.ts";
 
 export class Store<Value> {
   #value: Value;
@@ -28,5 +28,13 @@ export class Store<Value> {
 }
 
 export function useStore<Value>(store: Store<Value>): Value {
-  return useSyncExternalStore(store.watch, store.get);
+  const value = store.get();
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const drawAnew = () => draw((turn) => turn + 1);
+    // It may have changed between the drawing and now.
+    if (!Object.is(store.get(), value)) drawAnew();
+    return store.watch(drawAnew);
+  }, [store]);
+  return value;
 }

@@ -1,8 +1,8 @@
 /** Small things that every view is made of. */
 import type { Child } from "hono/jsx";
-import { useState } from "hono/jsx/dom";
 import { printable } from "../../../core/human.ts";
 import { ApiError } from "../api.ts";
+import { useState } from "../view-state.ts";
 import { Icon, type IconName } from "./icons.tsx";
 import { toast } from "./toasts.tsx";
 

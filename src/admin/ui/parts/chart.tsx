@@ -1,7 +1,8 @@
 /** A line of the last minutes: what comes in and what goes out. */
-import { useEffect, useRef } from "hono/jsx/dom";
+import { useRef } from "hono/jsx/dom";
 import { useStore } from "../store.ts";
 import { theme } from "../theme.ts";
+import { useEffect } from "../view-state.ts";
 
 export interface RatePoint {
   /** Bytes per second. */

@@ -2,9 +2,10 @@
  * Chunks as a picture, on a canvas so that ten thousand of them cost no more than ten. A map gives each chunk a cell, as
  * large as fits; a strip gives each column of pixels its share of the chunks, so that it reads at any number.
  */
-import { useEffect, useRef } from "hono/jsx/dom";
+import { useRef } from "hono/jsx/dom";
 import { useStore } from "../store.ts";
 import { theme } from "../theme.ts";
+import { useEffect } from "../view-state.ts";
 
 const CELL_MAX = 12;
 /** Smaller ones, and the eye sees noise. */

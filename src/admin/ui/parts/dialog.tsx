@@ -1,6 +1,7 @@
 /** A dialog in front of the page: the browser keeps the focus in it and gives it back, and Escape closes it. */
 import type { Child } from "hono/jsx";
-import { useEffect, useId, useRef } from "hono/jsx/dom";
+import { useId, useRef } from "hono/jsx/dom";
+import { useEffect } from "../view-state.ts";
 
 export interface DialogProps {
   readonly title: Child;

@@ -1,7 +1,8 @@
 /** Ends the role, after a question. */
-import { useState } from "hono/jsx/dom";
+
 import { useAction } from "../hooks.ts";
 import { role } from "../role.ts";
+import { useState } from "../view-state.ts";
 import { Confirm } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
 import { toast } from "./toasts.tsx";
@@ -15,7 +16,7 @@ export function ExitButton({ text, exit }: { text: string; exit: () => Promise<u
       toast.done(`The ${role} is ending.`);
     });
   return (
-    <>
+    <div>
       <button type="button" class="btn btn-outline-danger btn-sm" disabled={busy} onClick={() => setAsking(true)}>
         <Icon name="power" /> Exit
       </button>
@@ -28,6 +29,6 @@ export function ExitButton({ text, exit }: { text: string; exit: () => Promise<u
           onClose={() => setAsking(false)}
         />
       )}
-    </>
+    </div>
   );
 }

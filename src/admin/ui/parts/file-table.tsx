@@ -18,8 +18,7 @@ export interface FileTableProps {
 }
 
 export function FileTable({ list, caption, empty, onMap, onPeer, actions, tools }: FileTableProps) {
-  if (list.isFirst) return <Loading lines={8} />;
-  if (list.error !== undefined && list.rows.length === 0) return <Failure error={list.error} retry={list.reload} />;
+  const hasFailed = list.error !== undefined;
   const columns: Column<FileInfo>[] = [
     {
       heading: "Name",
@@ -85,7 +84,7 @@ export function FileTable({ list, caption, empty, onMap, onPeer, actions, tools 
           </button>
         </p>
       )}
-      {list.error !== undefined && <Failure error={list.error} retry={list.reload} />}
+      {hasFailed && list.rows.length > 0 && <Failure error={list.error} retry={list.reload} />}
       <DataTable
         caption={caption}
         rows={list.rows}
@@ -95,6 +94,13 @@ export function FileTable({ list, caption, empty, onMap, onPeer, actions, tools 
         textOf={(file) => `${file.fname} ${file.path} ${file.address} ${file.content_id}`}
         searchLabel="Search names, paths, peers"
         empty={empty}
+        instead={
+          list.isFirst ? (
+            <Loading lines={8} />
+          ) : hasFailed && list.rows.length === 0 ? (
+            <Failure error={list.error} retry={list.reload} />
+          ) : undefined
+        }
         tools={
           <>
             {tools}

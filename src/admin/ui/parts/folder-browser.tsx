@@ -1,8 +1,9 @@
 /** Folders of the machine that the peer runs on, to pick a file to publish or a folder to fetch to. */
-import { useState } from "hono/jsx/dom";
+
 import { formatSize } from "../../../core/human.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { useLoaded } from "../hooks.ts";
+import { useState } from "../view-state.ts";
 import { Empty, Failure, Loading, Name } from "./basics.tsx";
 import { Icon } from "./icons.tsx";
 
@@ -15,6 +16,9 @@ export interface FolderBrowserProps {
   readonly picked: string;
 }
 
+/** What shows of a folder that cannot be read. */
+const nowhere = { parent: null, entries: [], truncated: false };
+
 export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProps) {
   const [path, setPath] = useState(start);
   const folder = useLoaded(() => answerOf(peerApi.browse.$get({ query: path === undefined ? {} : { path } })), [path]);
@@ -22,9 +26,18 @@ export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProp
     setPath(next);
     if (pick === "folder") onPick(next, "");
   };
-  if (folder.error !== undefined) return <Failure error={folder.error} retry={() => setPath(undefined)} />;
-  if (folder.value === undefined) return <Loading lines={6} />;
-  const { path: here, parent, entries, truncated } = folder.value;
+  const leave = () => {
+    setPath(start);
+    if (pick === "folder") onPick("", "");
+  };
+  const hasFailed = folder.error !== undefined;
+  if (folder.value === undefined && !hasFailed) return <Loading lines={6} />;
+  const {
+    path: here,
+    parent,
+    entries,
+    truncated,
+  } = hasFailed || folder.value === undefined ? { ...nowhere, path: path ?? "" } : folder.value;
   const shown = entries.filter(({ kind }) => pick === "file" || kind === "folder");
   return (
     <div class="browser">
@@ -52,7 +65,9 @@ export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProp
           }}
         />
       </div>
-      {shown.length === 0 ? (
+      {hasFailed ? (
+        <Failure error={folder.error} retry={leave} />
+      ) : shown.length === 0 ? (
         <Empty icon="folder" title={pick === "file" ? "This folder is empty" : "No folders in here"} />
       ) : (
         <ul class="browser-list" aria-label={`Folder ${here}`}>

@@ -3,7 +3,8 @@
  * lower case once a row, so that a hundred thousand rows answer as fast as ten.
  */
 import type { Child } from "hono/jsx";
-import { useId, useMemo, useState } from "hono/jsx/dom";
+import { useId, useMemo } from "hono/jsx/dom";
+import { useState } from "../view-state.ts";
 import { Icon } from "./icons.tsx";
 
 const PAGE_ROWS = 50;
@@ -29,6 +30,8 @@ export interface TableProps<Row extends object> {
   readonly textOf?: (row: Row) => string;
   readonly searchLabel?: string;
   readonly empty: Child;
+  /** Stands in place of the rows while there are none to speak of; search and tools stay, with what is typed there. */
+  readonly instead?: Child;
   readonly tools?: Child;
 }
 
@@ -38,7 +41,7 @@ interface Sorting {
 }
 
 export function DataTable<Row extends object>(props: TableProps<Row>) {
-  const { caption, rows, version, columns, keyOf, textOf, searchLabel = "Search", empty, tools } = props;
+  const { caption, rows, version, columns, keyOf, textOf, searchLabel = "Search", empty, instead, tools } = props;
   const [query, setQuery] = useState("");
   const [sorting, setSorting] = useState<Sorting | null>(null);
   const [page, setPage] = useState(0);
@@ -79,7 +82,9 @@ export function DataTable<Row extends object>(props: TableProps<Row>) {
         )}
         {tools}
       </div>
-      {shown.length === 0 ? (
+      {instead !== undefined ? (
+        instead
+      ) : shown.length === 0 ? (
         query === "" ? (
           empty
         ) : (

@@ -1,8 +1,9 @@
 /** Short messages at the edge: what was done, what failed and what to do then. Read out by screen readers. */
-import { useEffect } from "hono/jsx/dom";
+
 import { printable } from "../../../core/human.ts";
 import { ApiError } from "../api.ts";
 import { Store, useStore } from "../store.ts";
+import { useEffect } from "../view-state.ts";
 import { Icon } from "./icons.tsx";
 
 const SHOWN_MS = 4000;

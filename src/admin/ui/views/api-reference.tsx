@@ -52,7 +52,7 @@ export function ApiView() {
   );
   const tagged = (tag: string) => operations.filter(({ operation }) => operation.tags.includes(tag));
   return (
-    <>
+    <div class="view-body">
       <p class="lead-note">
         Everything on this page is a route that scripts can call as well, with the token of <code>admin.json</code> as{" "}
         <code>Authorization: Bearer</code>. The same as OpenAPI 3.1: <code>/api/openapi.json</code>. For Prometheus:{" "}
@@ -68,7 +68,7 @@ export function ApiView() {
           <OperationView key={each.operation.operationId} {...each} />
         ))}
       </Card>
-    </>
+    </div>
   );
 }
 

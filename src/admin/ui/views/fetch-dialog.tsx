@@ -1,5 +1,5 @@
 /** Asks what to fetch, from whose share, and to where. */
-import { useId, useState } from "hono/jsx/dom";
+import { useId } from "hono/jsx/dom";
 import { formatSize } from "../../../core/human.ts";
 import type { FileInfo } from "../../../core/model.ts";
 import type { FetchEvent } from "../../types.ts";
@@ -12,6 +12,7 @@ import { toast } from "../parts/toasts.tsx";
 import { hostPortOf } from "../peer-query.ts";
 import { status } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { useState } from "../view-state.ts";
 
 export interface FetchDialogProps {
   /** The file that is meant; without it, a name or ticket is asked for. */

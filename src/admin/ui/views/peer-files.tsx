@@ -1,5 +1,5 @@
 /** Every shared file, or those of one peer: to fetch, to look at. */
-import { useId, useState } from "hono/jsx/dom";
+import { useId } from "hono/jsx/dom";
 import type { FileInfo } from "../../../core/model.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { useFileList } from "../file-list.ts";
@@ -10,10 +10,16 @@ import { Icon } from "../parts/icons.tsx";
 import { peerQueryOf } from "../peer-query.ts";
 import { status } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { useState } from "../view-state.ts";
 import { FetchDialog } from "./fetch-dialog.tsx";
 
 export function PeerFiles() {
   const [peer, setPeer] = useState("");
+  const [typed, setTyped] = useState("");
+  const discover = (address: string) => {
+    setPeer(address);
+    setTyped(address);
+  };
   const list = useFileList(
     (query) =>
       peer === ""
@@ -25,14 +31,14 @@ export function PeerFiles() {
   const [wanted, setWanted] = useState<FileInfo | null>(null);
   const own = useStore(status)?.address;
   return (
-    <>
+    <div class="view-body">
       <Card flush>
         <FileTable
           list={list}
           caption={peer === "" ? "Shared files" : `Files of ${peer}`}
           onMap={setMapped}
-          onPeer={setPeer}
-          tools={<Discover key={peer} peer={peer} onPeer={setPeer} />}
+          onPeer={discover}
+          tools={<Discover peer={peer} typed={typed} onType={setTyped} onPeer={discover} />}
           empty={
             peer === "" ? (
               <Empty icon="files" title="Nobody shares a file yet">
@@ -69,20 +75,32 @@ export function PeerFiles() {
           onClose={() => setWanted(null)}
         />
       )}
-    </>
+    </div>
   );
 }
 
 /** The files of one peer alone (discover), itself included. */
-function Discover({ peer, onPeer }: { peer: string; onPeer: (peer: string) => void }) {
-  const [typed, setTyped] = useState(peer);
+function Discover({
+  peer,
+  typed,
+  onType,
+  onPeer,
+}: {
+  peer: string;
+  typed: string;
+  onType: (text: string) => void;
+  onPeer: (peer: string) => void;
+}) {
   const id = useId();
-  const discover = (event: Event) => {
-    event.preventDefault();
-    onPeer(typed.trim());
-  };
+  const wanted = typed.trim();
   return (
-    <form class="discover" onSubmit={discover}>
+    <form
+      class="discover"
+      onSubmit={(event: Event) => {
+        event.preventDefault();
+        onPeer(wanted);
+      }}
+    >
       <label class="visually-hidden" for={id}>
         Files of one peer: its address
       </label>
@@ -92,10 +110,10 @@ function Discover({ peer, onPeer }: { peer: string; onPeer: (peer: string) => vo
         class="form-control"
         placeholder="Of one peer: HOST:PORT"
         value={typed}
-        onInput={(event: Event) => setTyped((event.target as HTMLInputElement).value)}
+        onInput={(event: Event) => onType((event.target as HTMLInputElement).value)}
       />
-      {peer === "" ? (
-        <button type="submit" class="btn btn-outline-secondary" disabled={typed.trim() === ""}>
+      {peer === "" || (wanted !== "" && wanted !== peer) ? (
+        <button type="submit" class="btn btn-outline-secondary" disabled={wanted === ""}>
           Discover
         </button>
       ) : (

@@ -1,5 +1,5 @@
 /** The peer at a glance: its tracker, what moves, its limits, and its end. */
-import { useEffect, useId, useState } from "hono/jsx/dom";
+import { useId } from "hono/jsx/dom";
 import { formatRate, formatSize } from "../../../core/human.ts";
 import type { PeerStatus } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
@@ -12,6 +12,7 @@ import { toast } from "../parts/toasts.tsx";
 import { hostPortOf } from "../peer-query.ts";
 import { fetches, loadStatus, RATE_POINTS_MAX, rates, status } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { useState } from "../view-state.ts";
 import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 import { FetchLine } from "./peer-transfers.tsx";
@@ -20,7 +21,7 @@ export function PeerOverview() {
   const now = useStore(status);
   if (now === undefined) return <Loading lines={8} />;
   return (
-    <>
+    <div class="view-body">
       <dl class="tiles">
         <Tile
           label="Shared"
@@ -64,7 +65,7 @@ export function PeerOverview() {
           </Card>
         </div>
       </div>
-    </>
+    </div>
   );
 }
 
@@ -127,7 +128,8 @@ function TrackerCard({ now }: { now: PeerStatus }) {
     run(async () => {
       const joined = await answerOf(peerApi.connect.$post({ json: target }));
       toast.done(`Joined ${joined.tracker} as ${joined.address}`);
-      setAddress("");
+      // Unless another one has been typed meanwhile.
+      setAddress((now) => (now === address ? "" : now));
       await loadStatus();
     });
   };
@@ -175,25 +177,29 @@ function limitOf(text: string): number | null {
 
 function LimitsCard({ now }: { now: PeerStatus }) {
   const shown = (limit: number | null) => (limit === null ? "" : String(Math.round((limit / MIB) * 1000) / 1000));
-  const [up, setUp] = useState(shown(now.up_limit));
-  const [down, setDown] = useState(shown(now.down_limit));
+  // What is typed and not yet applied; undefined where the field shows what holds.
+  const [typedUp, setUp] = useState<string | undefined>(undefined);
+  const [typedDown, setDown] = useState<string | undefined>(undefined);
   const { busy, run } = useAction();
-  useEffect(() => setUp(shown(now.up_limit)), [now.up_limit]);
-  useEffect(() => setDown(shown(now.down_limit)), [now.down_limit]);
-  const isChanged = limitOf(up) !== now.up_limit || limitOf(down) !== now.down_limit;
+  const upLimit = typedUp === undefined ? now.up_limit : limitOf(typedUp);
+  const downLimit = typedDown === undefined ? now.down_limit : limitOf(typedDown);
+  const isChanged = upLimit !== now.up_limit || downLimit !== now.down_limit;
   const apply = (event: Event) => {
     event.preventDefault();
     run(async () => {
-      await answerOf(peerApi.limits.$put({ json: { up_limit: limitOf(up), down_limit: limitOf(down) } }));
+      await answerOf(peerApi.limits.$put({ json: { up_limit: upLimit, down_limit: downLimit } }));
       await loadStatus();
+      // Unless something else has been typed meanwhile.
+      setUp((typed) => (typed === typedUp ? undefined : typed));
+      setDown((typed) => (typed === typedDown ? undefined : typed));
       toast.done("The limits hold from now on.");
     });
   };
   return (
     <Card title="Limits">
       <form class="limits-form" onSubmit={apply}>
-        <LimitField label="Receive at most" value={down} onInput={setDown} />
-        <LimitField label="Send at most" value={up} onInput={setUp} />
+        <LimitField label="Receive at most" value={typedDown ?? shown(now.down_limit)} onInput={setDown} />
+        <LimitField label="Send at most" value={typedUp ?? shown(now.up_limit)} onInput={setUp} />
         <button type="submit" class="btn btn-outline-secondary" disabled={busy || !isChanged}>
           Apply
         </button>

@@ -1,5 +1,5 @@
 /** What this peer shares: publish a file of its machine, hand out tickets, stop sharing. */
-import { useEffect, useId, useMemo, useState } from "hono/jsx/dom";
+import { useId, useMemo } from "hono/jsx/dom";
 import { formatSize } from "../../../core/human.ts";
 import type { Published, PublishProgress, ShareInfo } from "../../types.ts";
 import { answerOf, linesOf, peerApi } from "../api.ts";
@@ -9,6 +9,7 @@ import { Confirm, Dialog } from "../parts/dialog.tsx";
 import { FolderBrowser } from "../parts/folder-browser.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { toast } from "../parts/toasts.tsx";
+import { useEffect, useState } from "../view-state.ts";
 
 export function PeerShares() {
   const shares = useLoaded(() => answerOf(peerApi.shares.$get()), []);
@@ -22,7 +23,7 @@ export function PeerShares() {
       toast.done(`${fname} is shared no longer.`);
     });
   return (
-    <>
+    <div class="view-body">
       <div class="view-tools">
         <button type="button" class="btn btn-primary" onClick={() => setPublishing(true)}>
           <Icon name="share" /> Share a file
@@ -61,7 +62,7 @@ export function PeerShares() {
           onClose={() => setLeaving(null)}
         />
       )}
-    </>
+    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 /** The fetches of this peer: how far each is, how fast, from whom, and which chunks are here. */
-import { useEffect, useState } from "hono/jsx/dom";
+
 import { formatRate, formatSize } from "../../../core/human.ts";
 import type { FetchProgress, SourceShare } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
@@ -11,6 +11,7 @@ import { Confirm } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type FetchView, fetches, fetchesLoaded, loadDetail } from "../peer-state.ts";
 import { useStore } from "../store.ts";
+import { useEffect, useState } from "../view-state.ts";
 import { formatAge, plural } from "../words.ts";
 import { FetchDialog } from "./fetch-dialog.tsx";
 
@@ -31,7 +32,7 @@ export function PeerTransfers() {
   const running = latest.filter(({ progress }) => progress.state === "running");
   const ended = latest.filter(({ progress }) => progress.state !== "running").toReversed();
   return (
-    <>
+    <div class="view-body">
       <div class="view-tools">
         <button type="button" class="btn btn-primary" onClick={() => setAsking(true)}>
           <Icon name="down" /> Fetch by name or ticket
@@ -58,7 +59,7 @@ export function PeerTransfers() {
         </Card>
       )}
       {isAsking && <FetchDialog onClose={() => setAsking(false)} />}
-    </>
+    </div>
   );
 }
 

@@ -1,44 +1,34 @@
 /** Which peer holds which chunks of every file, a strip for each. */
-import { useEffect, useRef, useState } from "hono/jsx/dom";
+
 import type { ChunkInfo } from "../../types.ts";
 import { pagesOf, trackerApi } from "../api.ts";
 import { readRanges } from "../chunk-set.ts";
-import { useEvents } from "../hooks.ts";
+import { useEvents, useLoaded } from "../hooks.ts";
 import { Card, Empty, Failure, Loading, Name, plainName } from "../parts/basics.tsx";
 import { ChunkPicture } from "../parts/chunk-map.tsx";
 import { type Column, DataTable } from "../parts/table.tsx";
+import { useState } from "../view-state.ts";
 
 /** Of a larger swarm the beginning; a file's own chunk map has the rest. */
 const ROWS_MAX = 5000;
+const CALM_MS = 500;
 
 export function TrackerChunks() {
-  const [rows, setRows] = useState<readonly ChunkInfo[] | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [isCut, setCut] = useState(false);
-  const version = useRef(0);
-  const turn = useRef(0);
-  const load = async () => {
-    const mine = ++turn.current!;
-    try {
-      const found: ChunkInfo[] = [];
-      for await (const page of pagesOf((query) => trackerApi.chunks.$get({ query }))) {
-        found.push(...page);
-        if (mine !== turn.current) return;
-        if (found.length >= ROWS_MAX) break;
-      }
-      version.current = version.current! + 1;
-      setCut(found.length >= ROWS_MAX);
-      setRows(found);
-      setError(undefined);
-    } catch (thrown) {
-      setError(thrown);
+  const [version, setVersion] = useState(0);
+  const chunks = useLoaded(async () => {
+    const found: ChunkInfo[] = [];
+    for await (const page of pagesOf((query) => trackerApi.chunks.$get({ query }))) {
+      found.push(...page);
+      if (found.length >= ROWS_MAX) break;
     }
-  };
-  useEffect(() => {
-    load();
+    setVersion((before) => before + 1);
+    return found;
   }, []);
-  useEvents(["hello", "chunks_registered", "published", "unpublished", "peer_joined", "peer_left"], load, 500);
-  if (rows === undefined) return error === undefined ? <Loading lines={8} /> : <Failure error={error} retry={load} />;
+  const changes = ["hello", "chunks_registered", "published", "unpublished", "peer_joined", "peer_left"];
+  useEvents(changes, chunks.reload, CALM_MS);
+  const rows = chunks.value;
+  if (rows === undefined)
+    return chunks.error === undefined ? <Loading lines={8} /> : <Failure error={chunks.error} retry={chunks.reload} />;
   const columns: Column<ChunkInfo>[] = [
     {
       heading: "File",
@@ -80,7 +70,7 @@ export function TrackerChunks() {
       <DataTable
         caption="Chunks of every file by holder"
         rows={rows}
-        version={version.current!}
+        version={version}
         columns={columns}
         keyOf={({ key, holder }) => `${key} ${holder}`}
         textOf={({ key, holder, content_id }) => `${key} ${holder} ${content_id}`}
@@ -90,7 +80,11 @@ export function TrackerChunks() {
             As soon as a peer publishes or fetches, its chunks show here.
           </Empty>
         }
-        tools={isCut && <span class="small text-secondary">the first {ROWS_MAX.toLocaleString("en")} rows</span>}
+        tools={
+          rows.length >= ROWS_MAX && (
+            <span class="small text-secondary">the first {ROWS_MAX.toLocaleString("en")} rows</span>
+          )
+        }
       />
     </Card>
   );

@@ -1,5 +1,5 @@
 /** Every file of every peer, with its holders; and the files of one peer. */
-import { useState } from "hono/jsx/dom";
+
 import type { FileInfo } from "../../../core/model.ts";
 import { answerOf, trackerApi } from "../api.ts";
 import { useFileList } from "../file-list.ts";
@@ -8,6 +8,7 @@ import { Dialog } from "../parts/dialog.tsx";
 import { FileTable } from "../parts/file-table.tsx";
 import { HoldersDialog } from "../parts/holders.tsx";
 import { peerQueryOf } from "../peer-query.ts";
+import { useState } from "../view-state.ts";
 
 const holdersOf = (file: FileInfo) => () =>
   answerOf(trackerApi.contents[":content_id"].holders.$get({ param: { content_id: file.content_id } }));
@@ -17,7 +18,7 @@ export function TrackerFiles() {
   const [mapped, setMapped] = useState<FileInfo | null>(null);
   const [peer, setPeer] = useState<string | null>(null);
   return (
-    <>
+    <div class="view-body">
       <Card flush>
         <FileTable
           list={list}
@@ -34,7 +35,7 @@ export function TrackerFiles() {
       </Card>
       {peer !== null && <PeerFilesDialog address={peer} onClose={() => setPeer(null)} />}
       {mapped !== null && <HoldersDialog file={mapped} load={holdersOf(mapped)} onClose={() => setMapped(null)} />}
-    </>
+    </div>
   );
 }
 

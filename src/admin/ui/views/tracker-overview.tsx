@@ -1,11 +1,12 @@
 /** The tracker at a glance: where it listens, who is there, what happens, and its end. */
-import { useId, useState } from "hono/jsx/dom";
+import { useId } from "hono/jsx/dom";
 import { answerOf, trackerApi } from "../api.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
 import { Card, CopyButton, Failure, Loading, Name, Tile } from "../parts/basics.tsx";
 import { ExitButton } from "../parts/exit-button.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { toast } from "../parts/toasts.tsx";
+import { useState } from "../view-state.ts";
 import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 
@@ -19,7 +20,7 @@ export function TrackerOverview() {
   if (now === undefined)
     return status.error === undefined ? <Loading lines={6} /> : <Failure error={status.error} retry={status.reload} />;
   return (
-    <>
+    <div class="view-body">
       <dl class="tiles">
         <Tile label="Peers" value={now.peers.toLocaleString("en")} detail="joined" />
         <Tile
@@ -49,7 +50,7 @@ export function TrackerOverview() {
           <ActivityList max={8} />
         </Card>
       </div>
-    </>
+    </div>
   );
 }
 
@@ -67,7 +68,7 @@ function StartForm({ address, onStarted }: { address: string | null; onStarted: 
     });
   };
   return (
-    <>
+    <div>
       {address !== null && (
         <p class="big-address">
           <Icon name="signal" />
@@ -111,6 +112,6 @@ function StartForm({ address, onStarted }: { address: string | null; onStarted: 
           {address === null ? "Start listening" : "Move"}
         </button>
       </form>
-    </>
+    </div>
   );
 }

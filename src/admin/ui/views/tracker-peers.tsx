@@ -1,5 +1,5 @@
 /** Who is joined; a ping and the files of each. */
-import { useState } from "hono/jsx/dom";
+
 import { formatDuration } from "../../../core/human.ts";
 import type { PeerInfo } from "../../types.ts";
 import { answerOf, pagesOf, trackerApi } from "../api.ts";
@@ -8,6 +8,7 @@ import { Card, Empty, Failure, Loading, Name } from "../parts/basics.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, DataTable } from "../parts/table.tsx";
 import { peerQueryOf } from "../peer-query.ts";
+import { useState } from "../view-state.ts";
 import { formatAge } from "../words.ts";
 import { PeerFilesDialog } from "./tracker-files.tsx";
 
@@ -62,7 +63,7 @@ export function TrackerPeers() {
     },
   ];
   return (
-    <>
+    <div class="view-body">
       <Card flush>
         <DataTable
           caption="Joined peers"
@@ -81,7 +82,7 @@ export function TrackerPeers() {
         />
       </Card>
       {discovered !== null && <PeerFilesDialog address={discovered} onClose={() => setDiscovered(null)} />}
-    </>
+    </div>
   );
 }
 
@@ -93,13 +94,13 @@ function PingButton({ address }: { address: string }) {
       setResult(await answerOf(trackerApi.ping.$get({ query: peerQueryOf(address) })));
     });
   return (
-    <>
+    <span class="ping">
       <span class="ping-result" role="status">
         {result === null ? "" : result.alive ? formatDuration(result.duration_ms) : "gone"}
       </span>
       <button type="button" class="btn btn-outline-secondary btn-sm" disabled={busy} onClick={ping}>
         <Icon name="signal" /> Ping<span class="visually-hidden"> {address}</span>
       </button>
-    </>
+    </span>
   );
 }
