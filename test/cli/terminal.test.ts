@@ -1,12 +1,16 @@
 /** What a person at a terminal sees: the prompt, its editing, and progress bars; under a real pseudo-terminal. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openSwarm, type Swarm } from "../admin/roles.ts";
 import { main } from "./spawn.ts";
 import { CTRL_C, Terminal } from "./terminal.ts";
 
-const SIZE = 300 * 1024 * 1024;
+const SIZE = 12 * 1024 * 1024;
+/** So that there is time for all that is to be seen during a fetch, on every machine. */
+const SLOWLY = ["--down-limit", "8MiB/s"];
+/** Of zeros that take no room on the disk, and longer to hash than the test looks at it. */
+const VAST = 256 * 1024 ** 3;
 
 let swarm: Swarm;
 let trackerFlag: string[];
@@ -23,29 +27,45 @@ const open = (words: readonly string[]) =>
     env: { ...process.env, NO_COLOR: undefined },
   });
 
-test("publish and fetch show bars; in the shell of a peer the prompt stays usable during a fetch", async () => {
-  const { data } = await swarm.addPeer("seeder");
-  writeFileSync(join(swarm.folder, "source.bin"), Buffer.alloc(SIZE, "source"));
-  const publish = open(["peer", "publish", "source.bin", "big.bin", "--data", data]);
-  await publish.see("publish ━");
-  await publish.see("of 300 MiB");
-  await publish.see("p2pfs://");
-  expect(await publish.ended).toBe(0);
+test("publish shows a bar while it reads, and in the end what it made; Ctrl-C ends it", async () => {
+  const { data } = await swarm.addPeer("publisher");
+  const path = join(swarm.folder, "vast.bin");
+  writeFileSync(path, "");
+  truncateSync(path, VAST);
+  const vast = open(["peer", "publish", path, "--data", data]);
+  expect(await vast.see("of 256 GiB")).toMatch(/publish [━╌]{30} \d+ %/);
+  vast.type(CTRL_C);
+  await vast.see("publishing");
+  expect(await vast.ended).toBe(12);
 
-  const fetch = open(["peer", "fetch", "big.bin", "--data", join(swarm.folder, "nobody"), ...trackerFlag]);
-  await fetch.see("1 source");
+  // One that is over at once has no need of a bar.
+  writeFileSync(path, "small");
+  const small = open(["peer", "publish", path, "small.bin", "--data", data]);
+  await small.see(" (5 B, 1 chunk)");
+  await small.see("p2pfs://");
+  expect(await small.ended).toBe(0);
+});
+
+test("fetch shows a bar, Ctrl-C keeps what arrived; in the shell of a peer the prompt stays usable meanwhile", async () => {
+  const { data } = await swarm.addPeer("seeder");
+  const source = join(swarm.folder, "source.bin");
+  writeFileSync(source, Buffer.alloc(SIZE, "source"));
+  expect(await open(["peer", "publish", source, "big.bin", "--data", data]).ended).toBe(0);
+
+  const fetch = open(["peer", "fetch", "big.bin", "--data", join(swarm.folder, "nobody"), ...trackerFlag, ...SLOWLY]);
+  expect(await fetch.see("1 source")).toMatch(/fetch [━╌]{30} \d+ %/);
   fetch.type(CTRL_C);
   await fetch.see("run the same command again to go on");
   expect(await fetch.ended).toBe(12);
   expect(existsSync(join(swarm.folder, "big.bin"))).toBe(false);
 
-  const shell = open(["peer", "start", "--data", join(swarm.folder, "shell"), ...trackerFlag]);
+  const shell = open(["peer", "start", "--data", join(swarm.folder, "shell"), ...trackerFlag, ...SLOWLY]);
   await shell.see("peer> ");
   await shell.see("joined the tracker");
   shell.type("fetch big.bin copy.bin\r");
   await shell.see("copy.bin");
   expect(await shell.see("peer> ")).not.toContain("fetched");
-  await shell.see("fetched copy.bin: 300 MiB");
+  await shell.see("fetched copy.bin: 12.0 MiB");
   await shell.see("peer> ");
   shell.type("list_fetches\r");
   await shell.see("done");

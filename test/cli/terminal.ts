@@ -47,9 +47,8 @@ export class Terminal {
 
   /** Waits for text to appear after what was seen before. Returns what came before it. */
   async see(expected: string): Promise<string> {
-    await until(`${JSON.stringify(expected)} in ${JSON.stringify(this.#text.slice(-2000))}`, () =>
-      this.#text.includes(expected),
-    );
+    const what = () => `${JSON.stringify(expected)} in ${JSON.stringify(this.#text.slice(-2000))}`;
+    await until(what, () => this.#text.includes(expected));
     const before = this.#text.slice(0, this.#text.indexOf(expected));
     this.#text = this.#text.slice(before.length + expected.length);
     return before;
@@ -57,7 +56,8 @@ export class Terminal {
 
   /** Waits until the line with the cursor is this. */
   async seeLine(expected: string): Promise<void> {
-    await until(`the line ${JSON.stringify(expected)} on\n${this.screen.text}`, () => this.screen.line === expected);
+    const what = () => `the line ${JSON.stringify(expected)} on\n${this.screen.text}`;
+    await until(what, () => this.screen.line === expected);
   }
 
   type(text: string): void {
