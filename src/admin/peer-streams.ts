@@ -2,9 +2,9 @@
  * Publishing and fetching as streams of lines. A fetch lasts as long as somebody reads its lines, so that Ctrl-C in a
  * terminal ends it; one that was asked for as detached, as the page does, lasts until it is done or cancelled.
  */
-import { lookup } from "node:dns/promises";
 import { statSync } from "node:fs";
 import { formatHostPort, type HostPort } from "../core/address.ts";
+import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FetchJob } from "../peer/fetch-job.ts";
 import type { FetchRequest } from "../peer/fetches.ts";
@@ -37,8 +37,9 @@ export interface FetchWords extends FetchRequest {
 }
 
 export async function* fetchLines(peer: Peer, watchers: Watchers, request: FetchWords): AsyncGenerator<FetchEvent> {
-  await expectTracker(peer, request.tracker);
-  const job = await peer.fetch(request);
+  const startedMs = performance.now();
+  await expectTracker(peer, request.tracker, noticeDeadline(startedMs));
+  const job = await peer.fetch(request, startedMs);
   watchers.join(job);
   // One reader that never leaves: what begins on the page does not end with it.
   if (request.detached) return yield job.progress();
@@ -50,23 +51,11 @@ export async function* fetchLines(peer: Peer, watchers: Watchers, request: Fetch
 }
 
 /** A fetch goes to the tracker that the peer is joined to; one that names another is not silently served from here. */
-async function expectTracker(peer: Peer, named: HostPort | undefined): Promise<void> {
-  if (named === undefined || (await isSameAddress(named, peer.tracker))) return;
+async function expectTracker(peer: Peer, named: HostPort | undefined, deadline: Deadline): Promise<void> {
+  if (named === undefined || (await peer.isTracker(named, deadline))) return;
   throw new P2pfsError("refused", `this peer is joined to the tracker ${formatHostPort(peer.tracker)}`, {
     hint: `connect to ${formatHostPort(named)} first, or fetch by a peer of another data folder`,
   });
-}
-
-async function isSameAddress(one: HostPort, other: HostPort): Promise<boolean> {
-  if (one.port !== other.port) return false;
-  if (one.host === other.host) return true;
-  const [addressesOfOne, addressesOfOther] = await Promise.all([one.host, other.host].map(addressesOf));
-  return addressesOfOne!.some((address) => addressesOfOther!.includes(address));
-}
-
-async function addressesOf(host: string): Promise<string[]> {
-  const found = await lookup(host, { all: true }).catch(() => []);
-  return found.map(({ address }) => address);
 }
 
 /** The same fetch asked for twice is one job; it stops when the last of those who wait for it has gone. */

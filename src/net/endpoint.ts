@@ -1,5 +1,4 @@
 /** Opening connections: listening for them, and dialling within a deadline. Resolving host names on the way. */
-import { lookup } from "node:dns/promises";
 import type { Socket, TCPSocketListener } from "bun";
 import {
   type Address,
@@ -7,7 +6,6 @@ import {
   formatHostPort,
   type HostPort,
   hostOf,
-  isIp,
   makeAddress,
   portOf,
 } from "../core/address.ts";
@@ -15,6 +13,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { Admission, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
 import { connectionsWithin } from "./descriptors.ts";
+import { lookUpDeadline, resolveHost } from "./host-name.ts";
 
 /** Connections that one listener keeps open. */
 export const CONNECTIONS_MAX = 8192;
@@ -46,7 +45,7 @@ interface SocketData {
 /** Port 0 asks for any free port. Throws `already_running` where the port is taken. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, port, local, onConnection, connectionsMax = CONNECTIONS_MAX } = options;
-  const ip = await resolveHost(host);
+  const ip = await resolveHost(host, lookUpDeadline());
   let listener: TCPSocketListener<SocketData>;
   const admission = new Admission({
     placesMax: connectionsWithin(connectionsMax),
@@ -149,24 +148,6 @@ function adopt(socket: Socket<unknown>, local: LocalHello, greeted: (connection:
 }
 
 const KEEP_ALIVE_DELAY_MS = 30_000;
-
-/** The IP of a host name; IPv4 where it has one. Throws `not_found` where it has none. */
-export async function resolveHost(host: string): Promise<string> {
-  if (isIp(host)) return canonicalIp(host);
-  try {
-    const found = await lookup(host, { order: "ipv4first" });
-    return canonicalIp(found.address);
-  } catch (cause) {
-    throw new P2pfsError("not_found", `there is no host named ${host}`, {
-      cause,
-      hint: "check the spelling of the host",
-    });
-  }
-}
-
-export async function resolveHostPort({ host, port }: HostPort): Promise<Address> {
-  return makeAddress(await resolveHost(host), port);
-}
 
 function listenError(where: string, cause: unknown): P2pfsError {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;

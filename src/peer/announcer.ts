@@ -3,6 +3,7 @@
  * gains go out as ranges, coalesced; a change that finds no session is part of the next session's announcement.
  */
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError } from "../core/errors.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
@@ -79,11 +80,11 @@ export class Announcer {
     this.#timer ??= setTimeout(() => this.#register(), REGISTER_MS);
   }
 
-  /** Tells the whole of what this peer has of a content, nothing included. */
-  async changed(contentId: ContentId, size: number): Promise<void> {
+  /** Tells the whole of what this peer has of a content, nothing included. Whoever waits does so until the deadline. */
+  async changed(contentId: ContentId, size: number, deadline?: Deadline): Promise<void> {
     this.#gained.delete(contentId);
     const have = this.#options.library.offer(contentId)?.have ?? new Bitfield(chunkCountFor(size));
-    await this.#send(registerRequests({ contentId, size, have }, true));
+    await this.#send(registerRequests({ contentId, size, have }, true), deadline);
   }
 
   /** A file changed or vanished. */
@@ -136,11 +137,12 @@ export class Announcer {
     this.#gained.clear();
   }
 
-  async #send(requests: Announcement): Promise<void> {
+  async #send(requests: Announcement, deadline?: Deadline): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
     try {
-      await Promise.all(requests.map((request) => session.request(request)));
+      const timeoutMs = deadline && msLeft(deadline, performance.now());
+      await Promise.all(requests.map((request) => session.request(request, timeoutMs)));
     } catch (thrown) {
       const error = asP2pfsError(thrown);
       if (error.code !== "unreachable")

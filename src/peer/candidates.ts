@@ -5,13 +5,14 @@
 
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { PageWalk } from "../core/page-walk.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
-import { resolveHostPort } from "../net/endpoint.ts";
+import { type LookUp, resolveHostPort } from "../net/host-name.ts";
 import type { Fields } from "../wire/messages.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
@@ -39,11 +40,18 @@ export function nameOf(what: string): FileName {
   return v.parse(FileNameSchema, what);
 }
 
-/** Throws `not_found`, `ambiguous`, `refused` (R6: only this peer published it) or `tracker_unreachable`. */
-export async function findTarget(link: TrackerLink, { what, from }: FetchSubject): Promise<FetchTarget> {
+/**
+ * Throws `not_found`, `ambiguous`, `refused` (R6: only this peer published it) or `tracker_unreachable`, by the deadline.
+ */
+export async function findTarget(
+  link: TrackerLink,
+  { what, from }: FetchSubject,
+  deadline: Deadline,
+  lookUp?: LookUp,
+): Promise<FetchTarget> {
   const fname = nameOf(what);
-  const holder = from === undefined ? null : await resolveHostPort(from);
-  const listed = await listNamed(link, fname, holder);
+  const holder = from === undefined ? null : await resolveHostPort(from, deadline, lookUp);
+  const listed = await listNamed(link, fname, holder, deadline);
   const pinned = looksLikeTicket(what) ? parseTicket(what).contentId : undefined;
   const meant = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
   const others = meant.filter((file) => file.address !== link.address);
@@ -60,13 +68,21 @@ export async function findTarget(link: TrackerLink, { what, from }: FetchSubject
   return { fname, contentId: candidates[0]!.content_id };
 }
 
-async function listNamed(link: TrackerLink, fname: FileName, holder: Address | null): Promise<FileInfo[]> {
+async function listNamed(
+  link: TrackerLink,
+  fname: FileName,
+  holder: Address | null,
+  deadline: Deadline,
+): Promise<FileInfo[]> {
   const files: FileInfo[] = [];
   const walk = new PageWalk(performance.now());
   let cursor: string | null = null;
   do {
     const query = { type: "REQUEST_FILE_LIST", fname, holder, cursor } as const;
-    const { file_list: rows, next }: Fields<"REPLY_FILE_LIST"> = await link.request<"REQUEST_FILE_LIST">(query);
+    const { file_list: rows, next }: Fields<"REPLY_FILE_LIST"> = await link.request<"REQUEST_FILE_LIST">(
+      query,
+      deadline,
+    );
     files.push(...rows);
     cursor = walk.after({ rows, next }, performance.now());
   } while (cursor !== null && files.length < CANDIDATES_MAX);

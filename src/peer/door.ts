@@ -6,7 +6,8 @@ import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } 
 import { P2pfsError } from "../core/errors.ts";
 import type { PeerId } from "../core/model.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
-import { type Listener, listen, resolveHost } from "../net/endpoint.ts";
+import { type Listener, listen } from "../net/endpoint.ts";
+import { lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import { NEIGHBOURS_MAX } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
@@ -65,7 +66,7 @@ export class Door {
     const { advertise } = this.#options;
     if (advertise === undefined) return { address: this.address, advertised: false };
     const port = advertise.port === 0 ? portOf(this.address) : advertise.port;
-    return { address: makeAddress(await resolveHost(advertise.host), port), advertised: true };
+    return { address: makeAddress(await resolveHost(advertise.host, lookUpDeadline()), port), advertised: true };
   }
 
   /**

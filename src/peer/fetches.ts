@@ -5,9 +5,9 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Address } from "../core/address.ts";
+import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { NOTICE_MS_MAX } from "../core/limits.ts";
 import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
@@ -15,6 +15,7 @@ import { BufferPool } from "../disk/buffer-pool.ts";
 import { resolveInside } from "../disk/confine.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
+import type { LookUp } from "../net/host-name.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
 import type { PeerEvents } from "./events.ts";
@@ -33,8 +34,6 @@ export const FETCHES_MAX = 256;
 /** Ended fetches that the list still shows. */
 const ENDED_SHOWN_MAX = 50;
 const IDLE_BUFFER_BYTES_MAX = 24 * MiB;
-/** R5: of the time for the notice, what is kept back for telling it. */
-const NOTICE_RESERVE_MS = 300;
 /** Longer than the tracker reuses a sample of holders. */
 const HOLDERS_RETRY_MS = 200;
 const RESUME_FIRST_MS = SECOND_MS;
@@ -59,6 +58,8 @@ export interface FetchesOptions {
   readonly downLimiter: RateLimiter;
   /** The repository folder; made when it is first needed. */
   readonly filesFolder: () => string;
+  /** Of host names; the system's without it. */
+  readonly lookUp?: LookUp | undefined;
   readonly events: PeerEvents;
   readonly log: Log;
 }
@@ -94,10 +95,10 @@ export class Fetches {
     return [...this.#running.values(), ...this.#ended].find((job) => job.id === id);
   }
 
-  /** Resolves when the fetch is under way. Within NOTICE_MS_MAX it is, or is told why it cannot be (R5). */
-  async start(request: FetchRequest): Promise<FetchJob> {
-    const startedMs = performance.now();
-    const target = await findTarget(this.#options.link(), request);
+  /** Resolves when the fetch is under way. Within NOTICE_MS_MAX of its start it is, or is told why it cannot be (R5). */
+  async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
+    const { link, lookUp } = this.#options;
+    const target = await findTarget(link(), request, noticeDeadline(startedMs), lookUp);
     const destination = this.#destinationOf(target.fname, request.destination);
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
@@ -157,12 +158,13 @@ export class Fetches {
     limits: RateLimitsChange,
   ): Promise<FetchJob> {
     const { library, repository } = this.#options;
+    const deadline = noticeDeadline(startedMs);
     const isHeld = library.copyOf(target.contentId) !== undefined;
-    const holders = isHeld ? [] : await this.#holdersOf(target.contentId);
+    const holders = isHeld ? [] : await this.#holdersOf(target.contentId, deadline);
     const manifestBytes =
       library.manifestBytes(target.contentId) ??
       PartFile.savedManifest(destination, target.contentId) ??
-      (await this.#manifestFrom(holders, target.contentId, startedMs + NOTICE_MS_MAX - NOTICE_RESERVE_MS));
+      (await this.#manifestFrom(holders, target.contentId, deadline));
     const manifest = decodeManifest(manifestBytes);
     const part = await PartFile.open({ destination, contentId: target.contentId, manifest });
     if (this.#closed) {
@@ -186,13 +188,13 @@ export class Fetches {
    * Of the holders that the tracker named some may just have left and others just have come: it is asked again until
    * the notice is due.
    */
-  async #manifestFrom(named: readonly Address[], contentId: ContentId, deadlineMs: number): Promise<Uint8Array> {
+  async #manifestFrom(named: readonly Address[], contentId: ContentId, deadline: Deadline): Promise<Uint8Array> {
     const { neighbours } = this.#options;
-    for (let holders = named; ; holders = await this.#holdersOf(contentId)) {
+    for (let holders = named; ; holders = await this.#holdersOf(contentId, deadline)) {
       try {
-        return await fetchManifest(contentId, holders, neighbours, deadlineMs);
+        return await fetchManifest(contentId, holders, neighbours, deadline);
       } catch (thrown) {
-        if (asP2pfsError(thrown).code !== "no_holder" || performance.now() + HOLDERS_RETRY_MS > deadlineMs)
+        if (asP2pfsError(thrown).code !== "no_holder" || msLeft(deadline, performance.now()) < HOLDERS_RETRY_MS)
           throw thrown;
         await Bun.sleep(HOLDERS_RETRY_MS);
       }
@@ -235,7 +237,7 @@ export class Fetches {
         swarms,
         buffers: this.#buffers,
         downThrottle: inSeries(downLimiter, downLimit === null ? undefined : new RateLimiter(downLimit)),
-        findHolders: () => this.#holdersOf(contentId).catch(() => []),
+        findHolders: () => this.#holdersOf(contentId, noticeDeadline(performance.now())).catch(() => []),
         began: () => {
           library.addPart(contentId, part);
           sharing.refresh(contentId);
@@ -270,9 +272,10 @@ export class Fetches {
     this.#options.events.emit({ type: "fetch_ended", fetch: job.progress() });
   }
 
-  async #holdersOf(contentId: ContentId): Promise<Address[]> {
+  async #holdersOf(contentId: ContentId, deadline: Deadline): Promise<Address[]> {
     const link = this.#options.link();
-    const reply = await link.request({ type: "REQUEST_FILE_LOCATION", primary_key: null, content_id: contentId });
+    const query = { type: "REQUEST_FILE_LOCATION", primary_key: null, content_id: contentId } as const;
+    const reply = await link.request(query, deadline);
     return reply.chunkinfo.map((holder) => holder.address).filter((address) => address !== link.address);
   }
 

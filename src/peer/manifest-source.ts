@@ -1,5 +1,6 @@
 /** Getting a manifest from any holder. The content id checks it, so it does not matter who gives it. */
 import type { Address } from "../core/address.ts";
+import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { MANIFEST_BYTES_MAX } from "../core/limits.ts";
 import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts";
@@ -14,14 +15,13 @@ const PATIENCE_MS = 100;
 const PAYLOAD_MS_MAX = 30_000;
 
 /**
- * Canonical bytes of the content's manifest. Who has not begun to answer by the deadline (on the clock of
- * performance.now()) counts as silent, for R5. Throws `no_holder`, or `integrity` where all that came was damaged.
+ * Canonical bytes of the content's manifest. Who has not begun to answer by the deadline counts as silent, for R5. Throws `no_holder`, or `integrity` where all that came was damaged.
  */
 export async function fetchManifest(
   contentId: ContentId,
   holders: readonly Address[],
   neighbours: Neighbours,
-  deadlineMs: number,
+  deadline: Deadline,
 ): Promise<Uint8Array> {
   if (holders.length === 0) throw noHolder(contentId);
   const queue = [...holders];
@@ -29,13 +29,13 @@ export async function fetchManifest(
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   let asked = 0;
   const askNext = () => {
-    const holder = performance.now() < deadlineMs ? queue.shift() : undefined;
+    const holder = msLeft(deadline, performance.now()) > 0 ? queue.shift() : undefined;
     if (holder === undefined) {
       if (asked === 0) reject(errors.find((error) => error.code === "integrity") ?? noHolder(contentId, errors[0]));
       return;
     }
     asked++;
-    askOne(contentId, holder, neighbours, deadlineMs).then(resolve, (thrown) => {
+    askOne(contentId, holder, neighbours, deadline).then(resolve, (thrown) => {
       errors.push(asP2pfsError(thrown));
       asked--;
       askNext();
@@ -55,18 +55,18 @@ async function askOne(
   contentId: ContentId,
   holder: Address,
   neighbours: Neighbours,
-  deadlineMs: number,
+  deadline: Deadline,
 ): Promise<Uint8Array> {
-  const { connection } = await neighbours.reach(holder);
   const { promise: silent, reject } = Promise.withResolvers<never>();
   const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
-  let timer = setTimeout(giveUp, Math.max(1, deadlineMs - performance.now()));
+  let timer = setTimeout(giveUp, msLeft(deadline, performance.now()));
   const openPayload = (_message: unknown, bytes: number) => {
     clearTimeout(timer);
     timer = setTimeout(giveUp, PAYLOAD_MS_MAX);
     return bytes <= MANIFEST_BYTES_MAX ? new Uint8Array(bytes) : undefined;
   };
   try {
+    const { connection } = await Promise.race([neighbours.reach(holder), silent]);
     const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload });
     const { payload } = await Promise.race([reply, silent]);
     if (payload === undefined || contentIdOf(payload, digest) !== contentId)

@@ -1,7 +1,8 @@
 /** Which peer is meant where only a host is given: the one peer that has it, as far as its files tell. */
 import { type Address, hostOf } from "../core/address.ts";
+import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { resolveHost } from "../net/endpoint.ts";
+import { type LookUp, resolveHost } from "../net/host-name.ts";
 import type { FilePage } from "./types.ts";
 
 /** `own`: the address of the peer that asks, which counts as well. Throws `not_found`, `ambiguous`. */
@@ -9,8 +10,10 @@ export async function onlyPeerAt(
   host: string,
   own: Address | null,
   listFiles: (cursor: string | null) => Promise<FilePage>,
+  deadline: Deadline,
+  lookUp?: LookUp,
 ): Promise<Address> {
-  const ip = await resolveHost(host);
+  const ip = await resolveHost(host, deadline, lookUp);
   const addresses = new Set<Address>(own !== null && hostOf(own) === ip ? [own] : []);
   let cursor: string | null = null;
   do {

@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
@@ -17,7 +18,7 @@ import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
-import { resolveHostPort } from "../net/endpoint.ts";
+import { isSamePlace, type LookUp, resolveHostPort } from "../net/host-name.ts";
 import { type DataFolder, randomPeerSecret } from "../store/data-folder.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
@@ -68,6 +69,8 @@ export interface PeerOptions {
   readonly connectionsMax?: number | undefined;
   /** At the start; none without them. */
   readonly limits?: RateLimitsChange | undefined;
+  /** Of the host names in commands; the system's without it. */
+  readonly lookUp?: LookUp | undefined;
   readonly log: Log;
 }
 
@@ -148,6 +151,7 @@ export class Peer {
       announcer: this.#announcer,
       downLimiter: this.#downLimiter,
       filesFolder: () => this.#filesFolder(),
+      lookUp: options.lookUp,
       events: this.events,
     });
     this.#link = this.#newLink(options.tracker);
@@ -199,12 +203,13 @@ export class Peer {
 
   /** F13: leaves the present tracker for this one and announces everything there; fetches go on. */
   async connect(tracker: HostPort): Promise<Connected> {
+    const deadline = noticeDeadline(performance.now());
     if (formatHostPort(tracker) !== formatHostPort(this.#link.tracker)) {
       this.#link.close();
       this.#link = this.#newLink(tracker);
       this.#link.open();
     }
-    const { address } = await this.#link.ready();
+    const { address } = await this.#link.ready(deadline);
     return { tracker: formatHostPort(tracker), address };
   }
 
@@ -218,7 +223,10 @@ export class Peer {
   async unpublish(fname: string): Promise<Unpublished> {
     const fault = fileNameFault(fname);
     if (fault !== undefined) throw new P2pfsError("refused", `${JSON.stringify(fname)} names no share: ${fault}`);
-    const unpublished = await this.#publisher.unpublish(v.parse(FileNameSchema, fname));
+    const unpublished = await this.#publisher.unpublish(
+      v.parse(FileNameSchema, fname),
+      noticeDeadline(performance.now()),
+    );
     this.events.emit({ type: "unpublished", ...unpublished });
     return unpublished;
   }
@@ -237,27 +245,36 @@ export class Peer {
 
   /** F14: every shared file. */
   async listFiles(cursor: string | null = null): Promise<FilePage> {
-    const page = await this.#link.request({ type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor });
+    const query = { type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor } as const;
+    const page = await this.#link.request<"REQUEST_FILE_LIST">(query, noticeDeadline(performance.now()));
     return { rows: page.file_list, next: page.next };
   }
 
   /** F15: the files of one peer. Without a port, the host has to have one peer only. */
   async discover(host: string, port: number | undefined, cursor: string | null = null): Promise<FilePage> {
+    const deadline = noticeDeadline(performance.now());
+    const { lookUp } = this.#options;
     const address =
       port === undefined
-        ? await onlyPeerAt(host, this.#link.address, (page) => this.listFiles(page))
-        : await resolveHostPort({ host, port });
-    const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor });
+        ? await onlyPeerAt(host, this.#link.address, (page) => this.listFiles(page), deadline, lookUp)
+        : await resolveHostPort({ host, port }, deadline, lookUp);
+    const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor }, deadline);
     return { rows: page.file_list, next: page.next };
   }
 
   /** A sample of who holds which chunks of a content, this peer included. */
   holdersOf(contentId: ContentId): Promise<ContentHolders> {
-    return holdersOf(contentId, this.#library, this.#link);
+    return holdersOf(contentId, this.#library, this.#link, noticeDeadline(performance.now()));
   }
 
-  fetch(request: FetchRequest): Promise<FetchJob> {
-    return this.#fetches.start(request);
+  /** Whether this names the peer's tracker, in whatever spelling. */
+  isTracker(named: HostPort, deadline: Deadline): Promise<boolean> {
+    return isSamePlace(named, this.tracker, deadline, this.#options.lookUp);
+  }
+
+  /** @param startedMs when the user asked for it, on the clock of performance.now() */
+  fetch(request: FetchRequest, startedMs = performance.now()): Promise<FetchJob> {
+    return this.#fetches.start(request, startedMs);
   }
 
   retryFetch(id: string): Promise<FetchJob> {
@@ -316,6 +333,7 @@ export class Peer {
         this.#door!.warnIfShutFor(session.address);
         return this.#announcer.announceAll(session);
       },
+      lookUp: this.#options.lookUp,
       events: this.events,
       log: this.#options.log,
     });

@@ -2,6 +2,7 @@
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
+import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../core/file-name.ts";
 import { publicationKey } from "../core/model.ts";
@@ -56,7 +57,7 @@ export class Publisher {
     for (const mark of marks) this.#underWay.add(mark);
     try {
       // Asked before hours of hashing may pass.
-      await this.#options.link().ready();
+      await this.#options.link().ready(noticeDeadline(performance.now()));
       const hashed = await hashFile(realPath, options);
       return await this.#tell(fname, lname, realPath, hashed);
     } finally {
@@ -65,7 +66,7 @@ export class Publisher {
   }
 
   /** The file stays where it is; whoever has fetched it goes on serving it. */
-  async unpublish(fname: FileName): Promise<Unpublished> {
+  async unpublish(fname: FileName, deadline: Deadline): Promise<Unpublished> {
     const { repository, library, link, sharing, announcer } = this.#options;
     const share = repository.shareNamed(fname);
     if (share === undefined) {
@@ -73,7 +74,7 @@ export class Publisher {
       throw new P2pfsError("not_found", `this peer shares nothing as ${fname}`, { hint });
     }
     await link()
-      .request({ type: "REQUEST_UNPUBLISH", fname: share.fname })
+      .request({ type: "REQUEST_UNPUBLISH", fname: share.fname }, deadline)
       .catch((thrown) => {
         // One without bytes whose file vanished is not announced.
         if (thrown instanceof P2pfsError && thrown.code === "not_found") return;
@@ -84,7 +85,7 @@ export class Publisher {
     repository.removeShare(share.fname);
     if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share.contentId, share.path);
     sharing.refresh(share.contentId);
-    await announcer.changed(share.contentId, share.size);
+    await announcer.changed(share.contentId, share.size, deadline);
     return { fname: share.fname };
   }
 
@@ -110,10 +111,12 @@ export class Publisher {
     const { link, library, repository, sharing, announcer } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
-    const session = await link().ready();
+    // Hashing took its time; the time for the tracker's answer begins now.
+    const deadline = noticeDeadline(performance.now());
+    const session = await link().ready(deadline);
     const request = publishRequest(share, session);
     try {
-      await link().request(request);
+      await link().request(request, deadline);
       repository.addShare(share, manifestBytes);
     } catch (thrown) {
       // A tracker that has not answered may have heard of it; what is not shared must not be listed.

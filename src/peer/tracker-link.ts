@@ -4,13 +4,15 @@
  * that the tracker cannot be reached; transfers never depend on it.
  */
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import { type Deadline, deadlineIn, msLeft, stepOf } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
-import { dial, resolveHostPort } from "../net/endpoint.ts";
+import { dial } from "../net/endpoint.ts";
+import { type LookUp, resolveHostPort } from "../net/host-name.ts";
 import type { Message, ReplyName, RequestName } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
 
@@ -32,6 +34,8 @@ export interface TrackerLinkOptions {
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
   /** Tells the tracker everything that this peer offers, by requests on the session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
+  /** The system's without it. */
+  readonly lookUp?: LookUp | undefined;
   readonly events: PeerEvents;
   readonly log: Log;
 }
@@ -97,12 +101,16 @@ export class TrackerLink {
     this.#wakeWaiting();
   }
 
-  /** The session, as soon as there is one. Throws `tracker_unreachable`, or why the tracker refuses this peer. */
-  async ready(waitMs = TRACKER_WAIT_MS): Promise<TrackerSession> {
+  /**
+   * The session, as soon as there is one. Throws `tracker_unreachable` at the deadline or after TRACKER_WAIT_MS, or why
+   * the tracker refuses this peer.
+   */
+  async ready(deadline: Deadline): Promise<TrackerSession> {
     if (this.#session === undefined && !this.#closed) {
       this.#retryNow();
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(wake, waitMs);
+        const now = performance.now();
+        const timer = setTimeout(wake, msLeft(stepOf(deadline, TRACKER_WAIT_MS, now), now));
         const waiting = this.#waiting;
         function wake() {
           clearTimeout(timer);
@@ -116,13 +124,15 @@ export class TrackerLink {
     throw this.#unreachable();
   }
 
-  /** Sends one request over the session; link and reply together take at most TRACKER_WAIT_MS. */
-  async request<Name extends RequestName>(message: Outgoing<Name>): Promise<Message<ReplyName<Name>>> {
-    const started = performance.now();
-    const session = await this.ready();
-    const leftMs = Math.max(1, TRACKER_WAIT_MS - (performance.now() - started));
+  /** Sends one request over the session; link and reply together take at most TRACKER_WAIT_MS, and end at the deadline. */
+  async request<Name extends RequestName>(
+    message: Outgoing<Name>,
+    deadline: Deadline,
+  ): Promise<Message<ReplyName<Name>>> {
+    const step = stepOf(deadline, TRACKER_WAIT_MS, performance.now());
+    const session = await this.ready(step);
     try {
-      return await session.request(message, leftMs);
+      return await session.request(message, msLeft(step, performance.now()));
     } catch (thrown) {
       throw thrown instanceof P2pfsError && thrown.code === "unreachable" ? this.#unreachable(thrown) : thrown;
     }
@@ -144,11 +154,12 @@ export class TrackerLink {
 
   async #connect(): Promise<void> {
     this.#retryTimer = undefined;
+    const deadline = deadlineIn(DIAL_MS_MAX, performance.now());
     try {
-      const address = await resolveHostPort(this.#options.tracker);
+      const address = await resolveHostPort(this.#options.tracker, deadline, this.#options.lookUp);
       const connection = await dial(address, {
         local: this.#options.local(),
-        timeoutMs: DIAL_MS_MAX,
+        timeoutMs: msLeft(deadline, performance.now()),
         onConnection: (ready) => this.#adopt(ready),
       });
       await this.#register(connection, this.#options.peerIdAt(address));

@@ -2,31 +2,32 @@
  * Which peer a person means by a host and, perhaps, a port. The host is an IP, the name that a peer gave its machine, or
  * any name that resolves; the port may be left out where one peer has that host.
  */
-import { lookup } from "node:dns/promises";
-import { type Address, canonicalIp, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
+import { type Address, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
+import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { SECOND_MS } from "../core/units.ts";
+import { ipsOf, type LookUp } from "../net/host-name.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 
-const LOOKUP_MS_MAX = SECOND_MS;
-
 export class PeerFinder {
   readonly #registry: Registry;
+  readonly #lookUp: LookUp | undefined;
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, lookUp?: LookUp) {
     this.#registry = registry;
+    this.#lookUp = lookUp;
   }
 
   /**
    * The online peer, or, where host and port name an address exactly, the one that was there last. Throws `not_found`,
-   * `ambiguous`, and `refused` where that is the tracker's own address, if one is given (R12).
+   * `ambiguous`, and `refused` where that is the tracker's own address, if one is given (R12). A name that the name
+   * service does not know, or not in time, stands for no IP.
    */
-  async find(host: string, port: number | undefined, ownAddress?: Address): Promise<PeerRecord> {
+  async find(host: string, port: number | undefined, deadline: Deadline, ownAddress?: Address): Promise<PeerRecord> {
     const byPort = port === undefined ? {} : { port };
     let found: readonly PeerRecord[] = [];
     if (!isIp(host)) found = await this.#registry.findPeers({ hostName: host, ...byPort });
-    const ips = found.length > 0 ? [] : isIp(host) ? [canonicalIp(host)] : await ipsOf(host);
+    const ips = found.length > 0 ? [] : await ipsOf(host, deadline, this.#lookUp).catch((): string[] => []);
     if (ips.length > 0) found = await this.#registry.findPeers({ ips, ...byPort });
     if (ownAddress !== undefined && port === portOf(ownAddress)) refuseOwn(ips, found, ownAddress);
     if (found.length === 1) return found[0]!;
@@ -54,11 +55,4 @@ function ambiguous(host: string, found: readonly PeerRecord[]): P2pfsError {
   return new P2pfsError("ambiguous", `${found.length} peers are on ${host}: ${text}`, {
     hint: "add the PORT of the peer that you mean",
   });
-}
-
-/** Every IP of a host name; none where it has none or the name service does not answer in time. */
-async function ipsOf(host: string): Promise<string[]> {
-  const found = lookup(host, { all: true }).catch(() => []);
-  const addresses = await Promise.race([found, Bun.sleep(LOOKUP_MS_MAX).then(() => [])]);
-  return [...new Set(addresses.map(({ address }) => canonicalIp(address)))];
 }

@@ -5,6 +5,7 @@
  */
 import { type Address, type HostPort, hostOf, isLoopback, isWildcard, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
+import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
@@ -12,7 +13,8 @@ import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
-import { dial, type Listener, listen, resolveHost } from "../net/endpoint.ts";
+import { dial, type Listener, listen } from "../net/endpoint.ts";
+import { type LookUp, lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
 import { proveAddress } from "./dial-back.ts";
@@ -43,6 +45,8 @@ export interface TrackerOptions {
   readonly heartbeatMs?: number;
   /** Open at the same time; fewer where the descriptors are. */
   readonly connectionsMax?: number;
+  /** Of the host names in commands; the system's without it. */
+  readonly lookUp?: LookUp;
   /** Told of every answered request of a peer: its message type, the time until the reply, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
@@ -84,7 +88,7 @@ export class Tracker implements SessionHost {
     this.leaseMs = leaseMs;
     this.heartbeatMs = heartbeatMs;
     this.registry = registry;
-    this.#finder = new PeerFinder(registry);
+    this.#finder = new PeerFinder(registry, options.lookUp);
     this.liveness = new Liveness({
       leaseMs,
       now: () => performance.now(),
@@ -141,15 +145,16 @@ export class Tracker implements SessionHost {
 
   /** F9: throws `not_found` and `ambiguous` where host and port name no peer, or several. */
   async discover(host: string, port?: number, cursor?: string): Promise<Page<FileInfo>> {
-    const peer = await this.#finder.find(host, port);
+    const peer = await this.#finder.find(host, port, noticeDeadline(performance.now()));
     return this.registry.discover(peer.address, cursor ?? null);
   }
 
   /** F8, R12, R13. */
   async ping(host: string, port?: number): Promise<PingResult> {
     const issuedMs = performance.now();
-    const peer = await this.#finder.find(host, port, this.#listener?.address);
-    const alive = peer.online && (await this.#answersPing(peer));
+    const deadline = noticeDeadline(issuedMs);
+    const peer = await this.#finder.find(host, port, deadline, this.#listener?.address);
+    const alive = peer.online && (await this.#answersPing(peer, deadline));
     const durationMs = Math.round((performance.now() - issuedMs) * 1000) / 1000;
     return { address: peer.address, alive, duration_ms: durationMs };
   }
@@ -193,7 +198,7 @@ export class Tracker implements SessionHost {
 
   async #listenOn({ host, port }: HostPort): Promise<Address> {
     if (this.#closing) throw new P2pfsError("not_running", "the tracker is ending");
-    const ip = await resolveHost(host);
+    const ip = await resolveHost(host, lookUpDeadline());
     if (!isLoopback(ip) && !this.#options.open)
       throw new P2pfsError("refused", `${host} is reachable from other machines`, {
         hint: "start with --open to let everybody who can reach this address join, list and fetch",
@@ -303,11 +308,11 @@ export class Tracker implements SessionHost {
     this.events.emit({ type: "peer_left", address, reason });
   }
 
-  async #answersPing(peer: PeerRecord): Promise<boolean> {
-    const session = this.sessions.get(peer.peerId);
+  async #answersPing({ peerId, address }: PeerRecord, deadline: Deadline): Promise<boolean> {
+    const session = this.sessions.get(peerId);
+    const step = stepOf(deadline, TRACKER_WAIT_MS, performance.now());
     try {
-      const ping = { type: "REQUEST_PING_PONG", peer_address: peer.address } as const;
-      await (session?.connection.request(ping, { timeoutMs: TRACKER_WAIT_MS }) ?? this.#pingByDialling(peer.address));
+      await (session === undefined ? this.#pingByDialling(address, step) : ping(session.connection, address, step));
       return true;
     } catch (thrown) {
       if (thrown instanceof P2pfsError) return false;
@@ -316,10 +321,10 @@ export class Tracker implements SessionHost {
   }
 
   /** For a peer that has not come back yet since the tracker started. */
-  async #pingByDialling(address: Address): Promise<void> {
-    const connection = await dial(address, { local: this.#hello(), timeoutMs: TRACKER_WAIT_MS / 2 });
-    const ping = { type: "REQUEST_PING_PONG", peer_address: address } as const;
-    await connection.request(ping, { timeoutMs: TRACKER_WAIT_MS / 2 }).finally(() => connection.close());
+  async #pingByDialling(address: Address, deadline: Deadline): Promise<void> {
+    const timeoutMs = msLeft(deadline, performance.now());
+    const connection = await dial(address, { local: this.#hello(), timeoutMs });
+    await ping(connection, address, deadline).finally(() => connection.close());
   }
 
   async #forget(): Promise<void> {
@@ -342,4 +347,9 @@ export class Tracker implements SessionHost {
   #wallTime(monotonicMs: number): number {
     return Math.round(this.now() - (performance.now() - monotonicMs));
   }
+}
+
+function ping(connection: Connection, address: Address, deadline: Deadline) {
+  const timeoutMs = msLeft(deadline, performance.now());
+  return connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs });
 }

@@ -1,0 +1,159 @@
+/**
+ * R5: whatever is slow or silent behind a command, its notice is out within NOTICE_MS_MAX. Each case has several waits
+ * that would add up to more.
+ */
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fetchLines, Watchers } from "../../src/admin/peer-streams.ts";
+import type { HostPort } from "../../src/core/address.ts";
+import { asP2pfsError } from "../../src/core/errors.ts";
+import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
+import type { Outgoing } from "../../src/net/connection.ts";
+import type { LookUp } from "../../src/net/host-name.ts";
+import type { Peer, PeerOptions } from "../../src/peer/peer.ts";
+import { address, fileName, ranges } from "../tracker/fixtures.ts";
+import { openTracker, TestPeer } from "../tracker/test-peer.ts";
+import { type Answers, listedFile, openTestPeer, TestTracker } from "./test-tracker.ts";
+
+const SLOW_MS = 900;
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const silent = () => undefined;
+const slowly = async <Reply>(reply: Reply): Promise<Reply> => {
+  await Bun.sleep(SLOW_MS);
+  return reply;
+};
+const slowLookUp: LookUp = () => slowly(["127.0.0.1"]);
+const neverLookUp: LookUp = () => new Promise(() => undefined);
+const unpublished: Outgoing = { type: "REPLY_UNPUBLISH", filename: fileName("f"), result: "ok" };
+const oneFile: Outgoing<"REPLY_FILE_LIST"> = { type: "REPLY_FILE_LIST", file_list: [listedFile("f", 1)], next: null };
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "p2pfs-notice-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A peer joined to a tracker that answers so from then on. */
+async function joined(answers: Answers, options: Partial<PeerOptions> = {}): Promise<Peer> {
+  const tracker = await TestTracker.start();
+  const peer = await openTestPeer(tracker.at, temporaryFolder(), options);
+  await peer.connect(tracker.at);
+  tracker.answers = answers;
+  cleanups.push(async () => {
+    await peer.close();
+    tracker.stop();
+  });
+  return peer;
+}
+
+/** Takes connections and never says a word. */
+function muteListener(): HostPort {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: silent } });
+  cleanups.push(() => listener.stop(true));
+  return { host: "127.0.0.1", port: listener.port };
+}
+
+type Command = () => Promise<unknown>;
+
+/** Each made ready, so that only the command itself is measured. */
+const cases: Record<string, () => Promise<Command>> = {
+  "fetch from a host whose name takes long, the list too, the location for ever": async () => {
+    const peer = await joined(
+      { REQUEST_FILE_LIST: () => slowly(oneFile), REQUEST_FILE_LOCATION: silent },
+      { lookUp: slowLookUp },
+    );
+    return () => peer.fetch({ what: "f", from: { host: "a", port: 1 } });
+  },
+  "fetch where each page of the list takes long": async () => {
+    let pages = 0;
+    const page = (): Outgoing => ({ ...oneFile, next: `${pages++}` });
+    const peer = await joined({ REQUEST_FILE_LIST: () => slowly(page()) });
+    return () => peer.fetch({ what: "f" });
+  },
+  "fetch where the location takes long and the holders are mute": async () => {
+    const { host, port } = muteListener();
+    const chunkinfo = [{ address: address(`${host}:${port}`), chunks: ranges(0, 0) }];
+    const peer = await joined({
+      REQUEST_FILE_LIST: () => oneFile,
+      REQUEST_FILE_LOCATION: async () => {
+        await Bun.sleep(SLOW_MS + 200);
+        return { type: "REPLY_FILE_LOCATION", fileinfo: null, chunkinfo };
+      },
+    });
+    return () => peer.fetch({ what: "f" });
+  },
+  "fetch that names a tracker, with a name service that never answers": async () => {
+    const peer = await joined({ REQUEST_FILE_LIST: silent }, { lookUp: neverLookUp });
+    const tracker = { host: "name.of.tracker", port: peer.tracker.port };
+    return () => fetchLines(peer, new Watchers(), { what: "f", tracker }).next();
+  },
+  "fetch whose own tracker's name takes long, and everything after it for ever": async () => {
+    const peer = await joined({ REQUEST_FILE_LIST: silent }, { lookUp: slowLookUp });
+    const tracker = { host: "name.of.tracker", port: peer.tracker.port };
+    return () => fetchLines(peer, new Watchers(), { what: "f", tracker, from: { host: "another", port: 1 } }).next();
+  },
+  "discover a host whose name takes long at a tracker that is silent": async () => {
+    const peer = await joined({ REQUEST_DISCOVER: silent }, { lookUp: slowLookUp });
+    return () => peer.discover("a", 1);
+  },
+  "discover with a name service that never answers": async () => {
+    const peer = await joined({}, { lookUp: neverLookUp });
+    return () => peer.discover("a", 1);
+  },
+  "list-files at a tracker that is silent": async () => {
+    const peer = await joined({ REQUEST_FILE_LIST: silent });
+    return () => peer.listFiles();
+  },
+  "connect to a tracker whose name is never resolved": async () => {
+    const peer = await joined({}, { lookUp: neverLookUp });
+    return () => peer.connect({ host: "name.of.tracker", port: 1 });
+  },
+  "unpublish at a tracker that falls silent between its two requests": async () => {
+    const peer = await joined({ REQUEST_CHUNK_REGISTER: silent, REQUEST_UNPUBLISH: () => slowly(unpublished) });
+    const path = join(temporaryFolder(), "f");
+    writeFileSync(path, "x");
+    await peer.publish({ path, lname: "f" });
+    return () => peer.unpublish("f");
+  },
+  "publish at a tracker that is silent": async () => {
+    const peer = await joined({ REQUEST_PUBLISH: silent });
+    const path = join(temporaryFolder(), "f");
+    writeFileSync(path, "x");
+    return () => peer.publish({ path, lname: "f" });
+  },
+  "ping of a peer whose name takes long and who is silent": async () => {
+    const folder = temporaryFolder();
+    const { tracker, close } = await openTracker(folder, { lookUp: slowLookUp });
+    cleanups.push(close);
+    const at = await tracker.start({ host: "127.0.0.1", port: 0 });
+    const peer = await TestPeer.dial(at, 1, { request: silent });
+    await peer.register({ address: address("127.0.0.1:7001"), host_name: "other" });
+    return () => tracker.ping("a", 7001);
+  },
+  "ping and discover at the tracker, with a name service that never answers": async () => {
+    const { tracker, close } = await openTracker(temporaryFolder(), { lookUp: neverLookUp });
+    cleanups.push(close);
+    return () => Promise.all([tracker.ping("a", 7001), tracker.discover("a")]);
+  },
+};
+test("R5: no command waits longer than NOTICE_MS_MAX, whatever its waits are", async () => {
+  const commands = await Promise.all(Object.entries(cases).map(async ([name, make]) => [name, await make()] as const));
+  const late: Record<string, number> = {};
+  await Promise.all(
+    commands.map(async ([name, run]) => {
+      const startedMs = performance.now();
+      const failure = await run().catch(asP2pfsError);
+      const tookMs = performance.now() - startedMs;
+      expect(failure).not.toMatchObject({ code: "internal" });
+      if (tookMs >= NOTICE_MS_MAX) late[name] = Math.round(tookMs);
+    }),
+  );
+  expect(late).toEqual({});
+}, 40_000);
