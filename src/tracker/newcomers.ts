@@ -5,12 +5,18 @@
  */
 import { type Address, hostOf, isLoopback } from "../core/address.ts";
 import { NO_CHUNKS } from "../core/bitfield.ts";
+import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { HolderInfo, PeerId } from "../core/model.ts";
 import type { Asker } from "./registry.ts";
 
 /** Contents that one peer can begin at the same time; further ones are not told of. */
 const CONTENTS_PER_PEER_MAX = 512;
+/**
+ * Peers of one content that are told of, the latest ones, so that a reply costs the same however many begin at once.
+ * More than a reply names, since some are not for whoever asks.
+ */
+const PEERS_PER_CONTENT_MAX = 4 * HOLDER_SAMPLE_MAX;
 
 export class Newcomers {
   readonly #byContent = new Map<ContentId, Map<PeerId, Address>>();
@@ -22,6 +28,8 @@ export class Newcomers {
     this.#byPeer.set(peerId, contents.add(contentId));
     const peers = this.#byContent.get(contentId) ?? new Map<PeerId, Address>();
     this.#byContent.set(contentId, peers.set(peerId, address));
+    const [oldest] = peers.keys();
+    if (peers.size > PEERS_PER_CONTENT_MAX) this.leave(contentId, oldest!);
   }
 
   /** The peer holds something now, or has given up. */

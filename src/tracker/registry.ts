@@ -81,7 +81,10 @@ export interface Asker {
 export interface ContentLocation {
   /** Null where the content is held but published by nobody. */
   readonly fileInfo: FileInfo | null;
-  /** A random sample of at most HOLDER_SAMPLE_MAX; it may be reused for 100 ms. */
+  /**
+   * A random sample of at most HOLDER_SAMPLE_MAX, COMPLETE_NAMED_MIN of them complete where there are so many; it may be
+   * reused for 100 ms.
+   */
   readonly holders: readonly HolderInfo[];
 }
 
@@ -149,5 +152,7 @@ export interface Registry {
 
 /** So that a page fits a frame several times over, and no reply holds up the tracker or its connection for long. */
 export const PAGE_BYTES_MAX = 256 * 1024;
+/** Complete holders in a sample, where so many are online: the chunks that nobody else has are with them. */
+export const COMPLETE_NAMED_MIN = 5;
 /** A peer that was told of its holders this recently may be told of the same again. */
 export const SAMPLE_REUSE_MS = 100;

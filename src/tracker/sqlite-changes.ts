@@ -1,5 +1,5 @@
 /** The statements that every registration, publication and report of chunks runs, prepared once. */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, ne, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 
@@ -7,7 +7,7 @@ export function prepareChanges(db: RegistryDatabase) {
   const hole = sql.placeholder;
   return {
     peer: db
-      .select({ id: peers.id, session: peers.session, online: peers.online, since: peers.since })
+      .select({ id: peers.id, ip: peers.ip, session: peers.session, online: peers.online, since: peers.since })
       .from(peers)
       .where(eq(peers.peerId, hole("peerId")))
       .prepare(),
@@ -56,6 +56,12 @@ export function prepareChanges(db: RegistryDatabase) {
       .select({ chunks: holdings.chunks })
       .from(holdings)
       .where(and(eq(holdings.content, hole("content")), eq(holdings.peer, hole("peer"))))
+      .prepare(),
+    otherSize: db
+      .select({ content: contents.id, size: contents.size, session: holdings.session })
+      .from(contents)
+      .innerJoin(holdings, and(eq(holdings.content, contents.id), eq(holdings.peer, hole("peer"))))
+      .where(and(eq(contents.contentId, hole("contentId")), ne(contents.size, hole("size"))))
       .prepare(),
     hold: db
       .insert(holdings)

@@ -9,7 +9,7 @@ import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { foldFileName } from "../core/file-name.ts";
-import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { PageBuilder } from "./page.ts";
@@ -38,6 +38,16 @@ const COUNT_STEP_ROWS = 5000;
 
 /** Written out, so that SQLite sees that the partial index fits. */
 export const isOnline = sql`${peers.online} = 1`;
+
+/** Not so for a peer that has left and whose address another has by now: a printed key names one publication. */
+export const hasItsAddress = sql`(${isOnline} OR NOT EXISTS (SELECT 1 FROM ${peers} AS heir
+  WHERE heir.ip = ${peers.ip} AND heir.port = ${peers.port} AND heir.online = 1))`;
+
+/** How many online peers hold some of this content, up to HOLDERS_COUNTED_MAX. */
+export function onlineHolders(content: SQL): SQL<number> {
+  return sql<number>`(SELECT count(*) FROM (SELECT 1 FROM ${holdings} JOIN ${peers} ON ${peers.id} = ${holdings.peer}
+    WHERE ${holdings.content} = ${content} AND ${isOnline} LIMIT ${sql.raw(String(HOLDERS_COUNTED_MAX))}))`;
+}
 
 export const fileColumns = {
   id: publications.id,
@@ -173,12 +183,13 @@ export class SqliteLists {
   }
 
   async counts(): Promise<Counts> {
+    const ofAddressed = sql`EXISTS (SELECT 1 FROM ${peers} WHERE ${peers.id} = ${publications.peer} AND ${hasItsAddress})`;
     const held = (content: SQL | typeof contents.id | typeof publications.content) =>
       sql`EXISTS (SELECT 1 FROM ${holdings} JOIN ${peers} ON ${peers.id} = ${holdings.peer}
         WHERE ${holdings.content} = ${content} AND ${isOnline})`;
     return {
       peers: this.#count(peers, isOnline),
-      files: await this.#countInSteps(publications, held(publications.content)),
+      files: await this.#countInSteps(publications, and(held(publications.content), ofAddressed)!),
       contents: await this.#countInSteps(contents, held(contents.id)),
     };
   }
@@ -219,20 +230,18 @@ export class SqliteLists {
       .from(publications)
       .innerJoin(contents, eq(contents.id, publications.content))
       .innerJoin(peers, eq(peers.id, publications.peer))
-      .where(and(where, sql`(${publications.fold}, ${publications.id}) > (${fold}, ${id})`))
+      .where(and(where, hasItsAddress, sql`(${publications.fold}, ${publications.id}) > (${fold}, ${id})`))
       .orderBy(asc(publications.fold), asc(publications.id))
       .limit(STEP_ROWS)
       .all();
   }
 
-  /** For each of these files' contents that has any: how many peers hold it and are online. */
+  /** For each of these files' contents: how many peers hold it and are online. */
   #holderCounts(files: readonly FileRow[]): Map<number, number> {
     const rows = this.#db
-      .select({ content: holdings.content, count: sql<number>`count(*)` })
-      .from(holdings)
-      .innerJoin(peers, eq(peers.id, holdings.peer))
-      .where(and(among(holdings.content, files), isOnline))
-      .groupBy(holdings.content)
+      .select({ content: contents.id, count: onlineHolders(sql`${contents.id}`) })
+      .from(contents)
+      .where(among(contents.id, files))
       .all();
     return new Map(rows.map((row) => [row.content, row.count]));
   }
@@ -268,7 +277,10 @@ function prepareHoldersAfter(db: RegistryDatabase) {
 
 type HolderRow = ReturnType<ReturnType<typeof prepareHoldersAfter>["all"]>[number];
 
-function among(column: typeof holdings.content | typeof publications.content, files: readonly FileRow[]): SQL {
+function among(
+  column: typeof contents.id | typeof holdings.content | typeof publications.content,
+  files: readonly FileRow[],
+): SQL {
   const ids = JSON.stringify([...new Set(files.map((file) => file.content))]);
   return sql`${column} IN (SELECT value FROM json_each(${ids}))`;
 }

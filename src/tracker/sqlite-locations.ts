@@ -1,71 +1,130 @@
 /**
- * Who holds a content: a random sample of bounded size, so that a swarm of thousands costs the tracker no more than one
- * of fifty, and spreads its load. Samples are reused for a moment, since those who fetch the same file ask together.
+ * Who holds a content: a random sample of bounded size, drawn from the content's roster, so that a swarm of a hundred
+ * thousand costs the tracker no more than one of fifty. Samples are reused for a moment, since those who fetch the same
+ * file ask together.
  */
-import { and, asc, desc, eq, not, or, type SQL, sql } from "drizzle-orm";
-import type { SQLiteSelect } from "drizzle-orm/sqlite-core";
-import { hostOf, portOf } from "../core/address.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { and, asc, desc, eq, gt, type SQL, sql } from "drizzle-orm";
+import { hostOf, isLoopback, portOf } from "../core/address.ts";
 import { foldFileName } from "../core/file-name.ts";
-import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
-import { chunkCountFor } from "../core/manifest.ts";
+import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
+import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
-import { type Asker, type ContentLocation, type LocationQuery, SAMPLE_REUSE_MS } from "./registry.ts";
+import {
+  type Asker,
+  COMPLETE_NAMED_MIN,
+  type ContentLocation,
+  type LocationQuery,
+  SAMPLE_REUSE_MS,
+} from "./registry.ts";
+import { type Roster, Rosters, shuffled } from "./rosters.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
-import { fileColumns, isOnline } from "./sqlite-lists.ts";
+import { fileColumns, hasItsAddress, isOnline, onlineHolders } from "./sqlite-lists.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 import { addressOf, chunkRangesOf, type FileRow, fileInfoOf } from "./sqlite-rows.ts";
 
 /** Answers kept for reuse; when there are more, all of them are dropped. */
 const KEPT_MAX = 1000;
+/** Holders taken into a roster in one step. */
+const FILL_STEP_ROWS = 1000;
 
 interface SampledHolder {
   readonly peerId: string;
   readonly info: HolderInfo;
 }
 
+interface Found {
+  readonly fileInfo: FileInfo | null;
+  /** Complete ones first. One more than is told, since whoever asks may be among them. */
+  readonly holders: readonly SampledHolder[];
+}
+
 interface Kept {
   readonly at: number;
-  readonly fileInfo: FileInfo | null;
-  readonly holders: readonly SampledHolder[];
+  readonly found: Promise<Found | undefined>;
+}
+
+/** A peer as the hooks know it: its row, and the IP that it is reached by. */
+export interface PeerRow {
+  readonly id: number;
+  readonly ip: string;
 }
 
 export class SqliteLocations {
   readonly #statements: ReturnType<typeof prepareLocations>;
   readonly #now: () => number;
   readonly #kept = new Map<string, Kept>();
+  readonly #rosters = new Rosters();
 
   constructor(db: RegistryDatabase, now: () => number) {
     this.#statements = prepareLocations(db);
     this.#now = now;
   }
 
-  locate(query: LocationQuery, asker: Asker): ContentLocation | undefined {
-    const name = `${asker.sameHost} ${"key" in query ? query.key : `/${query.contentId}`}`;
-    const found = this.#reusable(name) ?? this.#find(name, query, asker.sameHost);
+  async locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined> {
+    const found = await this.#foundOrKept(query, asker.sameHost);
     if (found === undefined) return undefined;
-    const holders = found.holders.filter((holder) => holder.peerId !== asker.peerId).map((holder) => holder.info);
-    return { fileInfo: found.fileInfo, holders: holders.slice(0, HOLDER_SAMPLE_MAX) };
+    const others = found.holders.filter((holder) => holder.peerId !== asker.peerId).slice(0, HOLDER_SAMPLE_MAX);
+    return { fileInfo: found.fileInfo, holders: shuffled(others, Math.random).map((holder) => holder.info) };
   }
 
-  #reusable(name: string): Kept | undefined {
+  /** The peer, which is online, holds some or all of it now. */
+  held(contentId: ContentId, { id, ip }: PeerRow, isComplete: boolean): void {
+    this.#rosters.get(contentId)?.put(id, { isComplete, isLoopback: isLoopback(ip) });
+  }
+
+  unheld(contentId: ContentId, peer: number): void {
+    this.#rosters.get(contentId)?.drop(peer);
+  }
+
+  /** The peer is online, and with it all that it holds: found by whichever is less, its holdings or the rosters. */
+  cameOnline({ id: peer, ip }: PeerRow): void {
+    const put = (contentId: string, isComplete: unknown) =>
+      this.held(contentId as ContentId, { id: peer, ip }, isComplete === 1);
+    const held = this.#statements.heldBy.all({ peer, limit: this.#rosters.size + 1 });
+    if (held.length <= this.#rosters.size) {
+      for (const { contentId, isComplete } of held) put(contentId, isComplete);
+      return;
+    }
+    for (const [contentId] of this.#rosters.all()) {
+      const held = this.#statements.holding.get({ contentId, peer });
+      if (held !== undefined) put(contentId, held.isComplete);
+    }
+  }
+
+  wentOffline(peer: number): void {
+    for (const [, roster] of this.#rosters.all()) roster.drop(peer);
+  }
+
+  /** Some of what the peer held it holds no more. */
+  lostSome(peer: number): void {
+    for (const [contentId, roster] of this.#rosters.all())
+      if (roster.has(peer) && this.#statements.holding.get({ contentId, peer }) === undefined) roster.drop(peer);
+  }
+
+  #foundOrKept(query: LocationQuery, sameHost: boolean): Promise<Found | undefined> {
+    const name = `${sameHost} ${"key" in query ? query.key : `/${query.contentId}`}`;
     const kept = this.#kept.get(name);
-    return kept !== undefined && Math.abs(this.#now() - kept.at) < SAMPLE_REUSE_MS ? kept : undefined;
+    if (kept !== undefined && Math.abs(this.#now() - kept.at) < SAMPLE_REUSE_MS) return kept.found;
+    const found = this.#find(query, sameHost);
+    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
+    this.#kept.set(name, { at: this.#now(), found });
+    const forget = () => this.#kept.delete(name);
+    // What is not known now may be in a moment.
+    found.then((some) => some ?? forget(), forget);
+    return found;
   }
 
-  #find(name: string, query: LocationQuery, sameHost: boolean): Kept | undefined {
-    const file = "key" in query ? this.#fileOfKey(query.key) : this.#statements.fileOfContent.get(query);
-    const contentId = "key" in query ? file?.contentId : query.contentId;
-    if (contentId === undefined || (file ?? this.#statements.content.get({ contentId })) === undefined)
-      return undefined;
-    const found = {
-      at: this.#now(),
-      fileInfo:
-        file === undefined ? null : fileInfoOf(file, this.#statements.holderCount.get({ contentId })?.count ?? 0),
-      holders: this.#sample(contentId, sameHost),
-    };
-    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
-    this.#kept.set(name, found);
-    return found;
+  async #find(query: LocationQuery, sameHost: boolean): Promise<Found | undefined> {
+    const named = "key" in query ? this.#fileOfKey(query.key) : undefined;
+    const contentId = ("key" in query ? named?.contentId : query.contentId) as ContentId | undefined;
+    if (contentId === undefined) return undefined;
+    const rows = this.#statements.contents.all({ contentId }).map(({ id }) => id);
+    if (rows.length === 0) return undefined;
+    const roster = await this.#rosters.of(contentId, (empty) => this.#fill(empty, rows));
+    const holders = await this.#sample(contentId, roster, sameHost);
+    const file = named ?? this.#firstFile(rows);
+    return { fileInfo: file === undefined ? null : fileInfoOf(file, this.#countOf(file, rows, roster)), holders };
   }
 
   /** Of two publishers that had the address one after the other, the one that is or was there last is meant. */
@@ -77,18 +136,73 @@ export class SqliteLocations {
     return this.#statements.fileOfKey.get({ ip, port, fname, fold: foldFileName(fname) });
   }
 
-  /** One more than is told, since whoever asks may be among them. */
-  #sample(contentId: string, sameHost: boolean): SampledHolder[] {
-    const rows = this.#statements[sameHost ? "sampleHere" : "sampleElsewhere"].all({ contentId });
-    const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, rows.length)));
-    return rows.map(({ peerId, size, chunks, ...at }) => ({
+  #firstFile(rows: readonly number[]): FileRow | undefined {
+    for (const content of rows) {
+      const file = this.#statements.fileOfContent.get({ content });
+      if (file !== undefined) return file;
+    }
+    return undefined;
+  }
+
+  /** As in the lists: of those who told the file's own size. */
+  #countOf(file: FileRow, rows: readonly number[], roster: Roster): number {
+    if (rows.length === 1) return Math.min(roster.size, HOLDERS_COUNTED_MAX);
+    return this.#statements.holderCount.get({ content: file.content })?.count ?? 0;
+  }
+
+  async #fill(roster: Roster, rows: readonly number[]): Promise<void> {
+    for (const content of rows) {
+      for (let after = 0; ; ) {
+        const holders = this.#statements.holdersAfter.all({ content, after });
+        for (const { peer, ip, isComplete } of holders)
+          roster.put(peer, { isComplete: isComplete === 1, isLoopback: isLoopback(ip) });
+        if (holders.length < FILL_STEP_ROWS) break;
+        after = holders.at(-1)!.peer;
+        await nextTurn();
+      }
+    }
+  }
+
+  /** First some complete holders, where there are any, then whoever comes. */
+  async #sample(contentId: ContentId, roster: Roster, withLoopback: boolean): Promise<SampledHolder[]> {
+    const found = new Map<number, SampledRow>();
+    await this.#gather(COMPLETE_NAMED_MIN, { onlyComplete: true, withLoopback }, contentId, roster, found);
+    await this.#gather(HOLDER_SAMPLE_MAX + 1, { onlyComplete: false, withLoopback }, contentId, roster, found);
+    const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, found.size)));
+    return [...found.values()].map(({ peerId, size, chunks, ...at }) => ({
       peerId,
       info: { address: addressOf(at), chunks: chunkRangesOf(chunks, chunkCountFor(size), rangesMax) },
     }));
   }
+
+  /** Adds holders until there are so many. What a roster has that the tables have not is dropped, and another taken. */
+  async #gather(
+    wanted: number,
+    among: { readonly onlyComplete: boolean; readonly withLoopback: boolean },
+    contentId: ContentId,
+    roster: Roster,
+    found: Map<number, SampledRow>,
+  ): Promise<void> {
+    while (found.size < wanted) {
+      const picked = roster.pick(wanted - found.size, among, found, Math.random);
+      if (picked.length === 0) return;
+      const rows = this.#statements.sampled.all({ contentId, picked: JSON.stringify(picked) });
+      const rowOf = new Map(rows.map((row) => [row.id, row]));
+      // In the order of the pick, since what is beyond the sample's size is cut off.
+      for (const peer of picked) {
+        const row = rowOf.get(peer);
+        if (row === undefined) roster.drop(peer);
+        else found.set(peer, row);
+      }
+      if (rowOf.size === picked.length) return;
+      await nextTurn();
+    }
+  }
 }
 
-const isLoopbackIp = or(sql`${peers.ip} LIKE '127.%'`, eq(peers.ip, "::1"))!;
+type SampledRow = ReturnType<ReturnType<typeof prepareLocations>["sampled"]["all"]>[number];
+
+const isComplete = sql<number>`${holdings.chunks} IS NULL`;
 
 function prepareLocations(db: RegistryDatabase) {
   const hole = sql.placeholder;
@@ -98,42 +212,56 @@ function prepareLocations(db: RegistryDatabase) {
       .from(publications)
       .innerJoin(contents, eq(contents.id, publications.content))
       .innerJoin(peers, eq(peers.id, publications.peer))
-      .where(where)
+      .where(and(where, hasItsAddress))
       .limit(1);
   const isContent = eq(contents.contentId, hole("contentId"));
+  const isPeer = eq(holdings.peer, hole("peer"));
   const at = and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")));
   const named = and(eq(publications.fold, hole("fold")), eq(publications.fname, hole("fname")));
   return {
     fileOfKey: files(and(at, named)).orderBy(desc(peers.online), desc(peers.lastSeen)).prepare(),
-    fileOfContent: files(isContent).orderBy(asc(publications.id)).prepare(),
-    content: db.select({ id: contents.id }).from(contents).where(isContent).prepare(),
-    holderCount: ofOnlineHolders(db.select({ count: sql<number>`count(*)` }).from(holdings).$dynamic(), true).prepare(),
-    sampleHere: sampleStatement(db, true).prepare(),
-    sampleElsewhere: sampleStatement(db, false).prepare(),
+    fileOfContent: files(eq(publications.content, hole("content")))
+      .orderBy(asc(publications.id))
+      .prepare(),
+    contents: db.select({ id: contents.id }).from(contents).where(isContent).prepare(),
+    holderCount: db
+      .select({ count: onlineHolders(sql`${hole("content")}`) })
+      .from(sql`(SELECT 1)`)
+      .prepare(),
+    holdersAfter: db
+      .select({ peer: holdings.peer, ip: peers.ip, isComplete })
+      .from(holdings)
+      .innerJoin(peers, eq(peers.id, holdings.peer))
+      .where(and(eq(holdings.content, hole("content")), gt(holdings.peer, hole("after")), isOnline))
+      .orderBy(asc(holdings.peer))
+      .limit(FILL_STEP_ROWS)
+      .prepare(),
+    heldBy: db
+      .select({ contentId: contents.contentId, isComplete })
+      .from(holdings)
+      .innerJoin(contents, eq(contents.id, holdings.content))
+      .where(isPeer)
+      .limit(hole("limit"))
+      .prepare(),
+    holding: db
+      .select({ isComplete })
+      .from(holdings)
+      .innerJoin(contents, eq(contents.id, holdings.content))
+      .where(and(isContent, isPeer))
+      .prepare(),
+    sampled: db
+      .select({
+        id: peers.id,
+        peerId: peers.peerId,
+        ip: peers.ip,
+        port: peers.port,
+        size: contents.size,
+        chunks: holdings.chunks,
+      })
+      .from(holdings)
+      .innerJoin(contents, eq(contents.id, holdings.content))
+      .innerJoin(peers, eq(peers.id, holdings.peer))
+      .where(and(isContent, isOnline, sql`${holdings.peer} IN (SELECT value FROM json_each(${hole("picked")}))`))
+      .prepare(),
   };
-}
-
-function sampleStatement(db: RegistryDatabase, sameHost: boolean) {
-  const pairs = db.select({ content: holdings.content, peer: holdings.peer }).from(holdings).$dynamic();
-  const picked = ofOnlineHolders(pairs, sameHost)
-    .orderBy(sql`random()`)
-    .limit(HOLDER_SAMPLE_MAX + 1);
-  // The chunks are read after the choice, since they may be large.
-  return db
-    .select({ peerId: peers.peerId, ip: peers.ip, port: peers.port, size: contents.size, chunks: holdings.chunks })
-    .from(holdings)
-    .innerJoin(contents, eq(contents.id, holdings.content))
-    .innerJoin(peers, eq(peers.id, holdings.peer))
-    .where(sql`(${holdings.content}, ${holdings.peer}) IN ${picked}`)
-    .orderBy(sql`random()`);
-}
-
-/** A loopback address is never handed to a peer on another host. */
-function ofOnlineHolders<Query extends SQLiteSelect>(query: Query, sameHost: boolean) {
-  return query
-    .innerJoin(contents, eq(contents.id, holdings.content))
-    .innerJoin(peers, eq(peers.id, holdings.peer))
-    .where(
-      and(eq(contents.contentId, sql.placeholder("contentId")), isOnline, sameHost ? undefined : not(isLoopbackIp)),
-    );
 }

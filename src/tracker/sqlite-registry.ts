@@ -27,7 +27,7 @@ import type {
 import * as schema from "./schema.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
-import { SqliteLocations } from "./sqlite-locations.ts";
+import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
 import { peerRecordOf, type RegistryDatabase } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
@@ -70,8 +70,8 @@ export class SqliteRegistry implements Registry {
     this.#statements = prepareChanges(database.db);
   }
 
-  register({ peerId, address, hostName }: Registration): Promise<PeerRecord> {
-    return this.#write(() => {
+  async register({ peerId, address, hostName }: Registration): Promise<PeerRecord> {
+    const { isNew, row } = await this.#write(() => {
       const [ip, port] = [hostOf(address), portOf(address)];
       const taken = this.#statements.onlineAt.get({ ip, port });
       if (taken !== undefined && taken.peerId !== peerId)
@@ -94,22 +94,27 @@ export class SqliteRegistry implements Registry {
               .where(eq(peers.id, known.id))
               .returning()
               .all();
-      return peerRecordOf(stored!);
+      return { isNew: known === undefined, row: stored! };
     });
+    if (!isNew) this.#locations.cameOnline(row);
+    return peerRecordOf(row);
   }
 
-  leave({ peerId, session }: SessionRef, lastSeen: number): Promise<boolean> {
-    return this.#write(() => {
+  async leave({ peerId, session }: SessionRef, lastSeen: number): Promise<boolean> {
+    const left = await this.#write(() => {
       const current = and(eq(peers.peerId, peerId), eq(peers.session, session), eq(peers.online, true));
-      const left = this.#db.update(peers).set({ online: false, lastSeen }).where(current).returning({ id: peers.id });
-      return left.all().length > 0;
+      return this.#db.update(peers).set({ online: false, lastSeen }).where(current).returning({ id: peers.id }).get();
     });
+    if (left !== undefined) this.#locations.wentOffline(left.id);
+    return left !== undefined;
   }
 
-  publish(ref: SessionRef, { fname, contentId, size, path }: NewPublication): Promise<void> {
-    return this.#write(() => {
-      const { id: peer, session } = this.#currentPeer(ref);
+  async publish(ref: SessionRef, { fname, contentId, size, path }: NewPublication): Promise<void> {
+    const publisher = await this.#write(() => {
+      const current = this.#currentPeer(ref);
+      const { id: peer, session } = current;
       const content = this.#contentRow(contentId, size);
+      this.#expectOneSize(contentId, size, current);
       const fold = foldFileName(fname);
       const old = this.#statements.publication.get({ peer, fold });
       if (old === undefined) this.#statements.addPublication.run({ peer, fname, fold, content, path, session });
@@ -118,7 +123,9 @@ export class SqliteRegistry implements Registry {
         this.#statements.changePublication.run({ id: old.id, fname, content, path, session });
       }
       this.#statements.hold.run({ content, peer, session, chunks: null });
+      return current;
     });
+    this.#locations.held(contentId, publisher, true);
   }
 
   unpublish(ref: SessionRef, fname: FileName): Promise<void> {
@@ -130,35 +137,43 @@ export class SqliteRegistry implements Registry {
     });
   }
 
-  registerChunks(ref: SessionRef, { contentId, size, chunks, replace }: ChunkReport): Promise<void> {
-    return this.#write(() => {
-      const { id: peer, session } = this.#currentPeer(ref);
+  async registerChunks(ref: SessionRef, { contentId, size, chunks, replace }: ChunkReport): Promise<void> {
+    const { holder, isHeld, isComplete } = await this.#write(() => {
+      const current = this.#currentPeer(ref);
+      const { id: peer, session } = current;
       const total = chunkCountFor(size);
       if ((chunks.at(-1) ?? -1) >= total)
         throw new P2pfsError("refused", `content ${contentId} has only ${total} chunks, not ${chunks.at(-1)! + 1}`);
       const content = this.#contentRow(contentId, size);
+      this.#expectOneSize(contentId, size, current);
       const held = replace ? undefined : this.#statements.holding.get({ content, peer });
       const field = held === undefined ? new Bitfield(total) : fieldOf(held.chunks, total);
       field.addRanges(chunks);
-      if (field.count > 0 || total === 0) {
+      const isHeld = field.count > 0 || total === 0;
+      if (isHeld) {
         const bytes = field.isFull ? null : Buffer.from(field.bytes);
         this.#statements.hold.run({ content, peer, session, chunks: bytes });
       } else {
         const holding = and(eq(holdings.peer, peer), eq(holdings.content, content));
         this.#db.delete(holdings).where(holding).run();
       }
+      return { holder: current, isHeld, isComplete: field.isFull };
     });
+    if (isHeld) this.#locations.held(contentId, holder, isComplete);
+    else this.#locations.unheld(contentId, holder.id);
   }
 
-  dropUnannounced(ref: SessionRef): Promise<Dropped> {
-    return this.#write(() => {
+  async dropUnannounced(ref: SessionRef): Promise<Dropped> {
+    const { peer, ...dropped } = await this.#write(() => {
       const { id: peer, session } = this.#currentPeer(ref);
       const older = <T extends typeof publications | typeof holdings>(table: T) =>
         and(eq(table.peer, peer), ne(table.session, session));
       const gone = this.#db.delete(publications).where(older(publications)).returning({ id: publications.id }).all();
       const unheld = this.#db.delete(holdings).where(older(holdings)).returning({ content: holdings.content }).all();
-      return { publications: gone.length, holdings: unheld.length };
+      return { peer, publications: gone.length, holdings: unheld.length };
     });
+    this.#locations.lostSome(peer);
+    return dropped;
   }
 
   async forget(leftBefore: number): Promise<number> {
@@ -258,7 +273,7 @@ export class SqliteRegistry implements Registry {
     }
   }
 
-  #currentPeer({ peerId, session }: SessionRef): { id: number; session: number } {
+  #currentPeer({ peerId, session }: SessionRef): CurrentPeer {
     const peer = this.#statements.peer.get({ peerId });
     if (peer?.online && peer.session === session) return peer;
     throw new P2pfsError("refused", "this session has ended", { hint: "register again" });
@@ -278,10 +293,29 @@ export class SqliteRegistry implements Registry {
       .run();
   }
 
+  /**
+   * A content's size follows from its id, so that a peer that tells two sizes in one session contradicts itself. What it
+   * told in an earlier one does not count and gives way.
+   */
+  #expectOneSize(contentId: string, size: number, { id: peer, session }: CurrentPeer): void {
+    const other = this.#statements.otherSize.get({ contentId, size, peer });
+    if (other === undefined) return;
+    if (other.session === session)
+      throw new P2pfsError("refused", `you told that content ${contentId} has ${other.size} bytes, not ${size}`);
+    this.#db
+      .delete(holdings)
+      .where(and(eq(holdings.peer, peer), eq(holdings.content, other.content)))
+      .run();
+  }
+
   #contentRow(contentId: string, size: number): number {
     const known = this.#statements.content.get({ contentId, size });
     return known?.id ?? this.#statements.addContent.get({ contentId, size }).id;
   }
+}
+
+interface CurrentPeer extends PeerRow {
+  readonly session: number;
 }
 
 /** R2, within one session of a peer. */

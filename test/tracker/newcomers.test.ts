@@ -47,3 +47,15 @@ test("one peer cannot fill the tracker's memory with beginnings", () => {
   newcomers.enter(content, one, "10.0.0.1:1" as Address);
   expect(addressesOf(newcomers, here)).toEqual([]);
 });
+
+test("of many that begin at once the latest are named, and no more are looked at than a few replies hold", () => {
+  const newcomers = new Newcomers();
+  const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
+  const count = 10_000;
+  for (let index = 1; index <= count; index++) newcomers.enter(content, peer(index), `10.0.0.1:${index}` as Address);
+  const all = addressesOf(newcomers, here, count);
+  expect(all).toHaveLength(200);
+  expect(all[0]).toBe(`10.0.0.1:${count}`);
+  for (let index = 1; index <= count; index++) newcomers.drop(peer(index));
+  expect(addressesOf(newcomers, here, count)).toEqual([]);
+});

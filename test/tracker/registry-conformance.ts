@@ -1,11 +1,24 @@
 /** What every implementation of Registry does. An implementation's test file calls `testRegistry` with a way to open it. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { hostOf } from "../../src/core/address.ts";
-import { CHUNK_RANGES_MAX, CONTENT_SIZE_MAX, HOLDER_SAMPLE_MAX, LIST_PAGE_MAX } from "../../src/core/limits.ts";
+import {
+  CHUNK_RANGES_MAX,
+  CONTENT_SIZE_MAX,
+  HOLDER_SAMPLE_MAX,
+  HOLDERS_COUNTED_MAX,
+  LIST_PAGE_MAX,
+} from "../../src/core/limits.ts";
 import { chunkCountFor } from "../../src/core/manifest.ts";
 import type { PeerId } from "../../src/core/model.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
-import { PAGE_BYTES_MAX, type Registry, SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
+import {
+  COMPLETE_NAMED_MIN,
+  PAGE_BYTES_MAX,
+  type PeerRecord,
+  type Registry,
+  SAMPLE_REUSE_MS,
+} from "../../src/tracker/registry.ts";
 import type { Page } from "../../src/tracker/types.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { address, allPages, contentId, errorOf, fileName, peerId, ranges } from "./fixtures.ts";
@@ -224,6 +237,69 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect((await registry.listChunkInfo(null)).rows[0]).toMatchObject({ chunks: "", percent: 100 });
       });
 
+      test("what a peer that has left shared is not named under an address that another has by now", async () => {
+        const [former, holder] = [await join(1), await join(2)];
+        await registry.publish(former, publication("a", 1));
+        await registry.publish(former, publication("b", 1));
+        const part = { contentId: contentId(1), size, chunks: ranges(0, 3), replace: false };
+        await registry.registerChunks(holder, part);
+        await leave(former);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
+        // The same peer under another id, say, or another one.
+        const heir = await join(3, "10.0.0.1:7000");
+        expect(await listed()).toEqual([]);
+        await registry.publish(heir, publication("a", 3));
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1"]);
+        expect((await registry.listFiles({ fname: fileName("a") }, null)).rows[0]?.content_id).toBe(contentId(3));
+        expect((await registry.listChunkInfo(null)).rows.map((row) => row.content_id)).toEqual([contentId(3)]);
+        expect((await registry.counts()).files).toBe(1);
+        expect((await located({ key: "a_10.0.0.1_7000" }))?.fileInfo?.content_id).toBe(contentId(3));
+        expect(await located({ key: "b_10.0.0.1_7000" })).toBeUndefined();
+        // Its content is held by another, under no name.
+        expect(await located({ contentId: contentId(1) })).toMatchObject({ fileInfo: null });
+        expect(await holdersOf(1)).toEqual(["10.0.0.2"]);
+        await leave(heir);
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
+      });
+
+      test("a peer that tells two sizes of one content in one session is refused, in whatever words", async () => {
+        const one = await join(1);
+        const told = { contentId: contentId(1), chunks: ranges(0, 0), replace: false };
+        await registry.publish(one, publication("a", 1));
+        await registry.publish(one, publication("b", 1));
+        for (const contradiction of [
+          () => registry.publish(one, { ...publication("c", 1), size: 5 }),
+          () => registry.registerChunks(one, { ...told, size: 5 }),
+        ])
+          expect((await errorOf(contradiction())).code).toBe("refused");
+        expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
+      });
+
+      test("a size that a peer told in an earlier session gives way to what it tells now", async () => {
+        await registry.publish(await join(1), { ...publication("a", 1), size: 5 });
+        const again = await join(1);
+        await registry.publish(again, publication("a", 1));
+        expect((await registry.listFiles({}, null)).rows.map((row) => [row.size, row.holders])).toEqual([[size, 1]]);
+        expect((await registry.listChunkInfo(null)).rows.map((row) => row.chunks)).toEqual(["0-9"]);
+        expect((await located({ contentId: contentId(1) }))?.holders).toEqual([
+          { address: address("10.0.0.1:7000"), chunks: ranges(0, 9) },
+        ]);
+      });
+
+      test("sizes that two peers tell of one content stand side by side, each with its own holders", async () => {
+        await registry.publish(await join(1), { ...publication("a", 1), size: 5 });
+        await registry.publish(await join(2), publication("a", 1));
+        await registry.publish(await join(3), publication("a", 1));
+        const rows = (await registry.listFiles({}, null)).rows.map((row) => [row.address, row.size, row.holders]);
+        expect(rows).toEqual([
+          [address("10.0.0.1:7000"), 5, 1],
+          [address("10.0.0.2:7000"), size, 2],
+          [address("10.0.0.3:7000"), size, 2],
+        ]);
+        expect(await located({ key: "a_10.0.0.2_7000" })).toMatchObject({ fileInfo: { size, holders: 2 } });
+        expect(await holdersOf(1)).toEqual(["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+      });
+
       test("a lie about a content's size does not block the truth", async () => {
         await registry.publish(await join(1), { ...publication("lie", 1), size: 5 });
         await registry.publish(await join(2), publication("truth", 1));
@@ -338,6 +414,118 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         }
         // Each of 99 is missing from 20 samples of 50 with probability 2^-20.
         expect(seen.size).toBe(swarm - 1);
+      });
+
+      test.each([
+        ["complete", ranges(0, 9)],
+        ["incomplete", ranges(0, 3)],
+      ])("of %s holders each is as likely to be in a sample as any other, and in it once", async (_what, chunks) => {
+        const swarm = 500;
+        const rounds = 400;
+        const joinAndHold = async (i: number) =>
+          registry.registerChunks(await join(i, `10.1.${i >> 8}.${i & 255}:7000`), {
+            contentId: contentId(1),
+            size,
+            chunks,
+            replace: false,
+          });
+        await Promise.all(Array.from({ length: swarm }, (_, i) => joinAndHold(i)));
+        const named = new Map<string, number>();
+        for (let round = 0; round < rounds; round++) {
+          const holders = (await holdersOf(1))!;
+          expect(new Set(holders).size).toBe(HOLDER_SAMPLE_MAX);
+          for (const holder of holders) named.set(holder, (named.get(holder) ?? 0) + 1);
+        }
+        expect(named.size).toBe(swarm);
+        // Chi-square of 499 degrees of freedom, deviation about 32: one holder that is never named adds 40, a lopsided
+        // choice thousands.
+        const expected = (rounds * HOLDER_SAMPLE_MAX) / swarm;
+        const chiSquare = [...named.values()].reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+        expect(chiSquare).toBeLessThan(700);
+      });
+
+      test("complete holders are in every sample, as many as COMPLETE_NAMED_MIN where there are so many", async () => {
+        const report = { contentId: contentId(1), size, replace: true };
+        const swarm = await Promise.all(Array.from({ length: 200 }, (_, i) => join(i, `10.1.0.${i + 1}:7000`)));
+        for (const holder of swarm) await registry.registerChunks(holder, { ...report, chunks: ranges(0, 8) });
+        const completeOnes = async () =>
+          (await located({ contentId: contentId(1) }))!.holders.filter(({ chunks }) => chunks[1] === 9).length;
+        expect(await completeOnes()).toBe(0);
+        const [first, ...others] = swarm.slice(0, COMPLETE_NAMED_MIN + 3);
+        await registry.registerChunks(first!, { ...report, chunks: ranges(0, 9) });
+        for (let round = 0; round < 20; round++) expect(await completeOnes()).toBe(1);
+        for (const holder of others) await registry.registerChunks(holder, { ...report, chunks: ranges(0, 9) });
+        for (let round = 0; round < 20; round++)
+          expect(await completeOnes()).toBeGreaterThanOrEqual(COMPLETE_NAMED_MIN);
+        for (const holder of [first!, ...others]) await leave(holder);
+        expect(await completeOnes()).toBe(0);
+      });
+
+      test("whatever changes between two locations, each names exactly the online holders", async () => {
+        const peersCount = 6;
+        const model = new Map<number, { record: PeerRecord; online: boolean; held: Set<number> }>();
+        for (let number = 1; number <= peersCount; number++)
+          model.set(number, { record: await join(number), online: true, held: new Set() });
+        const changes: ((number: number, content: number) => Promise<void>)[] = [
+          async (number, content) => {
+            const peer = model.get(number)!;
+            if (!peer.online) return;
+            const chunks = content % 2 === 0 ? ranges(0, 9) : ranges(2, 5);
+            await registry.registerChunks(peer.record, { contentId: contentId(content), size, chunks, replace: true });
+            peer.held.add(content);
+          },
+          async (number, content) => {
+            const peer = model.get(number)!;
+            if (!peer.online) return;
+            const nothing = { contentId: contentId(content), size, chunks: ranges(), replace: true };
+            await registry.registerChunks(peer.record, nothing);
+            peer.held.delete(content);
+          },
+          async (number) => {
+            const peer = model.get(number)!;
+            if (peer.online) await leave(peer.record);
+            peer.online = false;
+          },
+          async (number) => {
+            const peer = model.get(number)!;
+            peer.record = await join(number);
+            peer.online = true;
+          },
+          async (number, content) => {
+            const peer = model.get(number)!;
+            peer.record = await join(number);
+            peer.online = true;
+            await registry.publish(peer.record, publication(`f${content}`, content));
+            await registry.dropUnannounced(peer.record);
+            peer.held = new Set([content]);
+          },
+        ];
+        const seed = Math.floor(Math.random() * 2 ** 31);
+        const step = fc.tuple(fc.nat(changes.length - 1), fc.nat(peersCount - 1), fc.nat(2));
+        const random = fc.sample(step, { numRuns: 300, seed });
+        for (const [change, peer, content] of random) {
+          await changes[change]!(peer + 1, content);
+          for (const asked of [0, 1, 2]) {
+            const expected = [...model].filter(([, { online, held }]) => online && held.has(asked));
+            const named = expected.map(([number]) => `10.0.0.${number}`);
+            expect({ seed, asked, holders: (await holdersOf(asked)) ?? [] }).toEqual({ seed, asked, holders: named });
+          }
+        }
+      });
+
+      test("holders are counted up to HOLDERS_COUNTED_MAX, the same in lists and locations", async () => {
+        await registry.publish(await join(0, "10.2.0.1:7000"), publication("a", 1));
+        const report = { contentId: contentId(1), size, chunks: ranges(0, 0), replace: false };
+        const joinAndHold = async (i: number) =>
+          registry.registerChunks(await join(i, `10.1.${i >> 8}.${i & 255}:7000`), report);
+        const counts = async () => [
+          (await registry.listFiles({}, null)).rows[0]!.holders,
+          (await located({ contentId: contentId(1) }))!.fileInfo!.holders,
+        ];
+        await Promise.all(Array.from({ length: HOLDERS_COUNTED_MAX - 2 }, (_, i) => joinAndHold(i + 1)));
+        expect(await counts()).toEqual([HOLDERS_COUNTED_MAX - 1, HOLDERS_COUNTED_MAX - 1]);
+        await Promise.all([0, 1].map((i) => joinAndHold(HOLDERS_COUNTED_MAX + i)));
+        expect(await counts()).toEqual([HOLDERS_COUNTED_MAX, HOLDERS_COUNTED_MAX]);
       });
 
       test("a location of many scattered chunks fits its frame", async () => {

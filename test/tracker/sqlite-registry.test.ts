@@ -3,8 +3,9 @@ import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { LIST_PAGE_MAX } from "../../src/core/limits.ts";
 import { chunkSizeFor } from "../../src/core/manifest.ts";
+import { SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
 import { openSqliteRegistry } from "../../src/tracker/sqlite-registry.ts";
-import { address, contentId, fileName, peerId, temporaryFolder } from "./fixtures.ts";
+import { address, contentId, fileName, peerId, ranges, temporaryFolder } from "./fixtures.ts";
 import { testRegistry } from "./registry-conformance.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -77,4 +78,42 @@ test("many files are listed and passed over in steps that leave others their tur
   listing = false;
   // Passing over all of them took as many steps, between which others had theirs.
   expect(turns).toBeGreaterThanOrEqual(files / LIST_PAGE_MAX);
+}, 60_000);
+
+/** 100,000 holders in the long run. */
+const holders = process.env.P2PFS_TEST_LONG === undefined ? 10_000 : 100_000;
+
+test("a location costs no more in a large swarm than in a small one", async () => {
+  const folder = temporaryFolder();
+  let now = 1_700_000_000_000;
+  const registry = openSqliteRegistry({ path: join(folder.path, "registry.sqlite"), now: () => now });
+  cleanups.push(async () => {
+    await registry.close();
+    folder.remove();
+  });
+  const size = 10 * chunkSizeFor(0);
+  const swarms = [200, holders];
+  let peers = 0;
+  for (const [content, count] of swarms.entries()) {
+    const joinAndHold = async () => {
+      const number = ++peers;
+      const at = address(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}:7000`);
+      const session = await registry.register({ peerId: peerId(number), address: at, hostName: "" });
+      const report = { contentId: contentId(content), size, chunks: ranges(0, 3), replace: true };
+      await registry.registerChunks(session, report);
+    };
+    await Promise.all(Array.from({ length: count }, joinAndHold));
+  }
+  const medianMs = async (content: number) => {
+    const times: number[] = [];
+    for (let round = 0; round < 101; round++) {
+      now += SAMPLE_REUSE_MS;
+      const startedMs = performance.now();
+      await registry.locate({ contentId: contentId(content) }, { sameHost: false });
+      times.push(performance.now() - startedMs);
+    }
+    return times.sort((a, b) => a - b)[50]!;
+  };
+  const [small, large] = [await medianMs(0), await medianMs(1)];
+  expect(large).toBeLessThan(3 * small);
 }, 60_000);

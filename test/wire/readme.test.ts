@@ -4,12 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { blake3 } from "@napi-rs/blake-hash";
 import { errorCodes, errorTable } from "../../src/core/errors.ts";
-import { LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
+import { HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
 import { WALK_CHARACTERS_MAX, WALK_MS_MAX, WALK_PAGES_MAX, WALK_ROWS_MAX } from "../../src/core/page-walk.ts";
 import { STRANGER_HEADER_BYTES_MAX } from "../../src/net/connection.ts";
 import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
 import { CANDIDATES_MAX } from "../../src/peer/candidates.ts";
+import { COMPLETE_NAMED_MIN, SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
 import { encodeFrame, FRAME_BODY_BYTES_MAX, UNKNOWN_HEADER_BYTES_MAX } from "../../src/wire/frame.ts";
 import { MAP_KEYS_MAX, NESTING_MAX } from "../../src/wire/header-scan.ts";
 import { type MessageName, mayGo, messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
@@ -130,6 +131,13 @@ test("the bounds of a list are those of the code", () => {
   const bounds = `${WALK_ROWS_MAX} rows, ${WALK_PAGES_MAX} pages, ${WALK_CHARACTERS_MAX} characters or ${WALK_MS_MAX} ms`;
   expect(readme.replace(/\s+/g, " ")).toContain(bounds);
   expect(readme).toContain(`the first ${CANDIDATES_MAX} publications of a name`);
+});
+
+test("the numbers of a location reply are those of the code", () => {
+  expect(readme).toContain(`at most ${HOLDER_SAMPLE_MAX} rows`);
+  expect(readme).toContain(`counted up to ${HOLDERS_COUNTED_MAX}`);
+  expect(readme).toContain(`In a sample are ${COMPLETE_NAMED_MIN} holders of the whole content`);
+  expect(readme).toContain(`repeat a sample for ${SAMPLE_REUSE_MS} ms`);
 });
 
 test("the frames of the examples are what the encoder writes", () => {
