@@ -166,8 +166,8 @@ function writeReceipt({ io }: CliContext, flags: FetchFlags, receipt: FetchRecei
     ...receipt.sources
       .filter(({ chunks }) => chunks > 0)
       .map(
-        ({ address, bytes, chunks }) =>
-          `  from ${address}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
+        ({ address, inbound, bytes, chunks }) =>
+          `  from ${address}${inbound ? " (inbound)" : ""}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
       ),
   ];
   if (receipt.bytes_resumed > 0) lines.push(`  from an earlier session: ${formatSize(receipt.bytes_resumed)}`);

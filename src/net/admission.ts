@@ -64,14 +64,18 @@ export class Admission {
     return this.#guests.size;
   }
 
-  /** False where there is no place for a newcomer. It gets one, or not, before it is a connection. */
-  makeRoom(): boolean {
+  /**
+   * False where there is no place for a newcomer. It gets one, or not, before it is a connection. `expected`: so many
+   * others were let in and have not entered yet.
+   */
+  makeRoom(expected = 0): boolean {
     const { placesMax, full } = this.#options;
-    if (this.#guests.size + 1 >= placesMax && !this.#wasFull) {
+    const taken = this.#guests.size + expected;
+    if (taken + 1 >= placesMax && !this.#wasFull) {
       this.#wasFull = true;
       full(placesMax);
     }
-    if (this.#guests.size < placesMax) return true;
+    if (taken < placesMax) return true;
     const leaver = this.#nextToGo();
     if (leaver === undefined) return false;
     this.#guests.delete(leaver.connection);

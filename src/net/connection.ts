@@ -71,6 +71,8 @@ export interface RemoteEnd {
 
 export class Connection implements FrameHandler {
   readonly remote: RemoteEnd;
+  /** What this side said of itself. */
+  readonly local: LocalHello;
   /** Only short headers are taken from the other side, until whoever serves it lets it in. */
   isStranger = false;
   readonly #socket: Socket<unknown>;
@@ -100,6 +102,7 @@ export class Connection implements FrameHandler {
   ) {
     this.#socket = socket;
     this.remote = remote;
+    this.local = local;
     this.#greeted = greeted;
     this.#localRole = local.role;
     this.#inflow = new Inflow({

@@ -5,8 +5,6 @@
  */
 import * as v from "valibot";
 
-/** Listeners, databases, readers, part files and the endpoint need descriptors as well; they get the other half. */
-const SHARE_OF_CONNECTIONS = 0.5;
 /** Where the system does not tell its limit; the usual soft limit. */
 const DESCRIPTORS_ASSUMED = 1024;
 
@@ -14,9 +12,9 @@ const reportSchema = v.object({
   userLimits: v.object({ open_files: v.object({ soft: v.union([v.number(), v.literal("unlimited")]) }) }),
 });
 
-/** At most `aim`, and no more than fit the limit on descriptors. */
-export function connectionsWithin(aim: number): number {
-  return Math.min(aim, Math.floor(descriptorsMax() * SHARE_OF_CONNECTIONS));
+/** At most `aim`, and no more than this share of the descriptors that the process may have. */
+export function connectionsWithin(aim: number, share: number): number {
+  return Math.min(aim, Math.floor(descriptorsMax() * share));
 }
 
 function descriptorsMax(): number {

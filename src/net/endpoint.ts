@@ -12,15 +12,14 @@ import {
 import { P2pfsError } from "../core/errors.ts";
 import { Admission, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
-import { connectionsWithin } from "./descriptors.ts";
 import { lookUpDeadline, resolveHost } from "./host-name.ts";
 
-/** Connections that one listener keeps open. */
-export const CONNECTIONS_MAX = 8192;
+/** Fit the usual limit on descriptors. */
+const CONNECTIONS_MAX = 512;
 
 export interface ListenOptions extends HostPort {
   readonly local: () => LocalHello;
-  /** Fewer, where the descriptors of the process are; CONNECTIONS_MAX without this. */
+  /** Open at the same time. Databases, files and the endpoint need descriptors as well. */
   readonly connectionsMax?: number | undefined;
   /** What a connection that was handed out has done so far; without it, all are alike and none grows idle. */
   conductOf?(connection: Connection): Conduct | undefined;
@@ -48,7 +47,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const ip = await resolveHost(host, lookUpDeadline());
   let listener: TCPSocketListener<SocketData>;
   const admission = new Admission({
-    placesMax: connectionsWithin(connectionsMax),
+    placesMax: connectionsMax,
     conductOf: (connection) => options.conductOf?.(connection),
     full: (placesMax) => options.full?.(placesMax),
   });

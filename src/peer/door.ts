@@ -5,11 +5,12 @@
 import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { PeerId } from "../core/model.ts";
+import type { Conduct } from "../net/admission.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { type Listener, listen } from "../net/endpoint.ts";
 import { lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
-import { NEIGHBOURS_MAX } from "./neighbours.ts";
+import { neighboursMax } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
 import type { Log } from "./tracker-link.ts";
 
@@ -24,8 +25,10 @@ export interface DoorOptions {
   readonly open: boolean;
   /** What a tracker that dials back is to be convinced by; undefined while no proof is due. */
   readonly idToProve: () => PeerId | undefined;
-  /** Of other peers, open at the same time; NEIGHBOURS_MAX without this, and fewer where the descriptors are. */
+  /** Open at the same time; `neighboursMax` without this. */
   readonly connectionsMax?: number | undefined;
+  /** What another peer has done on its connection so far. */
+  readonly conductOf: (connection: Connection) => Conduct | undefined;
   readonly local: () => LocalHello;
   readonly onPeer: (connection: Connection) => void;
   readonly log: Log;
@@ -103,7 +106,8 @@ function listenAt(options: DoorOptions, port: number): Promise<Listener> {
     host: options.listen.host,
     port,
     local,
-    connectionsMax: options.connectionsMax ?? NEIGHBOURS_MAX,
+    connectionsMax: options.connectionsMax ?? neighboursMax(),
+    conductOf: (connection) => calls.conductOf(connection) ?? options.conductOf(connection),
     full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),
     onConnection: (connection) => {
       if (connection.hello.role === "tracker") calls.take(connection);

@@ -1,148 +1,225 @@
 /**
  * The other peers that this one is connected with: one long-lived connection per pair, used in both directions, found
- * by the address where the other one listens. Idle ones are closed, and so are those that are silent when asked.
+ * by the address where the other one is proven to listen. Idle ones are closed, and so are those that are silent when
+ * asked.
  */
 import type { Address } from "../core/address.ts";
-import { hostOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import type { ContentId } from "../core/manifest.ts";
-import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { Admission, type Conduct } from "../net/admission.ts";
 import type { Connection, ConnectionHandlers, LocalHello } from "../net/connection.ts";
+import { connectionsWithin } from "../net/descriptors.ts";
 import { dial } from "../net/endpoint.ts";
+import { CONFIRM_NONCES_MAX, type Fields } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
+import { Neighbour } from "./neighbour.ts";
 
 /** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
 export const DIAL_MS_MAX = 1000;
-export const NEIGHBOURS_MAX = 1024;
-const IDLE_MS_MAX = 2 * MINUTE_MS;
-const IDLE_CHECK_MS = 15_000;
+/** Connections that came in, and as many again that this side dialled. */
+const NEIGHBOURS_MAX = 1024;
+const SHARE_OF_DESCRIPTORS = 0.25;
+/** To say whether a connection that came in is the other's. Whoever does not is taken for another. */
+const CONFIRM_MS_MAX = 500;
 /** A neighbour that owes an answer and says nothing for so long is asked whether it is there, and has so long to say. */
 const SILENCE_MS_MAX = 3 * SECOND_MS;
 const PROBE_MS_MAX = 3 * SECOND_MS;
 const SILENCE_CHECK_MS = SECOND_MS;
 
-export class Neighbour {
-  readonly id: string;
-  /** Where the other side takes connections; null where it takes none. */
-  readonly address: Address | null;
-  readonly connection: Connection;
-  /** Swarms that both sides are in over this connection. */
-  readonly swarms = new Set<ContentId>();
-
-  constructor(id: string, address: Address | null, connection: Connection) {
-    this.id = id;
-    this.address = address;
-    this.connection = connection;
-  }
-
-  /** How to name it to people. */
-  get name(): string {
-    return this.address ?? this.connection.remote.ip;
-  }
-}
-
 export interface NeighboursOptions {
   readonly local: () => LocalHello;
+  /** Where others know this peer to listen; null before its registration. */
+  readonly ownAddress: () => Address | null;
   /** What a neighbour's messages do; called once for each. */
   readonly handlersOf: (neighbour: Neighbour) => ConnectionHandlers;
   readonly events: PeerEvents;
 }
 
+/** How many connections of others a peer takes, and how many it opens itself. */
+export function neighboursMax(): number {
+  return connectionsWithin(NEIGHBOURS_MAX, SHARE_OF_DESCRIPTORS);
+}
+
 export class Neighbours {
   readonly #options: NeighboursOptions;
-  readonly #all = new Set<Neighbour>();
+  readonly #all = new Map<Connection, Neighbour>();
+  /** Proven, by either side's dialling, and in use. */
   readonly #byAddress = new Map<Address, Neighbour>();
+  /** Whom this side dialled, from HELLO on. */
+  readonly #dialled = new Map<Address, Neighbour>();
   readonly #dialling = new Map<Address, Promise<Neighbour>>();
-  readonly #idleTimer: Timer;
+  /** Those that this side can say to have dialled, since the other asked. */
+  readonly #confirmed = new WeakSet<Neighbour>();
+  /** Of those that were dialled; the listener has its own for those that came in. */
+  readonly #places: Admission;
   readonly #silenceTimer: Timer;
   readonly #probed = new Set<Neighbour>();
+  /** Those that were told of, under the name that was told. */
+  readonly #shown = new Map<Neighbour, string>();
   #nextId = 1;
   #bytesReceivedBefore = 0;
 
   constructor(options: NeighboursOptions) {
     this.#options = options;
-    this.#idleTimer = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS);
-    this.#idleTimer.unref();
+    this.#places = new Admission({
+      placesMax: neighboursMax(),
+      conductOf: (connection) => this.conductOf(connection),
+      full: () => {},
+    });
     this.#silenceTimer = setInterval(() => this.#probeSilent(), SILENCE_CHECK_MS);
     this.#silenceTimer.unref();
   }
 
   get bytesReceived(): number {
     let bytes = this.#bytesReceivedBefore;
-    for (const neighbour of this.#all) bytes += neighbour.connection.bytesReceived;
+    for (const connection of this.#all.keys()) bytes += connection.bytesReceived;
     return bytes;
   }
 
-  /** Takes in a connection that another peer opened. */
-  adopt(connection: Connection): Neighbour | undefined {
-    if (this.#all.size >= NEIGHBOURS_MAX) {
-      connection.close(new P2pfsError("busy", "this peer is connected with as many others as it can serve"));
-      return undefined;
-    }
-    // Whoever claims an address on another host could make us ask it for what somebody else is to be blamed for.
-    const { address } = connection.hello;
-    const proven = address !== null && hostOf(address) === connection.remote.ip ? address : null;
-    return this.#add(proven, connection);
+  /** What a neighbour has done so far; undefined for a connection of anybody else. */
+  conductOf(connection: Connection): Conduct | undefined {
+    return this.#all.get(connection)?.conduct;
   }
 
-  /** The neighbour at this address: the one that is connected, or a new connection to it. Throws `unreachable`. */
-  reach(address: Address): Promise<Neighbour> {
+  /** Takes in a connection that another peer opened. */
+  adopt(connection: Connection): void {
+    this.#add(connection, null);
+  }
+
+  /**
+   * The neighbour at this address: the one that is connected, or a new connection to it. Throws `unreachable`, and
+   * `busy` where this side has as many connections as it can open.
+   */
+  async reach(address: Address): Promise<Neighbour> {
     const known = this.#byAddress.get(address);
-    if (known?.connection.isOpen) return Promise.resolve(known);
-    const dialling = this.#dialling.get(address) ?? this.#dial(address);
+    const neighbour = known?.connection.isOpen ? known : await this.#dialOnce(address);
+    neighbour.noteUse();
+    return neighbour;
+  }
+
+  closeAll(): void {
+    this.#places.close();
+    clearInterval(this.#silenceTimer);
+    for (const connection of [...this.#all.keys()]) connection.close();
+  }
+
+  #dialOnce(address: Address): Promise<Neighbour> {
+    const dialling =
+      this.#dialling.get(address) ?? this.#dial(address).finally(() => void this.#dialling.delete(address));
     this.#dialling.set(address, dialling);
     return dialling;
   }
 
-  closeAll(): void {
-    clearInterval(this.#idleTimer);
-    clearInterval(this.#silenceTimer);
-    for (const neighbour of [...this.#all]) neighbour.connection.close();
-  }
-
   async #dial(address: Address): Promise<Neighbour> {
-    let neighbour: Neighbour | undefined;
-    try {
-      const connection = await dial(address, {
-        local: this.#options.local(),
-        timeoutMs: DIAL_MS_MAX,
-        onConnection: (ready) => {
-          if (ready.hello.role === "peer") neighbour = this.#add(address, ready);
-        },
-      });
-      if (neighbour !== undefined) return neighbour;
+    if (!this.#places.makeRoom(this.#dialling.size))
+      throw new P2pfsError("busy", "this peer has as many connections as it can open");
+    let dialled: Neighbour | undefined;
+    const connection = await dial(address, {
+      local: this.#options.local(),
+      timeoutMs: DIAL_MS_MAX,
+      onConnection: (ready) => {
+        if (ready.hello.role === "peer") dialled = this.#add(ready, address);
+      },
+    });
+    if (dialled === undefined) {
       connection.close();
       throw new P2pfsError("unreachable", `${address} is not a peer`);
-    } finally {
-      this.#dialling.delete(address);
     }
+    const neighbour = await this.#oneOfTwo(dialled, address);
+    this.#byAddress.set(address, neighbour);
+    this.#show(neighbour);
+    if (neighbour !== dialled) connection.close();
+    return neighbour;
   }
 
-  #add(address: Address | null, connection: Connection): Neighbour {
-    const neighbour = new Neighbour(`${address ?? connection.remote.ip}#${this.#nextId++}`, address, connection);
-    this.#all.add(neighbour);
-    if (address !== null && !this.#byAddress.get(address)?.connection.isOpen) this.#byAddress.set(address, neighbour);
-    const { events } = this.#options;
+  /**
+   * The connection to go on with: the one just dialled, or one that came in before and that the other side says, here
+   * where it listens, to have dialled. One that came in is used already, so it is the one to keep. Where both sides ask
+   * each other at the same moment, that of the side with the lesser address is kept.
+   */
+  async #oneOfTwo(dialled: Neighbour, address: Address): Promise<Neighbour> {
+    const own = this.#options.ownAddress();
+    const claimants = own === null ? [] : this.#claimantsOf(address);
+    if (own === null || claimants.length === 0) return dialled;
+    const nonces = claimants.map(({ nonce }) => nonce);
+    const reply = await dialled.connection
+      .request({ type: "REQUEST_CONFIRM", address: own, nonces }, { timeoutMs: CONFIRM_MS_MAX })
+      .catch(() => undefined);
+    const proven = claimants.find(({ nonce }) => nonce === reply?.nonce)?.neighbour;
+    if (proven?.connection.isOpen !== true) return dialled;
+    if (this.#confirmed.has(dialled) && own < address) return dialled;
+    proven.prove(address);
+    return proven;
+  }
+
+  /** Those that came in and say that they listen at this address, the latest ones. */
+  #claimantsOf(address: Address): { readonly neighbour: Neighbour; readonly nonce: string }[] {
+    const claimants: { neighbour: Neighbour; nonce: string }[] = [];
+    for (const [{ hello, local, isOpen }, neighbour] of this.#all) {
+      if (isOpen && neighbour.address === null && hello.address === address && local.nonce !== undefined)
+        claimants.push({ neighbour, nonce: local.nonce });
+    }
+    return claimants.slice(-CONFIRM_NONCES_MAX);
+  }
+
+  /** Somebody asks whether a connection that it has from somebody is this peer's. */
+  #confirm({ address, nonces }: Fields<"REQUEST_CONFIRM">) {
+    const dialled = this.#dialled.get(address);
+    const heard = dialled?.connection.isOpen ? dialled.connection.hello.nonce : undefined;
+    const nonce = heard !== undefined && nonces.includes(heard) ? heard : null;
+    if (dialled !== undefined && nonce !== null) this.#confirmed.add(dialled);
+    return { type: "REPLY_CONFIRM", nonce } as const;
+  }
+
+  #add(connection: Connection, dialled: Address | null): Neighbour {
+    const neighbour = new Neighbour(`${connection.remote.ip}#${this.#nextId++}`, connection, dialled);
+    this.#all.set(connection, neighbour);
+    if (dialled !== null) {
+      this.#dialled.set(dialled, neighbour);
+      this.#places.enter(connection, () => queueMicrotask(() => connection.close()));
+    }
     const handlers = this.#options.handlersOf(neighbour);
-    events.emit({ type: "peer_joined", address: neighbour.name });
     connection.serve({
       ...handlers,
+      request: (message) => {
+        if (message.type === "REQUEST_CONFIRM") return this.#confirm(message);
+        this.#show(neighbour);
+        return handlers.request?.(message);
+      },
       closed: (cause) => {
-        this.#all.delete(neighbour);
+        this.#all.delete(connection);
         this.#bytesReceivedBefore += connection.bytesReceived;
+        const { address } = neighbour;
         if (address !== null && this.#byAddress.get(address) === neighbour) this.#byAddress.delete(address);
+        if (dialled !== null) {
+          if (this.#dialled.get(dialled) === neighbour) this.#dialled.delete(dialled);
+          this.#places.leave(connection);
+        }
         handlers.closed?.(cause);
-        events.emit({ type: "peer_left", address: neighbour.name });
+        this.#hide(neighbour);
       },
     });
     return neighbour;
   }
 
+  /** One that only asks who this peer is, and closes, is nobody to tell of. */
+  #show(neighbour: Neighbour): void {
+    if (this.#shown.has(neighbour)) return;
+    this.#shown.set(neighbour, neighbour.name);
+    this.#options.events.emit({ type: "peer_joined", address: neighbour.name });
+  }
+
+  #hide(neighbour: Neighbour): void {
+    const name = this.#shown.get(neighbour);
+    if (name === undefined) return;
+    this.#shown.delete(neighbour);
+    this.#options.events.emit({ type: "peer_left", address: name });
+  }
+
   /** Where a cable was pulled or a process is frozen, nothing ever comes to say so. A busy neighbour answers a probe. */
   #probeSilent(): void {
     const since = performance.now() - SILENCE_MS_MAX;
-    for (const neighbour of this.#all) {
-      const { connection } = neighbour;
+    for (const [connection, neighbour] of this.#all) {
       if (connection.lastReceivedMs > since || !connection.isAwaitingReply || connection.isPaused) continue;
       if (this.#probed.has(neighbour)) continue;
       this.#probed.add(neighbour);
@@ -158,13 +235,6 @@ export class Neighbours {
       // Other bytes are as good a sign of life: a frame that has begun may be long.
       if (connection.lastReceivedMs >= sentMs || connection.isPaused) return;
       connection.close(new P2pfsError("unreachable", "this peer does not answer"));
-    }
-  }
-
-  #closeIdle(): void {
-    const now = performance.now();
-    for (const { connection, swarms } of this.#all) {
-      if (swarms.size === 0 && now - connection.lastReceivedMs > IDLE_MS_MAX) connection.close();
     }
   }
 }

@@ -2,6 +2,7 @@
  * The peer role, put together: its data folder, repository and library, the listener for other peers, the link to the
  * tracker, its shares and its fetches. Without a data folder it is a peer for one fetch, which leaves nothing behind.
  */
+import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -65,7 +66,7 @@ export interface PeerOptions {
   readonly tracker: HostPort;
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
-  /** Of other peers to this one, open at the same time; fewer where the descriptors are. */
+  /** That others open to this one, at the same time; without it, as many as the descriptors allow within reason. */
   readonly connectionsMax?: number | undefined;
   /** At the start; none without them. */
   readonly limits?: RateLimitsChange | undefined;
@@ -130,6 +131,7 @@ export class Peer {
     this.#sharing = new Sharing({ library: this.#library, swarms: this.#swarms, uploads, upLimiter: this.#upLimiter });
     this.#neighbours = new Neighbours({
       local: () => this.#hello(),
+      ownAddress: () => this.#link?.address ?? null,
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
       events: this.events,
     });
@@ -319,6 +321,7 @@ export class Peer {
       idToProve: () => this.#link.idToProve,
       local: () => this.#hello(),
       onPeer: (connection) => this.#neighbours.adopt(connection),
+      conductOf: (connection) => this.#neighbours.conductOf(connection),
     });
   }
 
@@ -340,7 +343,8 @@ export class Peer {
   }
 
   #hello(): LocalHello {
-    return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null };
+    const nonce = randomBytes(16).toString("hex");
+    return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null, nonce };
   }
 
   #filesFolder(): string {

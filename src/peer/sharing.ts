@@ -12,7 +12,7 @@ import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields, Message, RequestName } from "../wire/messages.ts";
 import type { Library } from "./library.ts";
-import type { Neighbour } from "./neighbours.ts";
+import type { Neighbour } from "./neighbour.ts";
 import { inSeries, type RateLimiter } from "./rate-limiter.ts";
 import type { Swarms } from "./swarms.ts";
 
@@ -98,8 +98,6 @@ export class Sharing {
         return this.#enqueue(neighbour, message);
       case "REQUEST_PING_PONG":
         return { type: "REPLY_PING_PONG", response: "pong" };
-      case "HEARTBEAT":
-        return { type: "REPLY_HEARTBEAT" };
       default:
         throw new P2pfsError("unknown_message", `${message.type} is for trackers`);
     }
@@ -119,6 +117,7 @@ export class Sharing {
     const bytes = this.#options.library.manifestBytes(content_id);
     if (bytes === undefined) throw notHeld(content_id);
     if (neighbour.connection.payloadFramesQueued > CHUNKS_AHEAD) throw new P2pfsError("busy", "one manifest at a time");
+    neighbour.noteUse();
     neighbour.connection.replyWithPayload(request, { type: "REPLY_MANIFEST", content_id }, payloadOf(bytes));
   }
 
@@ -192,6 +191,7 @@ export class Sharing {
           throttle: inSeries(upLimiter, contentLimiter),
           sent: () => {
             this.#bytesSent += bytes;
+            requester.neighbour.noteUse();
           },
         },
       );

@@ -6,7 +6,7 @@ import type { ChunkRanges } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
-import type { Neighbour } from "./neighbours.ts";
+import type { Neighbour } from "./neighbour.ts";
 
 /** A member's chunks are remembered for a fetch that begins later, up to this many members. */
 const MEMBERS_MAX = 1024;

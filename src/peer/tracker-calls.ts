@@ -6,6 +6,7 @@
 import { P2pfsError } from "../core/errors.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
+import type { Conduct } from "../net/admission.ts";
 import type { Connection, Outgoing } from "../net/connection.ts";
 import { proofOf } from "../net/proof.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
@@ -17,28 +18,30 @@ export const TRACKER_CALL_MS_MAX = 3 * SECOND_MS;
 
 export class TrackerCalls {
   readonly #idToProve: () => PeerId | undefined;
-  /** Oldest first. */
-  readonly #calls = new Set<Connection>();
+  /** When each began, oldest first. */
+  readonly #calls = new Map<Connection, number>();
 
   /** @param idToProve gives undefined while no proof is due. */
   constructor(idToProve: () => PeerId | undefined) {
     this.#idToProve = idToProve;
   }
 
+  /** Undefined for a connection that is no call. */
+  conductOf(connection: Connection): Conduct | undefined {
+    const usefulMs = this.#calls.get(connection);
+    return usefulMs === undefined ? undefined : { standing: "stranger", usefulMs, patienceMs: TRACKER_CALL_MS_MAX };
+  }
+
   take(connection: Connection): void {
-    for (const oldest of this.#calls) {
+    for (const oldest of this.#calls.keys()) {
       if (this.#calls.size < TRACKER_CALLS_MAX) break;
       this.#calls.delete(oldest);
       oldest.close(new P2pfsError("busy", "too many trackers call at once"));
     }
-    this.#calls.add(connection);
-    const timer = setTimeout(() => connection.close(), TRACKER_CALL_MS_MAX);
+    this.#calls.set(connection, performance.now());
     connection.serve({
       request: (message) => this.#answer(message),
-      closed: () => {
-        clearTimeout(timer);
-        this.#calls.delete(connection);
-      },
+      closed: () => void this.#calls.delete(connection),
     });
   }
 

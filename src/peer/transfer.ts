@@ -16,7 +16,8 @@ import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
 import { HolderSearch } from "./holder-search.ts";
-import type { Neighbour, Neighbours } from "./neighbours.ts";
+import type { Neighbour } from "./neighbour.ts";
+import type { Neighbours } from "./neighbours.ts";
 import type { Refundable } from "./rate-limiter.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { SwarmListener, Swarms } from "./swarms.ts";
@@ -56,7 +57,9 @@ export class Transfer implements SwarmListener {
   readonly #options: TransferOptions;
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
-  readonly #names = new Map<string, string>();
+  /** Who gave something and is gone. */
+  readonly #past = new Map<string, Pick<Neighbour, "culprit" | "end" | "address">>();
+  /** Who has sent what it should not have: by address, or by IP where it came in. */
   readonly #dropped = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
@@ -102,20 +105,22 @@ export class Transfer implements SwarmListener {
     return this.#engine.counters;
   }
 
-  /** What each source gave, sources of one address taken together. */
+  /** What each source gave: those of one address taken together, and those that came in from one IP. */
   shares(): SourceShare[] {
-    const byName = new Map<string, SourceShare>();
-    for (const [source, { bytes, chunks, rejected }] of this.#engine.counters.bySource) {
-      const address = this.#names.get(source) ?? source;
-      const sum = byName.get(address) ?? { address, bytes: 0, chunks: 0, rejected: 0 };
-      byName.set(address, {
-        address,
+    const byCulprit = new Map<string, SourceShare>();
+    for (const [id, { bytes, chunks, rejected }] of this.#engine.counters.bySource) {
+      const source = this.#sources.get(id) ?? this.#past.get(id);
+      if (source === undefined) continue;
+      const sum = byCulprit.get(source.culprit) ?? { bytes: 0, chunks: 0, rejected: 0 };
+      byCulprit.set(source.culprit, {
+        address: source.end,
+        inbound: source.address === null,
         bytes: sum.bytes + bytes,
         chunks: sum.chunks + chunks,
         rejected: sum.rejected + rejected,
       });
     }
-    return [...byName.values()];
+    return [...byCulprit.values()];
   }
 
   get sourceCount(): number {
@@ -123,7 +128,7 @@ export class Transfer implements SwarmListener {
   }
 
   #isSource(address: Address): boolean {
-    for (const source of this.#sources.values()) if (source.name === address) return true;
+    for (const source of this.#sources.values()) if (source.address === address) return true;
     return false;
   }
 
@@ -148,20 +153,22 @@ export class Transfer implements SwarmListener {
   }
 
   memberJoined(member: Neighbour, chunks: ChunkRanges): void {
-    if (this.#ended || this.#dropped.has(member.name)) return;
+    if (this.#ended || this.#dropped.has(member.culprit)) return;
     this.#sources.set(member.id, member);
-    this.#names.set(member.id, member.name);
     this.#handle({ type: "source_joined", source: member.id, chunks });
   }
 
   memberHas(member: Neighbour, chunks: ChunkRanges): void {
     if (this.#sources.has(member.id)) this.#handle({ type: "source_has", source: member.id, chunks });
+    // It was taken for another's, until it was proven whose connection it is.
+    else this.memberJoined(member, chunks);
   }
 
   memberGone(member: Neighbour, gaveUp: boolean): void {
     if (!this.#sources.delete(member.id)) return;
     this.#handle({ type: "source_gone", source: member.id, gaveUp });
-    if (!this.#engine.counters.bySource.has(member.id)) this.#names.delete(member.id);
+    const { culprit, end, address } = member;
+    if (this.#engine.counters.bySource.has(member.id)) this.#past.set(member.id, { culprit, end, address });
   }
 
   #handle(event: DownloadEvent): void {
@@ -259,6 +266,7 @@ export class Transfer implements SwarmListener {
     const valid = payload !== undefined && !this.#ended && isChunk(payload, this.#options.manifest, chunk);
     const bytes = payload?.length ?? 0;
     if (this.#ended) return this.#release(request);
+    if (valid) pending.source.noteUse();
     this.#handle({ type: "chunk_arrived", source: pending.source.id, request, chunk, bytes, valid });
   }
 
@@ -291,7 +299,7 @@ export class Transfer implements SwarmListener {
     if (source === undefined) return;
     if (reason === "stalled")
       return source.connection.close(new P2pfsError("unreachable", "this peer does not answer"));
-    this.#dropped.add(source.name);
+    this.#dropped.add(source.culprit);
     source.connection.close(new P2pfsError(reason, "what this peer sent is not what it was asked for"));
   }
 

@@ -67,7 +67,14 @@ export const UnpublishedSchema = v.object({ fname: FileNameSchema });
 export type Unpublished = v.InferOutput<typeof UnpublishedSchema>;
 
 /** What one source gave to a fetch. */
-export const SourceShareSchema = v.object({ address: v.string(), bytes: count, chunks: count, rejected: count });
+export const SourceShareSchema = v.object({
+  /** Where the source listens; of one that came in and was not proven to listen anywhere, the end of its connection. */
+  address: AddressSchema,
+  inbound: v.boolean(),
+  bytes: count,
+  chunks: count,
+  rejected: count,
+});
 export type SourceShare = v.InferOutput<typeof SourceShareSchema>;
 
 const fetchIdentity = {

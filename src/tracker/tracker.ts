@@ -13,6 +13,7 @@ import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
+import { connectionsWithin } from "../net/descriptors.ts";
 import { dial, type Listener, listen } from "../net/endpoint.ts";
 import { type LookUp, lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
@@ -30,6 +31,9 @@ import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./typ
 /** Peers that fetched, left and published nothing are remembered this long. */
 const FORGET_AFTER_MS = 24 * 60 * MINUTE_MS;
 const FORGET_EVERY_MS = 60 * MINUTE_MS;
+/** A tracker opens few files besides. */
+const CONNECTIONS_MAX = 8192;
+const SHARE_OF_DESCRIPTORS = 0.5;
 
 export type Log = (level: "info" | "warn" | "error", message: string) => void;
 
@@ -43,7 +47,7 @@ export interface TrackerOptions {
   readonly now?: () => number;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
-  /** Open at the same time; fewer where the descriptors are. */
+  /** Open at the same time; CONNECTIONS_MAX without this, or fewer where the descriptors are. */
   readonly connectionsMax?: number;
   /** Of the host names in commands; the system's without it. */
   readonly lookUp?: LookUp;
@@ -234,7 +238,7 @@ export class Tracker implements SessionHost {
       host,
       port,
       local: () => this.#hello(),
-      connectionsMax: this.#options.connectionsMax,
+      connectionsMax: this.#options.connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
       conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
       full: (max) => this.#options.log("warn", `all ${max} places for connections are taken; the idlest have to go`),
       onConnection: (connection) => this.#serve(connection),

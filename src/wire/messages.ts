@@ -33,6 +33,8 @@ import { type HeaderBounds, MAP_KEYS_MAX } from "./header-scan.ts";
 export const PROTOCOL_VERSION = 1;
 
 export const TEXT_BYTES_MAX = 1024;
+/** Connections that one REQUEST_CONFIRM can ask about. */
+export const CONFIRM_NONCES_MAX = 16;
 const UINT32_MAX = 0xffff_ffff;
 const LEASE_MS_MAX = 60 * MINUTE_MS;
 const HEARTBEAT_MS_MAX = 10 * MINUTE_MS;
@@ -48,6 +50,7 @@ const digest = v.custom<Uint8Array>(
   (value) => value instanceof Uint8Array && value.length === DIGEST_BYTES,
   `expected ${DIGEST_BYTES} bytes`,
 );
+const nonce = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"));
 const fileList = v.pipe(v.array(FileInfoSchema), v.maxLength(LIST_PAGE_MAX));
 const chunkinfo = v.pipe(v.array(HolderInfoSchema), v.maxLength(HOLDER_SAMPLE_MAX));
 
@@ -110,6 +113,8 @@ export const messageTable = {
     agent: text,
     /** Where the sender takes connections of others; null where it takes none. */
     address: v.nullable(AddressSchema),
+    /** Another one on every connection: whoever dialled it can say later that it was heard there. */
+    nonce: v.optional(nonce),
   }),
   ERROR: anyWay(0x02, "reply", {
     /** The request that failed; null where the connection as a whole is meant. */
@@ -265,6 +270,18 @@ export const messageTable = {
     { ...SMALL, payloadBytesMax: CHUNK_SIZE_MAX },
   ),
   CANCEL: amongPeers(0x38, "notice", { request: requestId }),
+  REQUEST_CONFIRM: amongPeers(0x39, "request", {
+    request: requestId,
+    /** Where the sender takes connections. */
+    address: AddressSchema,
+    /** Of its own HELLOs, on connections that came in. */
+    nonces: v.pipe(v.array(nonce), v.minLength(1), v.maxLength(CONFIRM_NONCES_MAX)),
+  }),
+  REPLY_CONFIRM: amongPeers(0x3a, "reply", {
+    request: requestId,
+    /** The one that was heard on the connection that the replying side dialled to that address; null for none. */
+    nonce: v.nullable(nonce),
+  }),
 } as const;
 
 export type MessageName = keyof typeof messageTable;
@@ -293,6 +310,7 @@ export const replyOf = {
   REQUEST_MANIFEST: "REPLY_MANIFEST",
   REQUEST_JOIN_SWARM: "REPLY_JOIN_SWARM",
   PEER_REQUEST_CHUNK: "PEER_REPLY_CHUNK",
+  REQUEST_CONFIRM: "REPLY_CONFIRM",
 } as const satisfies Partial<Record<MessageName, MessageName>>;
 
 export type RequestName = keyof typeof replyOf;

@@ -21,6 +21,7 @@ export const address: fc.Arbitrary<Address> = fc
   .map(([ip, port]) => makeAddress(ip, port));
 
 export const contentId = hex(64) as fc.Arbitrary<ContentId>;
+export const nonce = hex(32);
 export const peerId = hex(32) as fc.Arbitrary<PeerId>;
 export const size = fc.oneof(
   fc.nat(),

@@ -11,6 +11,7 @@ import {
   contentId,
   digest,
   fileName,
+  nonce,
   pathText,
   peerId,
   size,
@@ -36,12 +37,16 @@ const fileList = fc.array(fileInfo, { maxLength: 5 });
 const holderInfo: fc.Arbitrary<HolderInfo> = fc.record({ address, chunks: chunkRanges() });
 
 const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } = {
-  HELLO: fc.record({
-    version: fc.integer(),
-    role: fc.constantFrom("tracker" as const, "peer" as const),
-    agent: text,
-    address: nullable(address),
-  }),
+  HELLO: fc.record(
+    {
+      version: fc.integer(),
+      role: fc.constantFrom("tracker" as const, "peer" as const),
+      agent: text,
+      address: nullable(address),
+      nonce,
+    },
+    { requiredKeys: ["version", "role", "agent", "address"] },
+  ),
   ERROR: fc.record({ request: nullable(request), code: fc.integer(), message: text }),
   REQUEST_PING_PONG: fc.record({ request, peer_address: nullable(address) }),
   REPLY_PING_PONG: fc.record({ request, response: fc.constant("pong" as const) }),
@@ -99,6 +104,8 @@ const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } =
   }),
   PEER_REPLY_CHUNK: fc.record({ request, filename: fileName, content_id: contentId, chunknum: chunkNumber, digest }),
   CANCEL: fc.record({ request }),
+  REQUEST_CONFIRM: fc.record({ request, address, nonces: fc.array(nonce, { minLength: 1, maxLength: 16 }) }),
+  REPLY_CONFIRM: fc.record({ request, nonce: nullable(nonce) }),
 };
 
 export const messageNames = Object.keys(fieldsOf) as MessageName[];

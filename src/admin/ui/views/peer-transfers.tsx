@@ -167,10 +167,11 @@ function SourceShares({ shares }: { shares: readonly SourceShare[] }) {
         ))}
       </div>
       <ul class="source-list" aria-label="Sources">
-        {giving.slice(0, SOURCES_SHOWN_MAX).map(({ address, bytes, rejected }, index) => (
+        {giving.slice(0, SOURCES_SHOWN_MAX).map(({ address, inbound, bytes, rejected }, index) => (
           <li key={address}>
             <i class={`swatch tone-${index}`} aria-hidden="true" />
-            <code>{address}</code> {formatSize(bytes)}
+            <code>{address}</code>
+            {inbound && <span class="text-secondary"> inbound</span>} {formatSize(bytes)}
             <span class="text-secondary"> {Math.round((100 * bytes) / total)} %</span>
             {rejected > 0 && <span class="text-danger-emphasis"> {rejected} damaged</span>}
           </li>
