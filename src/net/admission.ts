@@ -11,6 +11,21 @@ import type { Connection } from "./connection.ts";
 /** `stranger`: has shown nothing of use so far, or not for long. The others keep their places. */
 export type Standing = "stranger" | "member" | "busy";
 
+export interface AdmissionBounds {
+  /** Between two looks at who has been idle for too long. */
+  readonly sweepMs: number;
+  /** For a frame to be whole, from its first byte on; of a payload, for more of its bytes to come. */
+  readonly frameMsMax: number;
+  /** For the other side to read something of what waits for it. A receiver whose disk is busy may pause. */
+  readonly unreadMsMax: number;
+}
+
+export const ADMISSION_BOUNDS: AdmissionBounds = {
+  sweepMs: SECOND_MS,
+  frameMsMax: 10 * SECOND_MS,
+  unreadMsMax: 30 * SECOND_MS,
+};
+
 /** What a connection has done, as the role that it is connected to sees it. */
 export interface Conduct {
   readonly standing: Standing;
@@ -20,7 +35,7 @@ export interface Conduct {
   readonly patienceMs: number;
 }
 
-export interface AdmissionOptions {
+export interface AdmissionOptions extends Partial<AdmissionBounds> {
   readonly placesMax: number;
   /** Undefined for a connection that the role knows nothing of, such as one without HELLO yet. */
   readonly conductOf: (connection: Connection) => Conduct | undefined;
@@ -33,9 +48,10 @@ interface Guest {
   readonly enteredMs: number;
   /** Frees the place at once, whatever the other side does. */
   readonly terminate: () => void;
+  /** When this side was seen not to read from it. */
+  pausedMs: number;
 }
 
-export const SWEEP_MS = SECOND_MS;
 /**
  * Strangers that are chosen to go in one look at all places, as a part of the places. Who has a place is looked at once
  * for that many newcomers, so that a flood of them costs little.
@@ -45,7 +61,7 @@ const CHOSEN_SHARE = 1 / 64;
 const LOOK_AGAIN_MS = 50;
 
 export class Admission {
-  readonly #options: AdmissionOptions;
+  readonly #options: AdmissionOptions & AdmissionBounds;
   readonly #guests = new Map<Connection, Guest>();
   /** To go next, the idlest last; as seen at the last look. */
   #chosen: Guest[] = [];
@@ -55,8 +71,8 @@ export class Admission {
   readonly #timer: Timer;
 
   constructor(options: AdmissionOptions) {
-    this.#options = options;
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#options = { ...ADMISSION_BOUNDS, ...options };
+    this.#timer = setInterval(() => this.#sweep(), this.#options.sweepMs);
     this.#timer.unref();
   }
 
@@ -85,7 +101,7 @@ export class Admission {
   }
 
   enter(connection: Connection, terminate: () => void): void {
-    this.#guests.set(connection, { connection, terminate, enteredMs: performance.now() });
+    this.#guests.set(connection, { connection, terminate, enteredMs: performance.now(), pausedMs: 0 });
   }
 
   leave(connection: Connection): void {
@@ -105,7 +121,7 @@ export class Admission {
   #nextToGo(): Guest | undefined {
     const sinceLookMs = performance.now() - this.#lookedMs;
     if (this.#lookedInVain && sinceLookMs < LOOK_AGAIN_MS) return undefined;
-    if (this.#chosen.length === 0 || sinceLookMs > SWEEP_MS) this.#choose();
+    if (this.#chosen.length === 0 || sinceLookMs > this.#options.sweepMs) this.#choose();
     for (let guest = this.#chosen.pop(); guest !== undefined; guest = this.#chosen.pop()) {
       if (!this.#guests.has(guest.connection)) continue;
       const { standing, usefulMs } = this.#conductOf(guest);
@@ -136,9 +152,25 @@ export class Admission {
   #sweep(): void {
     const now = performance.now();
     for (const guest of this.#guests.values()) {
-      const { usefulMs, patienceMs } = this.#conductOf(guest);
-      if (now - usefulMs > patienceMs)
-        guest.connection.close(new P2pfsError("unreachable", "this connection was not used for too long"));
+      const why = this.#whyItGoes(guest, now);
+      if (why !== undefined) guest.connection.close(new P2pfsError("unreachable", why));
     }
+  }
+
+  /** Undefined for one that may stay. */
+  #whyItGoes(guest: Guest, now: number): string | undefined {
+    const { connection } = guest;
+    const { frameMsMax, unreadMsMax } = this.#options;
+    const { partialSinceMs, sendBlockedSinceMs } = connection;
+    // What this side does not read it cannot miss.
+    if (connection.isPaused) guest.pausedMs = now;
+    else if (partialSinceMs !== undefined) {
+      const sinceMs = connection.payloadBytesReceived > 0 ? connection.lastReceivedMs : partialSinceMs;
+      if (now - Math.max(sinceMs, guest.pausedMs) > frameMsMax) return "the rest of a frame did not come in time";
+    }
+    if (sendBlockedSinceMs !== undefined && now - sendBlockedSinceMs > unreadMsMax)
+      return "what was sent was not read in time";
+    const { usefulMs, patienceMs } = this.#conductOf(guest);
+    return now - usefulMs > patienceMs ? "this connection was not used for too long" : undefined;
   }
 }

@@ -164,9 +164,9 @@ export class Connection implements FrameHandler {
     return this.#queue.payloadFramesQueued;
   }
 
-  /** Whether the other side does not read as fast as it is sent to. */
-  get isSendBlocked(): boolean {
-    return this.#queue.isBlocked;
+  /** Since when the other side reads nothing of what waits for it, on the same clock; undefined while it reads. */
+  get sendBlockedSinceMs(): number | undefined {
+    return this.#queue.blockedSinceMs;
   }
 
   serve(handlers: ConnectionHandlers): void {

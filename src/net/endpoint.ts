@@ -10,7 +10,7 @@ import {
   portOf,
 } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { Admission, type Conduct } from "./admission.ts";
+import { Admission, type AdmissionBounds, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
 import { lookUpDeadline, resolveHost } from "./host-name.ts";
 
@@ -21,6 +21,7 @@ export interface ListenOptions extends HostPort {
   readonly local: () => LocalHello;
   /** Open at the same time. Databases, files and the endpoint need descriptors as well. */
   readonly connectionsMax?: number | undefined;
+  readonly admission?: Partial<AdmissionBounds> | undefined;
   /** What a connection that was handed out has done so far; without it, all are alike and none grows idle. */
   conductOf?(connection: Connection): Conduct | undefined;
   /** So many connections are open that from now on the idlest have to go. */
@@ -47,6 +48,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const ip = await resolveHost(host, lookUpDeadline());
   let listener: TCPSocketListener<SocketData>;
   const admission = new Admission({
+    ...options.admission,
     placesMax: connectionsMax,
     conductOf: (connection) => options.conductOf?.(connection),
     full: (placesMax) => options.full?.(placesMax),

@@ -74,7 +74,8 @@ export class SendQueue {
   #reading = false;
   #ready: Piece[] = [];
   #spare: Uint8Array[] = [];
-  #blocked = false;
+  /** Since when the kernel takes nothing, on the clock of performance.now(). */
+  #blockedSinceMs: number | undefined;
   /** The throttle is to call back; nothing is begun before. */
   #isThrottled = false;
   #scheduled = false;
@@ -100,7 +101,11 @@ export class SendQueue {
 
   /** Whether the kernel takes nothing at present. */
   get isBlocked(): boolean {
-    return this.#blocked;
+    return this.#blockedSinceMs !== undefined;
+  }
+
+  get blockedSinceMs(): number | undefined {
+    return this.#blockedSinceMs;
   }
 
   pushControl(frame: Uint8Array): void {
@@ -121,7 +126,7 @@ export class SendQueue {
 
   /** The kernel has room again. */
   drain(): void {
-    this.#blocked = false;
+    this.#blockedSinceMs = undefined;
     this.#flush();
   }
 
@@ -137,7 +142,7 @@ export class SendQueue {
 
   /** Frames pushed in one turn of the event loop go out together. */
   #schedule(): void {
-    if (this.#scheduled || this.#blocked) return;
+    if (this.#scheduled || this.isBlocked) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
@@ -146,7 +151,7 @@ export class SendQueue {
   }
 
   #flush(): void {
-    while (!this.#closed && !this.#blocked) {
+    while (!this.#closed && !this.isBlocked) {
       if (this.#remainder !== undefined) this.#sendRemainder(this.#remainder);
       else if (this.#current !== undefined) {
         if (!this.#sendPiece(this.#current)) return;
@@ -248,7 +253,7 @@ export class SendQueue {
   #write(bytes: Uint8Array): number {
     const accepted = this.#host.write(bytes);
     if (accepted < bytes.length) {
-      this.#blocked = true;
+      this.#blockedSinceMs = performance.now();
       this.#host.blocked();
     }
     return Math.max(0, accepted);

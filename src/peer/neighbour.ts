@@ -10,12 +10,16 @@ import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
 import type { Connection } from "../net/connection.ts";
 
+/** That came in, and as many again that this side dialled. */
+export const NEIGHBOURS_MAX = 1024;
 /** Nothing was moved or joined so far. Whoever dials knows what it wants. */
 const NOTHING_MS_MAX = 15 * SECOND_MS;
 /** In no swarm, since a chunk or manifest was moved. */
 const IDLE_MS_MAX = 2 * MINUTE_MS;
 /** In a swarm without asking, answering or being asked. Whoever is still interested comes back. */
 const MEMBER_IDLE_MS_MAX = 10 * MINUTE_MS;
+/** Whoever reads nothing for so long of what is sent to it has no transfer under way. */
+const UNREAD_MS_MAX = 5 * SECOND_MS;
 /** For so long a neighbour with which something was moved is not taken for a stranger. */
 const MEMBER_MS = MINUTE_MS;
 
@@ -71,9 +75,12 @@ export class Neighbour {
 
   get conduct(): Conduct {
     const { connection } = this;
-    const isBusy = connection.isAwaitingReply || connection.payloadFramesQueued > 0;
-    const usefulMs = isBusy ? performance.now() : this.#usefulMs;
-    const isMember = this.#wasUsed && performance.now() - usefulMs < MEMBER_MS;
+    const now = performance.now();
+    const unreadMs = now - (connection.sendBlockedSinceMs ?? now);
+    const isSending = connection.payloadFramesQueued > 0 && unreadMs < UNREAD_MS_MAX;
+    const isBusy = connection.isAwaitingReply || isSending;
+    const usefulMs = isBusy ? now : this.#usefulMs;
+    const isMember = this.#wasUsed && now - usefulMs < MEMBER_MS;
     return { standing: isBusy ? "busy" : isMember ? "member" : "stranger", usefulMs, patienceMs: this.#patienceMs };
   }
 

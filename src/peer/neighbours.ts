@@ -12,12 +12,10 @@ import { connectionsWithin } from "../net/descriptors.ts";
 import { dial } from "../net/endpoint.ts";
 import { CONFIRM_NONCES_MAX, type Fields } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
-import { Neighbour } from "./neighbour.ts";
+import { NEIGHBOURS_MAX, Neighbour } from "./neighbour.ts";
 
 /** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
 export const DIAL_MS_MAX = 1000;
-/** Connections that came in, and as many again that this side dialled. */
-const NEIGHBOURS_MAX = 1024;
 const SHARE_OF_DESCRIPTORS = 0.25;
 /** To say whether a connection that came in is the other's. Whoever does not is taken for another. */
 const CONFIRM_MS_MAX = 500;

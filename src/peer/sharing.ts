@@ -164,7 +164,7 @@ export class Sharing {
     let inHand = 0;
     for (const connection of this.#sending) {
       if (connection.payloadFramesQueued === 0) this.#sending.delete(connection);
-      else if (!connection.isSendBlocked) inHand += connection.payloadFramesQueued;
+      else if (connection.sendBlockedSinceMs === undefined) inHand += connection.payloadFramesQueued;
     }
     return inHand < CHUNKS_IN_HAND;
   }

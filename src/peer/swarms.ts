@@ -6,10 +6,10 @@ import type { ChunkRanges } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
-import type { Neighbour } from "./neighbour.ts";
+import { NEIGHBOURS_MAX, type Neighbour } from "./neighbour.ts";
 
-/** A member's chunks are remembered for a fetch that begins later, up to this many members. */
-const MEMBERS_MAX = 1024;
+/** As many as this peer can have neighbours: who is a member is settled where connections are let in. */
+const MEMBERS_MAX = 2 * NEIGHBOURS_MAX;
 
 /** The fetch of a content, as its swarm sees it. */
 export interface SwarmListener {

@@ -8,7 +8,6 @@ import { P2pfsError } from "../core/errors.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
-import { SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
 import type { Connection, Outgoing } from "../net/connection.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
@@ -17,9 +16,6 @@ import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
-
-/** From HELLO to REQUEST_REGISTER. A proof of the address takes less. */
-export const REGISTRATION_MS_MAX = 10 * SECOND_MS;
 
 /** What all sessions of a tracker share. */
 export interface SessionHost {
@@ -31,6 +27,8 @@ export interface SessionHost {
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
+  /** From HELLO to the end of the registration. */
+  readonly registrationMs: number;
   /** Milliseconds since 1970. */
   now(): number;
   /** Dials the address and throws `refused` unless the peer of this id answers there. */
@@ -59,10 +57,10 @@ export class Session {
   /** A member's time is its lease's to end. */
   get conduct(): Conduct {
     if (this.#peer === undefined)
-      return { standing: "stranger", usefulMs: this.#openedMs, patienceMs: REGISTRATION_MS_MAX };
+      return { standing: "stranger", usefulMs: this.#openedMs, patienceMs: this.#host.registrationMs };
     return {
       standing: "member",
-      usefulMs: this.connection.lastReceivedMs,
+      usefulMs: this.connection.lastFrameMs,
       patienceMs: Number.POSITIVE_INFINITY,
     };
   }

@@ -10,7 +10,7 @@ import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
-import { MINUTE_MS } from "../core/units.ts";
+import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
@@ -31,6 +31,8 @@ import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./typ
 /** Peers that fetched, left and published nothing are remembered this long. */
 const FORGET_AFTER_MS = 24 * 60 * MINUTE_MS;
 const FORGET_EVERY_MS = 60 * MINUTE_MS;
+/** A proof of the address takes less. */
+const REGISTRATION_MS = 10 * SECOND_MS;
 /** A tracker opens few files besides. */
 const CONNECTIONS_MAX = 8192;
 const SHARE_OF_DESCRIPTORS = 0.5;
@@ -47,6 +49,7 @@ export interface TrackerOptions {
   readonly now?: () => number;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
+  readonly registrationMs?: number;
   /** Open at the same time; CONNECTIONS_MAX without this, or fewer where the descriptors are. */
   readonly connectionsMax?: number;
   /** Of the host names in commands; the system's without it. */
@@ -63,6 +66,7 @@ export class Tracker implements SessionHost {
   readonly events = new TrackerEvents();
   readonly leaseMs: number;
   readonly heartbeatMs: number;
+  readonly registrationMs: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly #options: TrackerOptions;
@@ -91,6 +95,7 @@ export class Tracker implements SessionHost {
     this.#startedMs = now();
     this.leaseMs = leaseMs;
     this.heartbeatMs = heartbeatMs;
+    this.registrationMs = options.registrationMs ?? REGISTRATION_MS;
     this.registry = registry;
     this.#finder = new PeerFinder(registry, options.lookUp);
     this.liveness = new Liveness({

@@ -2,6 +2,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { type Address, portOf } from "../../src/core/address.ts";
+import type { ContentId } from "../../src/core/manifest.ts";
+import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import type { Connection, LocalHello, Outgoing } from "../../src/net/connection.ts";
 import { dial, listen } from "../../src/net/endpoint.ts";
 import { PeerEvents } from "../../src/peer/events.ts";
@@ -73,6 +75,21 @@ test("a connection that came in is reached by its address once the other side ha
   await until(() => one.open().length === 1 && two.open().length === 1);
   expect(one.open()).toEqual([dialled]);
   expect(await two.neighbours.reach(one.address)).toBe(inbound!);
+});
+
+test("a neighbour is a stranger until something was moved, and may be idle for longer the more it has shown", async () => {
+  const [one, two] = [await startSide(), await startSide()];
+  await one.neighbours.reach(two.address);
+  await until(() => two.open().length === 1);
+  const [inbound] = two.open();
+  expect(inbound!.conduct).toMatchObject({ standing: "stranger", patienceMs: 15 * SECOND_MS });
+  inbound!.noteUse();
+  expect(inbound!.conduct).toMatchObject({ standing: "member", patienceMs: 2 * MINUTE_MS });
+  inbound!.swarms.add("ab".repeat(32) as ContentId);
+  expect(inbound!.conduct.patienceMs).toBe(10 * MINUTE_MS);
+  const asked = inbound!.connection.request({ type: "REQUEST_PING_PONG", peer_address: null });
+  expect(inbound!.conduct.standing).toBe("busy");
+  await asked;
 });
 
 test("one that says another's address stays nameless, and the other is dialled", async () => {
