@@ -20,6 +20,8 @@ export interface DownloadManagerOptions extends Partial<DownloadBounds> {
   readonly chunkLength: (chunk: number) => number;
   /** Chunks written already. The manager adds to it as writes return; nobody else does. */
   readonly have: Bitfield;
+  /** Chunks that an earlier process says it wrote: not asked for, and not had before the host has checked each. */
+  readonly doubtful?: Bitfield;
   /** Numbers from 0 to below 1. */
   readonly random: () => number;
 }
@@ -55,12 +57,12 @@ export class DownloadManager {
   #isPaused = false;
   #hasEnded = false;
 
-  constructor({ chunkCount, chunkLength, have, random, ...bounds }: DownloadManagerOptions) {
+  constructor({ chunkCount, chunkLength, have, doubtful, random, ...bounds }: DownloadManagerOptions) {
     this.have = have;
     this.#bounds = { ...DOWNLOAD_BOUNDS, ...bounds };
     this.#chunkLength = chunkLength;
     this.#random = random;
-    this.#ledger = new Ledger(chunkCount, have, random, this.#bounds);
+    this.#ledger = new Ledger(chunkCount, have, doubtful, random, this.#bounds);
     this.#holders = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
     this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
       ask: (source, chunks, exactChunk, isMoved) => this.#ask(source, chunks, exactChunk, isMoved),
@@ -109,6 +111,7 @@ export class DownloadManager {
     else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
     else if (event.type === "chunk_arrived") this.#handleArrived(event);
     else if (event.type === "request_refused") this.#handleRefused(event);
+    else if (event.type === "chunk_lost") this.#handleLost(event.chunk);
     else if (event.type === "paused") this.#handlePaused(event.paused);
   }
 
@@ -317,9 +320,14 @@ export class DownloadManager {
 
   #handleWritten(chunk: number): void {
     this.#holders.noteKnown(chunk);
-    if (this.#ledger.state(chunk) !== "writing") this.#isChanged = true;
+    const state = this.#ledger.state(chunk);
+    if (state !== "writing" && state !== "doubtful") this.#isChanged = true;
     this.#ledger.hold(chunk);
     if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
+  }
+
+  #handleLost(chunk: number): void {
+    if (this.#ledger.lose(chunk)) this.#holders.noteMissing(chunk);
   }
 
   #handlePaused(isPaused: boolean): void {

@@ -4,7 +4,7 @@
  * alive and may yet bring the missing one, so the wait starts anew; a swarm at rest gets no such grace.
  */
 import type { DownloadBounds } from "./bounds.ts";
-import { addBit, type ChunkBits, emptyBits, hasBit } from "./chunk-bits.ts";
+import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
 import type { RarestFirst } from "./picker.ts";
 
 const FIND_INTERVAL_GROWTH = 1.5;
@@ -19,7 +19,7 @@ export type LossReason = "left" | "lied" | "refused";
 export class HolderWatch {
   readonly #picker: RarestFirst;
   readonly #bounds: DownloadBounds;
-  /** Chunks that a source held at some time. */
+  /** Chunks that a source held at some time, or that need none. */
   readonly #known: ChunkBits;
   #unknownCount: number;
   /** Chunks of which a holder went away, and those of which one was found lying. */
@@ -39,6 +39,7 @@ export class HolderWatch {
     this.#known = emptyBits(chunkCount);
     this.#left = emptyBits(chunkCount);
     this.#lied = emptyBits(chunkCount);
+    for (let chunk = 0; chunk < chunkCount; chunk++) if (!picker.isWanted(chunk)) addBit(this.#known, chunk);
     this.#unknownCount = picker.wantedCount;
     this.#waitMs = bounds.holderLeftMs;
     this.#findIntervalMs = bounds.findHoldersMsMin;
@@ -49,6 +50,13 @@ export class HolderWatch {
     if (this.#unknownCount === 0 || hasBit(this.#known, chunk)) return;
     addBit(this.#known, chunk);
     this.#unknownCount--;
+  }
+
+  /** A chunk that needed no holder is missing now. */
+  noteMissing(chunk: number): void {
+    if (this.#picker.holders(chunk) > 0 || hasBit(this.#left, chunk) || hasBit(this.#lied, chunk)) return;
+    removeBit(this.#known, chunk);
+    this.#unknownCount++;
   }
 
   /** A holder that left may come back; one that lied or says that it has the chunk no longer will not. */

@@ -9,8 +9,11 @@ import { RarestFirst } from "./picker.ts";
 import { isBlank, newRecord, type Request, Source, type SourceRecord } from "./source.ts";
 import type { RequestId, SourceId } from "./types.ts";
 
-/** Exactly one per chunk: free to be asked for, claimed by one request, on its way to the disk, or had. */
-export type ChunkState = "missing" | Request | "writing" | "held";
+/**
+ * Exactly one per chunk: free to be asked for, claimed by one request, on its way to the disk, had, or perhaps had: an
+ * earlier process wrote it, and it is still to be checked.
+ */
+export type ChunkState = "missing" | Request | "writing" | "held" | "doubtful";
 
 export class Ledger {
   readonly chunkCount: number;
@@ -30,14 +33,21 @@ export class Ledger {
   #unanswered = 0;
   #nextRequest = 0;
 
-  constructor(chunkCount: number, have: Bitfield, random: () => number, bounds: DownloadBounds) {
+  constructor(
+    chunkCount: number,
+    have: Bitfield,
+    doubtful: Bitfield | undefined,
+    random: () => number,
+    bounds: DownloadBounds,
+  ) {
     this.chunkCount = chunkCount;
     this.#have = have;
     this.#bounds = bounds;
     this.picker = new RarestFirst(chunkCount, random);
     for (let chunk = 0; chunk < chunkCount; chunk++) {
-      this.#chunks.push(have.has(chunk) ? "held" : "missing");
-      if (!have.has(chunk)) this.picker.want(chunk);
+      const state = have.has(chunk) ? "held" : doubtful?.has(chunk) ? "doubtful" : "missing";
+      this.#chunks.push(state);
+      if (state === "missing") this.picker.want(chunk);
     }
   }
 
@@ -233,6 +243,14 @@ export class Ledger {
     else if (state === "missing") this.#setWanted(chunk, false);
     this.#chunks[chunk] = "held";
     this.#have.add(chunk);
+  }
+
+  /** A doubtful chunk is missing after all; false where it was not doubtful. */
+  lose(chunk: number): boolean {
+    if (this.#chunks[chunk] !== "doubtful") return false;
+    this.#chunks[chunk] = "missing";
+    this.#setWanted(chunk, true);
+    return true;
   }
 
   #claim(request: Request, chunk: number): void {

@@ -42,8 +42,10 @@ export type DownloadEvent =
       readonly request: RequestId;
       readonly retryable: boolean;
     }
-  /** The write of this chunk returned; from now on it counts. */
+  /** The write of this chunk returned, or a doubtful one was found right; from now on it counts. */
   | { readonly type: "chunk_written"; readonly chunk: number }
+  /** A doubtful chunk was found damaged: it is missing. */
+  | { readonly type: "chunk_lost"; readonly chunk: number }
   /** Whether the disk is behind: no new requests while it is. */
   | { readonly type: "paused"; readonly paused: boolean }
   /** Time passed; sent when `deadline()` has come. */

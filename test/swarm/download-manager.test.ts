@@ -93,6 +93,84 @@ describe("a fetch from one source", () => {
   });
 });
 
+describe("what an earlier process wrote and is still to be checked", () => {
+  const doubtful = (...chunks: number[]) => Bitfield.fromRanges(5, rangesOf(chunks));
+
+  test("is not asked for, and the fetch is done when all of it was found right", () => {
+    const driver = new Driver(5, { doubtful: doubtful(0, 1, 2, 3, 4) });
+    driver.join("a", allOf(5));
+    driver.advance(60_000);
+    expect(driver.effects).toEqual([]);
+    expect(driver.manager.have.count).toBe(0);
+    for (let chunk = 0; chunk < 4; chunk++) expect(driver.send({ type: "chunk_written", chunk })).toEqual([]);
+    expect(driver.send({ type: "chunk_written", chunk: 4 })).toEqual([{ type: "done" }]);
+  });
+
+  test("needs no source", () => {
+    const driver = new Driver(5, { doubtful: doubtful(0, 1, 2, 3, 4) });
+    driver.advance(60_000);
+    for (let chunk = 0; chunk < 5; chunk++) driver.send({ type: "chunk_written", chunk });
+    expect(driver.effects).toEqual([{ type: "done" }]);
+  });
+
+  test("is asked for once it was found damaged, also when everything else is here", () => {
+    const driver = new Driver(5, { doubtful: doubtful(1, 2, 3, 4) });
+    driver.join("a", allOf(5));
+    serveAll(driver);
+    for (const chunk of [1, 3, 4]) driver.send({ type: "chunk_written", chunk });
+    expect(driver.types()).not.toContain("done");
+    driver.send({ type: "chunk_lost", chunk: 2 });
+    const [request] = driver.waiting.values();
+    expect(chunksIn(request!.chunks)).toEqual([2]);
+    expect(driver.answer(request!).map(({ type }) => type)).toEqual(["write", "done"]);
+    expect(driver.manager.counters).toMatchObject({ requestsSent: 2, rerequests: 0 });
+  });
+
+  test("is lost once: a chunk that is had or on its way stays so", () => {
+    const driver = new Driver(5, { doubtful: doubtful(1, 2) });
+    driver.join("a", allOf(5));
+    driver.send({ type: "chunk_written", chunk: 1 });
+    driver.send({ type: "chunk_lost", chunk: 1 });
+    driver.send({ type: "chunk_lost", chunk: 0 });
+    expect(driver.manager.have.has(1)).toBe(true);
+    expect([...driver.waiting.values()].some(({ chunks }) => chunksIn(chunks).includes(1))).toBe(false);
+    driver.send({ type: "chunk_lost", chunk: 2 });
+    serveAll(driver);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+    expect(driver.manager.counters.duplicates).toBe(0);
+  });
+
+  test("D7, R5: is told of in time when it is damaged and nobody ever had it", () => {
+    const driver = new Driver(5, { doubtful: doubtful(1, 2) });
+    driver.join("a", rangesOf([0, 3, 4]));
+    serveAll(driver);
+    driver.send({ type: "chunk_written", chunk: 1 });
+    driver.send({ type: "chunk_lost", chunk: 2 });
+    driver.advance(DOWNLOAD_BOUNDS.noHolderMs);
+    expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 2 });
+  });
+
+  test("D7: waits longer for a damaged chunk whose holder has just left", () => {
+    const driver = new Driver(5, { doubtful: doubtful(2) });
+    driver.join("a", allOf(5));
+    serveAll(driver);
+    driver.gone("a");
+    driver.send({ type: "chunk_lost", chunk: 2 });
+    driver.advance(DOWNLOAD_BOUNDS.holderLeftMs - 1);
+    expect(driver.types()).not.toContain("failed");
+    driver.advance(1);
+    expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 2 });
+  });
+
+  test("D7, R5: a missing chunk that nobody ever had is named although sources have what is here already", () => {
+    const driver = new Driver(5, { have: doubtful(0, 1, 2) });
+    driver.join("a", rangesOf([0, 1, 2, 3]));
+    serveAll(driver);
+    driver.advance(DOWNLOAD_BOUNDS.noHolderMs);
+    expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 4 });
+  });
+});
+
 describe("D1, D2: which chunk from whom", () => {
   test("the chunk with the fewest holders comes first", () => {
     const driver = new Driver(4, { windowSize: 1 });

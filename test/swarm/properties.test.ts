@@ -26,6 +26,8 @@ const step = fc.record({
     "pause",
     "resume",
     "write",
+    "prove",
+    "lose",
     "tick",
     "tick",
   ),
@@ -47,20 +49,24 @@ class Auditor {
   readonly seen = new Set<RequestId>();
   readonly writing = new Set<number>();
   readonly written = new Set<number>();
+  /** Of an earlier process, not checked yet. */
+  readonly doubtful: Set<number>;
   readonly joined = new Map<string, Set<number>>();
   /** The answer that is owed to the chunk_arrived in hand. */
   owed: RequestId | undefined;
   ended: DownloadEffect | undefined;
   now = 0;
 
-  constructor(chunkCount: number, windowSize: number, seed: number) {
+  constructor({ chunkCount, windowSize, seed, doubtful }: Setting) {
     this.chunkCount = chunkCount;
     this.windowSize = windowSize;
+    this.doubtful = new Set(doubtful.filter((chunk) => chunk < chunkCount));
     this.manager = new DownloadManager({
       chunkCount,
       windowSize,
       chunkLength: () => CHUNK_BYTES,
       have: new Bitfield(chunkCount),
+      doubtful: Bitfield.fromRanges(chunkCount, rangesOf(this.doubtful)),
       random: seededRandom(seed),
     });
     this.drain();
@@ -102,7 +108,7 @@ class Auditor {
         const held = this.joined.get(effect.source);
         for (const chunk of chunksIn(effect.chunks)) {
           expect(held?.has(chunk)).toBe(true);
-          expect(this.writing.has(chunk) || this.written.has(chunk)).toBe(false);
+          expect(this.writing.has(chunk) || this.written.has(chunk) || this.doubtful.has(chunk)).toBe(false);
         }
         break;
       }
@@ -169,6 +175,9 @@ class Auditor {
     } else if (kind === "write") {
       const [chunk] = this.writing;
       if (chunk !== undefined) this.write(chunk);
+    } else if (kind === "prove" || kind === "lose") {
+      const chunk = [...this.doubtful][pick % Math.max(this.doubtful.size, 1)];
+      if (chunk !== undefined) this.judge(chunk, kind === "prove");
     } else if (kind === "wrong") {
       const ghost = { source, request: 1_000_000, chunk: pick % (this.chunkCount + 1) };
       this.send({ type: "chunk_arrived", ...ghost, bytes: CHUNK_BYTES, valid: true });
@@ -202,9 +211,16 @@ class Auditor {
     this.send({ type: "chunk_written", chunk });
   }
 
+  judge(chunk: number, isGood: boolean): void {
+    this.doubtful.delete(chunk);
+    if (isGood) this.write(chunk);
+    else this.send({ type: "chunk_lost", chunk });
+  }
+
   /** An honest source with everything joins; from now on all goes well. */
   finishWell(): void {
     this.send({ type: "paused", paused: false });
+    for (const chunk of this.doubtful) if (!this.hasEnded) this.judge(chunk, chunk % 2 === 0);
     for (const source of SOURCES) if (this.joined.has(source)) this.apply(goneOf(source));
     this.joined.set("honest", new Set(Array(this.chunkCount).keys()));
     this.send({ type: "source_joined", source: "honest", chunks: allOf(this.chunkCount) });
@@ -220,6 +236,7 @@ class Auditor {
   /** Every source goes and none comes. */
   finishAlone(): void {
     for (const source of SOURCES) if (this.joined.has(source)) this.apply(goneOf(source));
+    for (const chunk of this.doubtful) if (!this.hasEnded) this.judge(chunk, chunk % 2 === 0);
     for (const chunk of this.writing) this.write(chunk);
     for (let steps = 0; !this.hasEnded && steps < 100; steps++) this.tickWhenDue();
   }
@@ -233,10 +250,13 @@ class Auditor {
 
 const setting = fc.record({
   chunkCount: fc.nat(CHUNKS_MAX),
+  doubtful: fc.uniqueArray(fc.nat(CHUNKS_MAX - 1), { maxLength: CHUNKS_MAX }),
   windowSize: fc.integer({ min: 1, max: 30 }),
   seed: fc.nat(),
   steps: fc.array(step, { maxLength: 150 }),
 });
+
+type Setting = Omit<typeof setting extends fc.Arbitrary<infer S> ? S : never, "steps">;
 
 function goneOf(source: string): Step {
   return { kind: "gone", pick: SOURCES.indexOf(source), chunks: [], elapsedMs: 0 };
@@ -244,8 +264,8 @@ function goneOf(source: string): Step {
 
 test("window, answers, states and effects are right under any sequence of events", () => {
   fc.assert(
-    fc.property(setting, ({ chunkCount, windowSize, seed, steps }) => {
-      const auditor = new Auditor(chunkCount, windowSize, seed);
+    fc.property(setting, ({ steps, ...setting }) => {
+      const auditor = new Auditor(setting);
       for (const each of steps) auditor.apply(each);
     }),
     { numRuns: 300 },
@@ -254,8 +274,8 @@ test("window, answers, states and effects are right under any sequence of events
 
 test("N1: whatever happened, the fetch is done once an honest source with everything is there", () => {
   fc.assert(
-    fc.property(setting, ({ chunkCount, windowSize, seed, steps }) => {
-      const auditor = new Auditor(chunkCount, windowSize, seed);
+    fc.property(setting, ({ steps, ...setting }) => {
+      const auditor = new Auditor(setting);
       for (const each of steps) auditor.apply(each);
       if (auditor.hasEnded) return;
       auditor.finishWell();
@@ -267,8 +287,8 @@ test("N1: whatever happened, the fetch is done once an honest source with everyt
 
 test("D7: whatever happened, the fetch ends within seconds once everybody is gone", () => {
   fc.assert(
-    fc.property(setting, ({ chunkCount, windowSize, seed, steps }) => {
-      const auditor = new Auditor(chunkCount, windowSize, seed);
+    fc.property(setting, ({ steps, ...setting }) => {
+      const auditor = new Auditor(setting);
       for (const each of steps) auditor.apply(each);
       if (auditor.hasEnded) return;
       const goneAt = auditor.now;
