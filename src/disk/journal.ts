@@ -1,7 +1,7 @@
 /**
  * The journal beside a part file: which content it is, its manifest, and which chunks were written. It is appended to
- * after a chunk's write returned and never synced, so it tells the truth as long as the system runs; each run of the
- * system, and each part file, has an epoch of its own, and claims of another epoch are hearsay.
+ * after a chunk's write returned and never synced. Its claims say what need not be fetched, not that it is right: that
+ * is for the digests to say. The epoch tells which file in which run of the system it is about.
  *
  *   magic (8) · content id (32) · length of the manifest (4) · manifest · records
  *   record: kind (4) · value (8) · CRC-32 of its place, kind and value (4)
@@ -23,7 +23,7 @@ const CHECKED_BYTES = 12;
 
 /** Numbers in the file. */
 const kinds = {
-  /** The claims that follow belong to this epoch. */
+  /** The part file is the one of this epoch from here on. */
   epoch: 1,
   /** This chunk was written. */
   chunk: 2,
@@ -45,10 +45,8 @@ export interface JournalContent {
   readonly damaged: boolean;
   /** Of the last epoch; undefined before the first. */
   readonly epoch: bigint | undefined;
-  /** Chunks claimed in the last epoch. */
+  /** Chunks that were written at some time. */
   readonly claims: ReadonlySet<number>;
-  /** Chunks claimed in earlier epochs. */
-  readonly earlierClaims: ReadonlySet<number>;
   readonly placing: boolean;
 }
 
@@ -95,7 +93,6 @@ const damagedHeader: JournalContent = {
   damaged: true,
   epoch: undefined,
   claims: new Set(),
-  earlierClaims: new Set(),
   placing: false,
 };
 
@@ -112,22 +109,18 @@ function readManifest(bytes: Uint8Array, contentId: ContentId): { manifest: Mani
 
 function readRecords(bytes: Uint8Array, start: number, manifest: Manifest): JournalContent {
   let epoch: bigint | undefined;
-  let claims = new Set<number>();
   let placing = false;
-  const earlierClaims = new Set<number>();
+  const claims = new Set<number>();
   let place = start;
   for (; place + RECORD_BYTES <= bytes.length; place += RECORD_BYTES) {
     const record = decodeRecord(bytes, place);
     if (record === undefined) break;
-    if (record.kind === "epoch") {
-      for (const chunk of claims) earlierClaims.add(chunk);
-      claims = new Set();
-      epoch = record.value;
-    } else if (record.kind === "chunk") claims.add(Number(record.value));
+    if (record.kind === "epoch") epoch = record.value;
+    else if (record.kind === "chunk") claims.add(Number(record.value));
     else placing = true;
   }
   const damaged = bytes.length - place >= 2 * RECORD_BYTES;
-  return { manifest, recordsEnd: place, damaged, epoch, claims, earlierClaims, placing };
+  return { manifest, recordsEnd: place, damaged, epoch, claims, placing };
 }
 
 function decodeRecord(bytes: Uint8Array, place: number): JournalRecord | undefined {

@@ -1,20 +1,29 @@
 /**
  * The file that a fetch writes to, beside its destination, until it is whole. Part and journal alone are enough to go
  * on after any end of the process, under any data folder; the destination appears at once, whole, or not at all.
- * Nothing is synced: what a power cut takes is found missing by its digest and fetched again.
+ * Nothing is synced, and nothing that an earlier process wrote is believed: it is doubtful until it was read again, and
+ * what is not right then is fetched again.
  */
 import { closeSync, lstatSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Bitfield } from "../core/bitfield.ts";
+import { Bitfield } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { type ContentId, chunkLengthAt, encodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import {
+  type ContentId,
+  chunkCountOf,
+  chunkLengthAt,
+  encodeManifest,
+  type Manifest,
+  totalSizeOf,
+} from "../core/manifest.ts";
 import { bootId } from "./boot-id.ts";
+import { CHUNKS_CHECKED_AT_ONCE, type ChunkChecker } from "./chunk-checker.ts";
 import { diskError } from "./disk-error.ts";
 import { FileLock } from "./file-lock.ts";
-import { type FileStamp, sameFile, stampOf } from "./file-stamp.ts";
+import { type FileStamp, stampOf } from "./file-stamp.ts";
 import { readAt, writeAt } from "./io.ts";
 import { type PartPaths, partPathsFor } from "./part-paths.ts";
-import { leftJournal, type OpenPart, openPart } from "./part-recovery.ts";
+import { leadsTo, leftJournal, type OpenPart, openPart, takeBack } from "./part-recovery.ts";
 import { destinationExists, type PlaceOptions, placeWithoutReplacing } from "./place-file.ts";
 
 export interface PartFileOptions {
@@ -24,10 +33,21 @@ export interface PartFileOptions {
   readonly manifest: Manifest;
   /** Which run of the system this is, if not the present one. */
   readonly bootId?: string;
-  /** Ends the reading of what an earlier run of the system left. */
-  readonly signal?: AbortSignal;
-  /** Called after each chunk that is read again, with its bytes. */
-  readonly onRehashed?: (bytes: number) => void;
+}
+
+/** What an earlier process left beside a destination. */
+export interface LeftPart {
+  /** Canonical, and of this content. */
+  readonly manifestBytes: Uint8Array;
+  /** Whether every chunk is said to be written. */
+  readonly isWhole: boolean;
+}
+
+export interface CheckEvents {
+  /** The chunk is had. */
+  proven(chunk: number): void;
+  /** The chunk is damaged and has to be fetched again. */
+  lost(chunk: number): void;
 }
 
 export interface FinishOptions extends Pick<PlaceOptions, "link"> {
@@ -43,31 +63,34 @@ export class PartFile {
   readonly #open: OpenPart;
   readonly #lock: FileLock;
   readonly #size: number;
+  readonly #have: Bitfield;
   readonly #underWay = new Set<Promise<unknown>>();
+  #isPlaced: boolean;
   #isOpen = true;
 
   /**
    * Makes a part file or goes on with what an earlier process left. Throws `refused` where the destination exists (R7),
    * another fetch has the part file open, or its name is taken by a file that is not ours; `disk` where the folder does
-   * not take it; `cancelled` by the signal.
+   * not take it.
    */
   static async open(options: PartFileOptions): Promise<PartFile> {
     const paths = partPathsFor(options.destination, options.contentId);
     const lock = lockPart(paths);
     try {
-      const recovery = { bootId: bootId(), signal: undefined, onRehashed: undefined, ...options };
-      return new PartFile(paths, options, await openPart(paths, recovery), lock);
+      return new PartFile(paths, options, await openPart(paths, { bootId: bootId(), ...options }), lock);
     } catch (error) {
       lock.release();
       throw diskError(`cannot write to ${paths.part}`, error);
     }
   }
 
-  /** Canonical bytes of the manifest in the journal beside this destination; undefined where there is none intact. */
-  static savedManifest(destination: string, contentId: ContentId): Uint8Array | undefined {
+  /** What lies beside this destination for this content; undefined where nothing does, or its manifest is damaged. */
+  static left(destination: string, contentId: ContentId): LeftPart | undefined {
     try {
       const left = leftJournal(partPathsFor(destination, contentId), contentId, undefined);
-      return left === undefined || left === "blank" ? undefined : left.manifest && encodeManifest(left.manifest);
+      if (left === undefined || left === "blank" || left.manifest === undefined) return undefined;
+      const isWhole = !left.damaged && left.claims.size === chunkCountOf(left.manifest);
+      return { manifestBytes: encodeManifest(left.manifest), isWhole };
     } catch {
       // What is in the way is told when the part file is opened.
       return undefined;
@@ -82,15 +105,27 @@ export class PartFile {
     this.#paths = paths;
     this.#open = open;
     this.#lock = lock;
+    this.#have = new Bitfield(open.doubtful.size);
+    this.#isPlaced = open.isPlaced;
   }
 
   get destination(): string {
     return this.#paths.destination;
   }
 
-  /** Chunks that are written, journalled and proven. Live; not to be changed. */
+  /** Chunks that are proven: written by this process, or read again by it. Live; not to be changed. */
   get have(): Bitfield {
-    return this.#open.have;
+    return this.#have;
+  }
+
+  /** Chunks that an earlier process wrote, as its journal says, and that `check` has not come to. Live likewise. */
+  get doubtful(): Bitfield {
+    return this.#open.doubtful;
+  }
+
+  /** Whether no chunk has to be fetched, as far as is known. */
+  get isNoneMissing(): boolean {
+    return this.#have.count + this.#open.doubtful.count === this.#have.size;
   }
 
   /**
@@ -98,20 +133,68 @@ export class PartFile {
    * Throws `disk`, and part and journal then stay good for a resume.
    */
   write(chunk: number, bytes: Uint8Array): Promise<void> {
-    const { fd, journal, have } = this.#open;
-    if (chunk < 0 || chunk >= have.size || bytes.length !== chunkLengthAt(this.#size, this.manifest.chunkSize, chunk)) {
+    const { fd, journal, doubtful } = this.#open;
+    if (
+      chunk < 0 ||
+      chunk >= this.#have.size ||
+      bytes.length !== chunkLengthAt(this.#size, this.manifest.chunkSize, chunk)
+    ) {
       throw new RangeError(`chunk ${chunk} with ${bytes.length} bytes is none of this content`);
     }
     return this.#run(async () => {
-      if (have.has(chunk)) return;
+      if (this.#have.has(chunk)) return;
       try {
         await writeAt(fd, bytes, chunk * this.manifest.chunkSize);
         await journal.append({ kind: "chunk", value: BigInt(chunk) });
       } catch (error) {
         throw diskError(`cannot write to ${this.#paths.part}`, error);
       }
-      have.add(chunk);
+      this.#have.add(chunk);
+      doubtful.remove(chunk);
     });
+  }
+
+  /**
+   * Reads the doubtful chunks again and tells of each whether it is had or lost; resolves when none is left, or when the
+   * part file is closed. While chunks are missing it leaves most of the time to those who fetch them. Throws `disk`.
+   */
+  async check(checker: ChunkChecker, events: CheckEvents): Promise<void> {
+    const chunks = [...this.#open.doubtful].values();
+    const checkInTurn = async () => {
+      for (const chunk of chunks) {
+        if (!this.#isOpen) return;
+        await checker.inTurn(() => this.#checkOne(chunk, checker, events));
+      }
+    };
+    await Promise.all(Array.from({ length: CHUNKS_CHECKED_AT_ONCE }, checkInTurn));
+  }
+
+  /** Resolves to the time to rest after it. */
+  async #checkOne(chunk: number, checker: ChunkChecker, events: CheckEvents): Promise<number> {
+    if (!this.#isOpen) return 0;
+    const { fd, journal, doubtful, isJournalNew } = this.#open;
+    try {
+      return await this.#run(async () => {
+        const { isRight, restMs } = await checker.look(fd, this.manifest, chunk);
+        if (isRight && isJournalNew) await journal.append({ kind: "chunk", value: BigInt(chunk) });
+        // It may have been written meanwhile.
+        if (!doubtful.remove(chunk)) return 0;
+        if (isRight) this.#have.add(chunk);
+        else this.#takeBack();
+        if (isRight) events.proven(chunk);
+        else events.lost(chunk);
+        return this.isNoneMissing ? 0 : restMs;
+      });
+    } catch (error) {
+      throw diskError(`cannot check ${this.#paths.part}`, error);
+    }
+  }
+
+  /** Nothing that is known to be damaged stays at the destination. */
+  #takeBack(): void {
+    if (!this.#isPlaced) return;
+    this.#isPlaced = false;
+    takeBack(this.#paths, stampOf(this.#open.fd));
   }
 
   /** Fills the target from this position of the content; the caller sees to it that the chunks there are had. */
@@ -151,16 +234,15 @@ export class PartFile {
   }
 
   async #place(options: Pick<PlaceOptions, "link">): Promise<FileStamp> {
-    const { fd, journal, have, isPlaced } = this.#open;
+    const { fd, journal } = this.#open;
     const { part, destination } = this.#paths;
-    if (!have.isFull) throw new RangeError(`${have.size - have.count} chunks are missing`);
+    if (!this.#have.isFull) throw new RangeError(`${this.#have.size - this.#have.count} chunks are missing`);
     const stamp = stampOf(fd);
-    const isPartOurs = exists(part) && sameFile(stampOf(part), stamp);
-    if (stamp.size !== this.#size || !(isPartOurs || isPlaced)) throw this.#damaged();
-    if (!isPlaced) {
+    if (stamp.size !== this.#size || !leadsTo(this.#isPlaced ? destination : part, stamp)) throw this.#damaged();
+    if (!this.#isPlaced) {
       const beforePlaceholder = () => journal.append({ kind: "placing", value: 0n });
       await placeWithoutReplacing(part, destination, { ...options, beforePlaceholder });
-    } else if (isPartOurs) removeFile(part);
+    } else if (leadsTo(part, stamp)) removeFile(part);
     removeFile(this.#paths.journal);
     return stamp;
   }
@@ -176,7 +258,8 @@ export class PartFile {
   }
 
   #damaged(): P2pfsError {
-    return new P2pfsError("disk", `${this.#paths.part} was changed or removed by someone else`, {
+    const { destination, part } = this.#paths;
+    return new P2pfsError("disk", `${this.#isPlaced ? destination : part} was changed or removed by someone else`, {
       hint: "fetch again",
     });
   }

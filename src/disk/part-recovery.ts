@@ -1,6 +1,6 @@
 /**
- * Opening a part file: a new one, or what an earlier process left. Nothing counts as had without proof: either the
- * journal claims it for this very file in this run of the system, or its digest is the manifest's.
+ * Opening a part file: a new one, or what an earlier process left. Whatever its journal claims is doubtful: it need not
+ * be fetched as long as nothing speaks against it, and counts when its digest was found to be the manifest's.
  */
 import {
   closeSync,
@@ -10,22 +10,15 @@ import {
   lstatSync,
   openSync,
   readFileSync,
+  renameSync,
   type Stats,
   unlinkSync,
 } from "node:fs";
 import { Bitfield } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
-import {
-  type ContentId,
-  chunkCountOf,
-  chunkLengthAt,
-  encodeManifest,
-  type Manifest,
-  totalSizeOf,
-} from "../core/manifest.ts";
-import { isChunk } from "./blake3.ts";
-import { sameFile, stampOf } from "./file-stamp.ts";
-import { readAt, writeAt } from "./io.ts";
+import { type ContentId, chunkCountOf, encodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { type FileStamp, sameFile, stampOf } from "./file-stamp.ts";
+import { writeAt } from "./io.ts";
 import { decodeJournal, encodeHeader, epochOf, type JournalContent, JournalWriter } from "./journal.ts";
 import type { PartPaths } from "./part-paths.ts";
 import { destinationExists } from "./place-file.ts";
@@ -36,7 +29,10 @@ export interface OpenPart {
   readonly fd: number;
   readonly journalFd: number;
   readonly journal: JournalWriter;
-  readonly have: Bitfield;
+  /** Whether the journal was begun anew, so that it does not claim what is doubtful. */
+  readonly isJournalNew: boolean;
+  /** What an earlier process wrote, as far as is known. */
+  readonly doubtful: Bitfield;
   /** A process died between placing the file at its destination and removing the journal. */
   readonly isPlaced: boolean;
 }
@@ -45,9 +41,6 @@ export interface RecoveryOptions {
   readonly contentId: ContentId;
   readonly manifest: Manifest;
   readonly bootId: string;
-  readonly signal: AbortSignal | undefined;
-  /** Called after each chunk that is read again. */
-  readonly onRehashed: ((bytes: number) => void) | undefined;
 }
 
 /** A journal of ours, or nothing. */
@@ -56,23 +49,34 @@ type Left = JournalContent | "blank" | undefined;
 /** The lock is held. Throws `refused` for R7 and for files that are not ours, which are not touched. */
 export async function openPart(paths: PartPaths, options: RecoveryOptions): Promise<OpenPart> {
   const left = leftJournal(paths, options.contentId, totalSizeOf(options.manifest));
-  const isPlaced = checkDestination(paths, left, options);
-  if (!isPlaced && !exists(paths.part)) return await startOver(paths, left, options);
-  const fd = openSync(isPlaced ? paths.destination : paths.part, constants.O_RDWR | constants.O_NOFOLLOW);
+  const isAtDestination = checkDestination(paths, left, options);
+  if (!isAtDestination && !exists(paths.part)) return await startOver(paths, left, options);
+  const fd = openSync(isAtDestination ? paths.destination : paths.part, constants.O_RDWR | constants.O_NOFOLLOW);
   const opened: number[] = [fd];
   try {
     const { fd: journalFd, writer: journal } = await reopenJournal(paths, left, options);
     opened.push(journalFd);
-    const have = new Bitfield(chunkCountOf(options.manifest));
-    await resume({ fd, journal, have }, left, options);
-    if (!isPlaced || have.isFull) return { fd, journalFd, journal, have, isPlaced };
-    // A power cut took some of it just when it had been placed: back to being a part, which it is by its other name.
-    unlinkSync(paths.destination);
-    return { fd, journalFd, journal, have, isPlaced: false };
+    const epoch = epochOf(options.bootId, stampOf(fd));
+    const isJournalNew = !isIntact(left);
+    if (isJournalNew || left.epoch !== epoch) await journal.append({ kind: "epoch", value: epoch });
+    const isPlaced = bringToLength(fd, paths, isAtDestination, options.manifest);
+    return { fd, journalFd, journal, isJournalNew, doubtful: doubtfulOf(left, options.manifest), isPlaced };
   } catch (error) {
     for (const descriptor of opened) closeSync(descriptor);
     throw error;
   }
+}
+
+/** Takes back a file that was placed and is not the content after all: it is a part again, under that name alone. */
+export function takeBack({ part, destination }: PartPaths, file: FileStamp): void {
+  if (!leadsTo(destination, file)) return;
+  if (leadsTo(part, file)) unlinkSync(destination);
+  else renameSync(destination, part);
+}
+
+/** Whether the path leads to this very file. */
+export function leadsTo(path: string, file: FileStamp): boolean {
+  return exists(path) && sameFile(stampOf(path), file);
 }
 
 /**
@@ -113,9 +117,8 @@ function checkDestination({ destination, part }: PartPaths, left: Left, options:
   if (stats === undefined) return false;
   if (left === undefined || left === "blank" || !isOurs(stats)) throw destinationExists(destination);
   const hasPart = exists(part);
-  const claimed = left.claims.union(left.earlierClaims).size;
-  if (claimed === chunkCountOf(options.manifest)) {
-    if (hasPart && sameFile(stampOf(part), stampOf(destination))) return true;
+  if (doubtfulOf(left, options.manifest).isFull) {
+    if (hasPart && leadsTo(part, stampOf(destination))) return true;
     if (!hasPart && left.epoch === epochOf(options.bootId, stampOf(destination))) return true;
   }
   if (!left.placing || stats.size > 0 || !hasPart) throw destinationExists(destination);
@@ -134,8 +137,9 @@ async function startOver(paths: PartPaths, left: Left, options: RecoveryOptions)
     opened.push(fd);
     ftruncateSync(fd, totalSizeOf(options.manifest));
     await journal.writer.append({ kind: "epoch", value: epochOf(options.bootId, stampOf(fd)) });
-    const have = new Bitfield(chunkCountOf(options.manifest));
-    return { fd, journalFd: journal.fd, journal: journal.writer, have, isPlaced: false };
+    const doubtful = new Bitfield(chunkCountOf(options.manifest));
+    const { fd: journalFd, writer } = journal;
+    return { fd, journalFd, journal: writer, isJournalNew: true, doubtful, isPlaced: false };
   } catch (error) {
     for (const descriptor of opened) closeSync(descriptor);
     if (opened.length === 2) unlinkSync(paths.part);
@@ -170,7 +174,7 @@ async function writeHeader(fd: number, options: RecoveryOptions): Promise<OpenJo
 async function reopenJournal(paths: PartPaths, left: Left, options: RecoveryOptions): Promise<OpenJournal> {
   const fd = openSync(paths.journal, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
-    if (left === undefined || left === "blank" || left.damaged || left.recordsEnd === undefined) {
+    if (!isIntact(left)) {
       ftruncateSync(fd, 0);
       return await writeHeader(fd, options);
     }
@@ -182,42 +186,25 @@ async function reopenJournal(paths: PartPaths, left: Left, options: RecoveryOpti
   }
 }
 
-type Resumed = Pick<OpenPart, "fd" | "journal" | "have">;
-
-async function resume(part: Resumed, left: Left, options: RecoveryOptions): Promise<void> {
-  const size = totalSizeOf(options.manifest);
-  const epoch = epochOf(options.bootId, stampOf(part.fd));
-  const isWhole = fstatSync(part.fd).size === size;
-  if (!isWhole) ftruncateSync(part.fd, size);
-  const isBelieved = left !== undefined && left !== "blank" && !left.damaged;
-  const doubtful = new Set<number>(isBelieved ? left.earlierClaims : everyChunk(options.manifest));
-  if (isBelieved && isWhole && left.epoch === epoch) {
-    for (const chunk of left.claims) part.have.add(chunk);
-  } else {
-    if (isBelieved) for (const chunk of left.claims) doubtful.add(chunk);
-    await part.journal.append({ kind: "epoch", value: epoch });
-  }
-  await rehash(part, doubtful, options);
+/** Whether its claims are worth something. */
+function isIntact(left: Left): left is JournalContent & { recordsEnd: number } {
+  return left !== undefined && left !== "blank" && !left.damaged && left.recordsEnd !== undefined;
 }
 
-function everyChunk(manifest: Manifest): Iterable<number> {
-  return Array.from({ length: chunkCountOf(manifest) }, (_, chunk) => chunk);
+/** Without a journal to say which chunks were written, any may have been. */
+function doubtfulOf(left: Left, manifest: Manifest): Bitfield {
+  const count = chunkCountOf(manifest);
+  if (!isIntact(left)) return Bitfield.full(count);
+  const doubtful = new Bitfield(count);
+  for (const chunk of left.claims) doubtful.add(chunk);
+  return doubtful;
 }
 
-/** Takes in the chunks whose bytes are right. */
-async function rehash(part: Resumed, chunks: Iterable<number>, options: RecoveryOptions): Promise<void> {
-  const { manifest, signal } = options;
+/** A file of another length than the content's is none that was placed whole. True where it stands at its destination. */
+function bringToLength(fd: number, paths: PartPaths, isAtDestination: boolean, manifest: Manifest): boolean {
   const size = totalSizeOf(manifest);
-  const buffer = new Uint8Array(Math.min(manifest.chunkSize, size));
-  for (const chunk of chunks) {
-    if (signal?.aborted) throw new P2pfsError("cancelled", "the fetch was cancelled while its part file was checked");
-    if (chunk >= part.have.size || part.have.has(chunk)) continue;
-    const bytes = buffer.subarray(0, chunkLengthAt(size, manifest.chunkSize, chunk));
-    const filled = await readAt(part.fd, bytes, chunk * manifest.chunkSize);
-    if (filled === bytes.length && isChunk(bytes, manifest, chunk)) {
-      part.have.add(chunk);
-      await part.journal.append({ kind: "chunk", value: BigInt(chunk) });
-    }
-    options.onRehashed?.(bytes.length);
-  }
+  if (fstatSync(fd).size === size) return isAtDestination;
+  if (isAtDestination) takeBack(paths, stampOf(fd));
+  ftruncateSync(fd, size);
+  return false;
 }

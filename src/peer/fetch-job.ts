@@ -1,6 +1,7 @@
 /**
- * One fetch from its open part file to the finished file: what is here already is taken over, what is held locally is
- * copied, the rest is transferred. Ended in any other way it keeps its part file for the next try.
+ * One fetch from its open part file to the finished file: what an earlier try left is checked and taken over, what is
+ * held locally is copied, the rest is transferred while the check goes on. Ended in any other way it keeps its part file
+ * for the next try.
  */
 import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
@@ -10,6 +11,7 @@ import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf
 import { SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
+import type { ChunkChecker } from "../disk/chunk-checker.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
 import type { PartFile } from "../disk/part-file.ts";
 import type { Library } from "./library.ts";
@@ -38,6 +40,7 @@ export interface FetchJobOptions {
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;
+  readonly checker: ChunkChecker;
   readonly downThrottle: Refundable;
   readonly findHolders: () => Promise<Address[]>;
   /** The part file can be served from now on. */
@@ -60,7 +63,7 @@ export class FetchJob {
   readonly #size: number;
   readonly #chunkCount: number;
   readonly #rate: RateMeter;
-  readonly #bytesResumed: number;
+  #bytesResumed = 0;
   #bytesCopied = 0;
   #bytesFetched = 0;
   #transfer: Transfer | undefined;
@@ -80,7 +83,6 @@ export class FetchJob {
     this.#size = totalSizeOf(options.manifest);
     this.#chunkCount = chunkCountOf(options.manifest);
     this.#rate = new RateMeter(options.startedMs);
-    this.#bytesResumed = this.#bytesHeld();
     this.done = this.#run(holders);
     // Whoever waits for it is told; a fetch that nobody waits for must not end the process.
     this.done.catch(() => {});
@@ -140,14 +142,10 @@ export class FetchJob {
   }
 
   async #run(holders: readonly Address[]): Promise<FetchReceipt> {
-    const { part, began, finished, predecessor } = this.#options;
+    const { part, finished, predecessor } = this.#options;
     try {
       if (predecessor !== undefined) await Promise.race([predecessor.catch(() => {}), this.#stopSignal.promise]);
-      await this.#copyLocally();
-      if (!part.have.isFull) {
-        began();
-        await this.#runTransfer(holders);
-      }
+      await this.#gather(holders);
       await part.finish({ placed: finished });
       this.#state = "done";
       return this.#receipt();
@@ -155,10 +153,39 @@ export class FetchJob {
       const error = asP2pfsError(thrown);
       this.#state = endStateOf(error, this.#discarding);
       this.#error = error;
+      this.#transfer?.stop(error);
       this.#options.abandoned();
       await (this.#discarding ? part.discard() : part.close());
       throw error;
     }
+  }
+
+  /** Every chunk is proven when this resolves: nothing that an earlier process wrote gets the file's name unchecked. */
+  async #gather(holders: readonly Address[]): Promise<void> {
+    const { part, library, contentId, began } = this.#options;
+    const isCopied = library.copyOf(contentId) !== undefined;
+    if (!isCopied && !part.have.isFull) began();
+    const check = this.#check();
+    // Whoever awaits it is told; it may fail before that.
+    check.catch(() => {});
+    if (isCopied || part.isNoneMissing) await Promise.race([check, this.#stopSignal.promise]);
+    if (isCopied) {
+      await this.#copyLocally();
+      if (!part.have.isFull) began();
+    }
+    if (!part.have.isFull) await Promise.all([this.#runTransfer(holders), check]);
+  }
+
+  #check(): Promise<void> {
+    const { part, checker, manifest, gained } = this.#options;
+    return part.check(checker, {
+      proven: (chunk) => {
+        this.#bytesResumed += chunkLengthAt(this.#size, manifest.chunkSize, chunk);
+        gained(chunk);
+        this.#transfer?.noteChecked(chunk, true);
+      },
+      lost: (chunk) => this.#transfer?.noteChecked(chunk, false),
+    });
   }
 
   /** Takes what a complete local copy has, as carefully as from anybody else. What it has no more, others have. */

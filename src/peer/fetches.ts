@@ -12,6 +12,7 @@ import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../c
 import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { BufferPool } from "../disk/buffer-pool.ts";
+import { ChunkChecker } from "../disk/chunk-checker.ts";
 import { resolveInside } from "../disk/confine.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
@@ -67,6 +68,7 @@ export interface FetchesOptions {
 export class Fetches {
   readonly #options: FetchesOptions;
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES_MAX);
+  readonly #checker = new ChunkChecker(this.#buffers);
   readonly #running = new Map<string, FetchJob>();
   readonly #ended: FetchJob[] = [];
   /** Destinations whose fetch is being prepared, so that two requests at once give one fetch. */
@@ -159,11 +161,13 @@ export class Fetches {
   ): Promise<FetchJob> {
     const { library, repository } = this.#options;
     const deadline = noticeDeadline(startedMs);
-    const isHeld = library.copyOf(target.contentId) !== undefined;
-    const holders = isHeld ? [] : await this.#holdersOf(target.contentId, deadline);
+    const left = PartFile.left(destination, target.contentId);
+    // Where nothing is to be fetched, as far as is known, nobody needs to be there.
+    const isHere = library.copyOf(target.contentId) !== undefined || left?.isWhole === true;
+    const holders = isHere ? [] : await this.#holdersOf(target.contentId, deadline);
     const manifestBytes =
       library.manifestBytes(target.contentId) ??
-      PartFile.savedManifest(destination, target.contentId) ??
+      left?.manifestBytes ??
       (await this.#manifestFrom(holders, target.contentId, deadline));
     const manifest = decodeManifest(manifestBytes);
     const part = await PartFile.open({ destination, contentId: target.contentId, manifest });
@@ -236,6 +240,7 @@ export class Fetches {
         neighbours,
         swarms,
         buffers: this.#buffers,
+        checker: this.#checker,
         downThrottle: inSeries(downLimiter, downLimit === null ? undefined : new RateLimiter(downLimit)),
         findHolders: () => this.#holdersOf(contentId, noticeDeadline(performance.now())).catch(() => []),
         began: () => {

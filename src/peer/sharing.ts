@@ -141,6 +141,7 @@ export class Sharing {
       contentId: content_id,
       chunks: chunknum,
     });
+    if (result === "not_held") throw notHeld(content_id);
     if (result === "busy") throw new P2pfsError("busy", "this peer has as many requests queued as it takes");
     this.#requesters.get(neighbour.id)?.filenames.set(request, filename);
     this.#pump();

@@ -84,6 +84,7 @@ export class Transfer implements SwarmListener {
       chunkCount: chunkCountOf(manifest),
       chunkLength: (chunk) => this.#chunkLength(chunk),
       have: new Bitfield(part.have.size, part.have.bytes),
+      doubtful: new Bitfield(part.doubtful.size, part.doubtful.bytes),
       random: Math.random,
     });
     this.#search = new HolderSearch({
@@ -150,6 +151,11 @@ export class Transfer implements SwarmListener {
   stop(error: P2pfsError): void {
     this.#ended = true;
     this.#finished.reject(error);
+  }
+
+  /** A chunk of an earlier process was read again: it is had, or has to be fetched. */
+  noteChecked(chunk: number, isRight: boolean): void {
+    this.#handle({ type: isRight ? "chunk_written" : "chunk_lost", chunk });
   }
 
   memberJoined(member: Neighbour, chunks: ChunkRanges): void {

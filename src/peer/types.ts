@@ -130,7 +130,10 @@ export type ShareInfo = v.InferOutput<typeof ShareInfoSchema>;
 export const FetchReceiptSchema = v.object({
   event: v.literal("receipt"),
   ...fetchIdentity,
-  /** Bytes that this fetch moved, copied locally, or found in an earlier session's part file. */
+  /**
+   * Bytes that this fetch moved, copied locally, or found in an earlier session's part file and found right; what was
+   * damaged there counts as moved.
+   */
   bytes_fetched: count,
   bytes_copied: count,
   bytes_resumed: count,

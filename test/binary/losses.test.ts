@@ -96,6 +96,23 @@ test("a fetch that is killed goes on where it was, from its part file alone", as
   expect(readdirSync(folder).filter((name) => name.startsWith(".p2pfs"))).toEqual([]);
 }, 60_000);
 
+test("F21: a part file that is damaged between the kill and the next try still becomes the right file", async () => {
+  await slowSeeder();
+  const killed = spawnFetch("copy");
+  await underWay(killed);
+  killed.kill("SIGKILL");
+  await killed.exited;
+  const part = readdirSync(folder).find((name) => name.endsWith(".part"))!;
+  const bytes = readFileSync(join(folder, part));
+  for (let offset = 0; offset < SIZE; offset += MiB) bytes[offset]! ^= 1;
+  writeFileSync(join(folder, part), bytes);
+  const again = spawnFetch("copy");
+  const receipt = await lastLine(again);
+  expect(await again.exited).toBe(0);
+  expect(Number(receipt.bytes_resumed) + Number(receipt.bytes_fetched)).toBe(SIZE);
+  expectWhole("copy");
+}, 60_000);
+
 test("a tracker killed in the midst of a fetch is not missed; started again, it knows everything", async () => {
   const seeder = await slowSeeder();
   const fetch = spawnFetch("copy");

@@ -12,6 +12,9 @@ import {
   manifestOfFile,
 } from "../../src/core/manifest.ts";
 import { digest } from "../../src/disk/blake3.ts";
+import { BufferPool } from "../../src/disk/buffer-pool.ts";
+import { ChunkChecker } from "../../src/disk/chunk-checker.ts";
+import type { PartFile } from "../../src/disk/part-file.ts";
 
 /** Bytes that count up to 250 and start again: chunks differ from one another, as no chunk size is a multiple of 251. */
 export function patternBytes(size: number): Uint8Array {
@@ -70,4 +73,21 @@ export async function withMount(path: string, options: string, body: () => Promi
   } finally {
     Bun.spawnSync(["umount", path]);
   }
+}
+
+export interface Checked {
+  readonly proven: readonly number[];
+  readonly lost: readonly number[];
+}
+
+/** Reads again what an earlier process left; the outcome in ascending order. */
+export async function checkPart(part: PartFile): Promise<Checked> {
+  const proven: number[] = [];
+  const lost: number[] = [];
+  await part.check(new ChunkChecker(new BufferPool(0)), {
+    proven: (chunk) => void proven.push(chunk),
+    lost: (chunk) => void lost.push(chunk),
+  });
+  const ascending = (a: number, b: number) => a - b;
+  return { proven: proven.sort(ascending), lost: lost.sort(ascending) };
 }

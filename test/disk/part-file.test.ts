@@ -10,7 +10,7 @@ import { encodeManifest } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { partPathsFor } from "../../src/disk/part-paths.ts";
-import { asNobody, type Content, contentOf, needsRoot, withMount } from "./fixtures.ts";
+import { asNobody, type Content, checkPart, contentOf, needsRoot, withMount } from "./fixtures.ts";
 
 let folder: string;
 let destination: string;
@@ -64,6 +64,8 @@ test("random orders, with closing and opening again at random moments", async ()
         if (!reopen[step]) continue;
         await part.close();
         part = await openPart(small, to);
+        expect([...part.doubtful]).toEqual(written.toSorted());
+        await checkPart(part);
         expect([...part.have]).toEqual(written.toSorted());
       }
       await part.finish();
@@ -108,7 +110,7 @@ test("closing waits for what is under way", async () => {
   await part.close();
   await Promise.all(writes);
   const again = await openPart(small);
-  expect([...again.have]).toEqual([0, 1, 2]);
+  expect([...again.doubtful]).toEqual([0, 1, 2]);
   await again.close();
 });
 
@@ -141,15 +143,22 @@ test("discard deletes part and journal; closing is left without effect", async (
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("the manifest is in the journal", async () => {
-  expect(PartFile.savedManifest(destination, small.contentId)).toBeUndefined();
-  await (await openPart(small)).close();
-  expect(PartFile.savedManifest(destination, small.contentId)).toEqual(encodeManifest(small.manifest));
+test("the journal says what is left: the manifest, and whether all of it was written", async () => {
+  const left = () => PartFile.left(destination, small.contentId);
+  const manifestBytes = encodeManifest(small.manifest);
+  expect(left()).toBeUndefined();
+  const part = await openPart(small);
+  await part.close();
+  expect(left()).toEqual({ manifestBytes, isWhole: false });
+  const again = await openPart(small);
+  await writeAll(again, small);
+  await again.close();
+  expect(left()).toEqual({ manifestBytes, isWhole: true });
   const { journal } = partPathsFor(destination, small.contentId);
   const bytes = readFileSync(journal);
   bytes[100]! ^= 1;
   writeFileSync(journal, bytes);
-  expect(PartFile.savedManifest(destination, small.contentId)).toBeUndefined();
+  expect(left()).toBeUndefined();
 });
 
 test("R7: an existing destination is refused, and nothing appears beside it", async () => {
@@ -182,7 +191,8 @@ for (const [what, link] of Object.entries({ "hard links": undefined, "no hard li
     await part.close();
     await rm(destination);
     const again = await openPart(small);
-    expect(again.have.isFull).toBe(true);
+    expect(again.isNoneMissing).toBe(true);
+    await checkPart(again);
     await again.finish(how);
     expect(Buffer.compare(readFileSync(destination), small.bytes)).toBe(0);
   });
@@ -197,7 +207,7 @@ test("another fetch of the same part is refused, in this process as in another",
     import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
     const { manifest, contentId } = contentOf(${small.bytes.length});
     await PartFile.open({ destination: "${destination}", manifest, contentId })
-      .then((part) => { console.log("opened", part.have.count); return part.close(); })
+      .then((part) => { console.log("opened", part.doubtful.count); return part.close(); })
       .catch((error) => console.log(error.code));
   `;
   const elsewhere = () => Bun.spawnSync([process.execPath, "--eval", script]).stdout.toString().trim();
@@ -258,6 +268,7 @@ needsRoot("no space left: a disk error with a hint, and the fetch goes on when t
     await rm(filler);
     Bun.spawnSync(["mount", "-o", "remount,size=4m", join(folder, "tiny")]);
     const again = await openPart(content, to);
+    await checkPart(again);
     expect([...again.have]).toEqual(before);
     await writeAll(again, content);
     await again.finish();

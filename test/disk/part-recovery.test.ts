@@ -23,9 +23,11 @@ import { join, resolve } from "node:path";
 import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";
 import { encodeManifest } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
+import { BufferPool } from "../../src/disk/buffer-pool.ts";
+import { CHUNKS_CHECKED_AT_ONCE, ChunkChecker } from "../../src/disk/chunk-checker.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { type PartPaths, partPathsFor } from "../../src/disk/part-paths.ts";
-import { type Content, contentOf, needsRoot } from "./fixtures.ts";
+import { type Content, checkPart, contentOf, needsRoot } from "./fixtures.ts";
 
 const chunkSize = CHUNK_SIZE_MIN;
 const content = contentOf(8 * chunkSize + 7);
@@ -39,42 +41,36 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-interface Opened {
-  readonly part: PartFile;
-  /** Chunks that were read again. */
-  readonly rehashed: number;
+function reopen(bootId?: string, of: Content = content): Promise<PartFile> {
+  const { contentId, manifest } = of;
+  const boot = bootId === undefined ? {} : { bootId };
+  return PartFile.open({ destination: paths.destination, contentId, manifest, ...boot });
 }
 
-async function reopen(bootId?: string, of: Content = content): Promise<Opened> {
-  let rehashed = 0;
-  const part = await PartFile.open({
-    destination: paths.destination,
-    contentId: of.contentId,
-    manifest: of.manifest,
-    onRehashed: () => rehashed++,
-    ...(bootId === undefined ? {} : { bootId }),
-  });
-  return { part, rehashed };
-}
-
-/** Opens, checks what is had and what had to be read again, and closes. */
-async function expectHad(chunks: readonly number[], rehashed: number, bootId?: string): Promise<void> {
-  const opened = await reopen(bootId);
-  expect([...opened.part.have]).toEqual([...chunks]);
-  expect(opened.rehashed).toBe(rehashed);
-  await opened.part.close();
+/** Opens, checks what is doubtful and what of it is right, and closes. */
+async function expectLeft(doubtful: readonly number[], right = doubtful, bootId?: string): Promise<void> {
+  const part = await reopen(bootId);
+  expect([...part.have]).toEqual([]);
+  expect([...part.doubtful]).toEqual([...doubtful]);
+  const { proven, lost } = await checkPart(part);
+  expect(proven).toEqual([...right]);
+  expect(lost).toEqual(doubtful.filter((chunk) => !right.includes(chunk)));
+  expect([...part.have]).toEqual([...right]);
+  expect(part.doubtful.count).toBe(0);
+  await part.close();
 }
 
 /** A part file with these chunks, left by a process that ended. */
 async function leave(chunks: readonly number[], bootId?: string): Promise<void> {
-  const { part } = await reopen(bootId);
+  const part = await reopen(bootId);
   for (const chunk of chunks) await part.write(chunk, content.chunk(chunk));
   await part.close();
 }
 
 /** Whatever is left: it must become the right file. */
 async function expectCompletes(bootId?: string): Promise<void> {
-  const { part } = await reopen(bootId);
+  const part = await reopen(bootId);
+  await checkPart(part);
   for (let chunk = 0; chunk < content.chunkCount; chunk++) await part.write(chunk, content.chunk(chunk));
   await part.finish();
   expect(Buffer.compare(readFileSync(paths.destination), content.bytes)).toBe(0);
@@ -87,56 +83,78 @@ function damage(path: string, offset: number): void {
   writeFileSync(path, bytes);
 }
 
-const every = Array.from({ length: content.chunkCount }, (_, chunk) => chunk);
+function flipBit(offset: number): void {
+  const bytes = readFileSync(paths.part);
+  bytes[offset]! ^= 1 << (offset % 8);
+  writeFileSync(paths.part, bytes);
+}
 
-test("same boot: the journal is trusted, nothing is read again", async () => {
-  await leave([1, 4, 8]);
-  await expectHad([1, 4, 8], 0);
-  await expectCompletes();
-});
+function exchange(one: number, other: number): void {
+  const bytes = readFileSync(paths.part);
+  bytes.set(content.chunk(one), other * chunkSize);
+  bytes.set(content.chunk(other), one * chunkSize);
+  writeFileSync(paths.part, bytes);
+}
 
-test("other boot: each claimed chunk is read again, and one that is not right is missing", async () => {
-  await leave([1, 4, 8], "boot-a");
-  damage(paths.part, 4 * chunkSize + 5);
-  await expectHad([1, 8], 3, "boot-b");
-  await expectCompletes("boot-b");
-});
-
-test("what was read again counts for the rest of that boot; an older claim that failed is not believed", async () => {
-  await leave([1, 4], "boot-a");
-  damage(paths.part, 4 * chunkSize);
-  await leave([6], "boot-b");
-  await expectHad([1, 6], 1, "boot-b");
-  await expectHad([1, 6], 3, "boot-c");
-});
-
-test("a boot that comes back by its name believes only what was claimed in it last", async () => {
-  await leave([1], "boot-a");
-  await leave([2], "boot-b");
-  await expectHad([1, 2], 2, "boot-a");
-});
-
-test("a part file that was copied is another one: its chunks are read again", async () => {
-  await leave([1, 4]);
+function copyInPlace(): void {
   copyFileSync(paths.part, join(folder, "copy"));
   renameSync(join(folder, "copy"), paths.part);
-  damage(paths.part, chunkSize);
-  await expectHad([4], 2);
-});
+}
 
-test("a part file that was cut or grew is brought to length and read again", async () => {
-  await leave([1, 7]);
-  truncateSync(paths.part, 3 * chunkSize);
-  await expectHad([1], 2);
-  appendFileSync(paths.part, "x");
-  await expectHad([1], 2);
+const every = Array.from({ length: content.chunkCount }, (_, chunk) => chunk);
+
+test("what was written is doubtful, and proven when it was read again", async () => {
+  await leave([1, 4, 8]);
+  await expectLeft([1, 4, 8]);
   await expectCompletes();
 });
 
-test("a part file that is gone: nothing is believed", async () => {
+/** Meddling with a part file in which chunks 1, 4 and 8 were written, and which of them are right then. */
+const damages: Record<string, { meddle: () => void; right: readonly number[] }> = {
+  "a bit flipped in the first chunk written": { meddle: () => flipBit(chunkSize), right: [4, 8] },
+  "a bit flipped in the middle of a chunk": { meddle: () => flipBit(4 * chunkSize + chunkSize / 2), right: [1, 8] },
+  "a bit flipped in the last byte": { meddle: () => flipBit(content.bytes.length - 1), right: [1, 4] },
+  "a bit flipped where nothing was written": { meddle: () => flipBit(3), right: [1, 4, 8] },
+  "cut within a chunk": { meddle: () => truncateSync(paths.part, 4 * chunkSize + 9), right: [1] },
+  "cut to nothing": { meddle: () => truncateSync(paths.part, 0), right: [] },
+  "longer than the content": { meddle: () => appendFileSync(paths.part, "x"), right: [1, 4, 8] },
+  "filled with zeros": { meddle: () => writeFileSync(paths.part, new Uint8Array(content.bytes.length)), right: [] },
+  "two chunks exchanged": { meddle: () => exchange(1, 4), right: [8] },
+  "another file in its place, with the same bytes": { meddle: () => copyInPlace(), right: [1, 4, 8] },
+};
+for (const [what, { meddle, right }] of Object.entries(damages)) {
+  for (const bootId of [undefined, "another boot"]) {
+    test(`a part file ${bootId === undefined ? "" : "of another boot "}with ${what}`, async () => {
+      await leave([1, 4, 8]);
+      meddle();
+      await expectLeft([1, 4, 8], right, bootId);
+      await expectCompletes(bootId);
+    });
+  }
+}
+
+test("a chunk that was lost is still doubtful for the next process", async () => {
+  await leave([1, 4]);
+  damage(paths.part, 4 * chunkSize);
+  await expectLeft([1, 4], [1]);
+  await leave([6]);
+  await expectLeft([1, 4, 6], [1, 6]);
+});
+
+test("a chunk that is written while it is doubtful is had, and is not looked at", async () => {
+  await leave([1, 4]);
+  damage(paths.part, 4 * chunkSize);
+  const part = await reopen();
+  await part.write(4, content.chunk(4));
+  expect(await checkPart(part)).toEqual({ proven: [1], lost: [] });
+  expect([...part.have]).toEqual([1, 4]);
+  await part.close();
+});
+
+test("a part file that is gone: nothing is left", async () => {
   await leave([1, 7]);
   rmSync(paths.part);
-  await expectHad([], 0);
+  await expectLeft([]);
   await expectCompletes();
 });
 
@@ -146,8 +164,8 @@ test("a record that was cut short at any byte is not believed; those before it a
     const length = lstatSync(paths.journal).size;
     truncateSync(paths.journal, length - cut);
     await leave([2]);
-    await expectHad([1, 2, 4], 0);
-    const { part } = await reopen();
+    await expectLeft([1, 2, 4]);
+    const part = await reopen();
     await part.discard();
   }
 });
@@ -161,54 +179,78 @@ test("a journal that was cut anywhere never gives a wrong chunk", async () => {
     writeFileSync(paths.part, part);
     writeFileSync(paths.journal, journal.subarray(0, length));
     const opened = await reopen("another boot").catch((error: unknown) => error);
-    if (!(opened instanceof Object && "part" in opened)) {
+    if (!(opened instanceof PartFile)) {
       // Too short to be known for ours: refused, and as it was.
       expect(opened).toMatchObject({ code: "refused" });
       expect(readFileSync(paths.part).equals(part)).toBe(true);
       continue;
     }
-    const { part: reopened } = opened as Opened;
-    expect(reopened.have.has(4)).toBe(false);
-    await reopened.close();
+    expect((await checkPart(opened)).proven).not.toContain(4);
+    await opened.close();
   }
 });
 
-test("a damaged record in the middle: everything is read again", async () => {
+test("a damaged record in the middle: everything is doubtful, and what is right is written down anew", async () => {
   await leave([1, 4, 8]);
   damage(paths.journal, lstatSync(paths.journal).size - 3 * RECORD_BYTES + 5);
-  await expectHad([1, 4, 8], content.chunkCount);
-  await expectHad([1, 4, 8], 0);
+  await expectLeft(every, [1, 4, 8]);
+  await expectLeft([1, 4, 8]);
 });
 
-test("a damaged manifest in the journal: everything is read again, with the manifest from elsewhere", async () => {
+test("a damaged manifest in the journal: everything is doubtful, with the manifest from elsewhere", async () => {
   await leave([1, 4, 8]);
   damage(paths.journal, 100);
   damage(paths.part, 4 * chunkSize);
-  expect(PartFile.savedManifest(paths.destination, content.contentId)).toBeUndefined();
-  await expectHad([1, 8], content.chunkCount);
-  expect(PartFile.savedManifest(paths.destination, content.contentId)).toEqual(encodeManifest(content.manifest));
+  expect(PartFile.left(paths.destination, content.contentId)).toBeUndefined();
+  await expectLeft(every, [1, 8]);
+  const manifestBytes = encodeManifest(content.manifest);
+  expect(PartFile.left(paths.destination, content.contentId)).toEqual({ manifestBytes, isWhole: false });
 });
 
 test("a journal without a beginning, as after a power cut, beside a part file of the right length", async () => {
   for (const bytes of [0, 500]) {
     await leave([1, 4]);
     writeFileSync(paths.journal, new Uint8Array(bytes));
-    await expectHad([1, 4], content.chunkCount);
+    await expectLeft(every, [1, 4]);
+    const part = await reopen();
+    await part.discard();
   }
-  await expectCompletes();
 });
 
-test("the checking of an old part file ends by its signal", async () => {
-  await leave([1, 4], "boot-a");
-  const opening = PartFile.open({
-    destination: paths.destination,
-    contentId: content.contentId,
-    manifest: content.manifest,
-    bootId: "boot-b",
-    signal: AbortSignal.abort(),
-  });
-  await expect(opening).rejects.toMatchObject({ code: "cancelled" });
-  await expectHad([1, 4], 2, "boot-b");
+test("closing ends the check", async () => {
+  await leave(every);
+  const part = await reopen();
+  const checking = checkPart(part);
+  await part.close();
+  const { proven } = await checking;
+  expect(proven.length).toBeLessThanOrEqual(CHUNKS_CHECKED_AT_ONCE);
+  await expectLeft(every);
+});
+
+test("checks of many part files have few chunks in memory, and take turns", async () => {
+  const buffers = new BufferPool(0);
+  const checker = new ChunkChecker(buffers);
+  const order: number[] = [];
+  let bytesMax = 0;
+  const parts: PartFile[] = [];
+  for (let file = 0; file < 4; file++) {
+    paths = partPathsFor(join(folder, `file-${file}`), content.contentId);
+    await leave(every);
+    parts.push(await reopen());
+  }
+  const checkOf = (part: PartFile, file: number) =>
+    part.check(checker, {
+      proven: () => {
+        order.push(file);
+        bytesMax = Math.max(bytesMax, buffers.takenBytes);
+      },
+      lost: () => expect.unreachable(),
+    });
+  await Promise.all(parts.map(checkOf));
+  expect(order).toHaveLength(4 * content.chunkCount);
+  expect(bytesMax).toBeLessThanOrEqual(CHUNKS_CHECKED_AT_ONCE * chunkSize);
+  // Nobody has all of its turns before another has its first ones.
+  expect(new Set(order.slice(0, 2 * content.chunkCount)).size).toBe(4);
 });
 
 /** Puts something at the part's or journal's name; opening is refused and everything stays as it was. */
@@ -265,33 +307,58 @@ needsRoot("a journal of another user, who may claim what is not so, is refused",
   await expect(reopen()).rejects.toMatchObject({ code: "refused" });
 });
 
-test("killed between placing the file and removing its part: the finish is brought to its end", async () => {
-  await leave(every);
-  linkSync(paths.part, paths.destination);
-  const { part } = await reopen();
-  await part.finish();
-  expect(Buffer.compare(readFileSync(paths.destination), content.bytes)).toBe(0);
-  expect(readdirSync(folder)).toEqual(["file"]);
-});
+/** Moments of a kill between placing the file and removing the journal. */
+const placings: Record<string, () => void> = {
+  "before its part is removed": () => linkSync(paths.part, paths.destination),
+  "before the journal is removed": () => renameSync(paths.part, paths.destination),
+};
+for (const [when, place] of Object.entries(placings)) {
+  test(`placed, and killed ${when}: the finish is brought to its end once every chunk was read again`, async () => {
+    await leave(every);
+    place();
+    const part = await reopen();
+    await expect(part.finish()).rejects.toThrow("chunks are missing");
+    expect((await checkPart(part)).lost).toEqual([]);
+    expect(existsSync(paths.destination)).toBe(true);
+    await part.finish();
+    expect(Buffer.compare(readFileSync(paths.destination), content.bytes)).toBe(0);
+    expect(readdirSync(folder)).toEqual(["file"]);
+  });
 
-test("killed between removing the part and removing the journal: likewise", async () => {
+  test(`placed, killed ${when} and damaged: a part again, and nothing under the final name until it is right`, async () => {
+    await leave(every);
+    place();
+    damage(paths.destination, 3 * chunkSize + 1);
+    damage(paths.destination, 5 * chunkSize + 1);
+    const part = await reopen();
+    expect((await checkPart(part)).lost).toEqual([3, 5]);
+    expect(existsSync(paths.destination)).toBe(false);
+    await part.close();
+    await expectLeft(every, [0, 1, 2, 4, 6, 7, 8]);
+    await expectCompletes();
+  });
+
+  test(`placed, killed ${when} and cut or longer: a part again at once`, async () => {
+    for (const change of [() => truncateSync(paths.destination, 7), () => appendFileSync(paths.destination, "x")]) {
+      await leave(every);
+      place();
+      change();
+      const part = await reopen();
+      expect(existsSync(paths.destination)).toBe(false);
+      expect(lstatSync(paths.part).size).toBe(content.bytes.length);
+      await part.discard();
+    }
+  });
+}
+
+test("a placed file that somebody takes away while it is checked is not called done", async () => {
   await leave(every);
   renameSync(paths.part, paths.destination);
-  const { part, rehashed } = await reopen();
-  expect(rehashed).toBe(0);
-  await part.finish();
-  expect(readdirSync(folder)).toEqual(["file"]);
-});
-
-test("placed just before a power cut that took some of it: a part again, and nothing under the final name", async () => {
-  await leave(every, "boot-a");
-  linkSync(paths.part, paths.destination);
-  damage(paths.part, 0);
-  const { part } = await reopen("boot-b");
-  expect(existsSync(paths.destination)).toBe(false);
-  expect(part.have.has(0)).toBe(false);
-  await part.close();
-  await expectCompletes("boot-b");
+  const part = await reopen();
+  await checkPart(part);
+  unlinkSync(paths.destination);
+  await expect(part.finish()).rejects.toMatchObject({ code: "disk", message: expect.stringContaining("removed") });
+  await part.discard();
 });
 
 test("R7: another file at the destination is refused however complete the part is", async () => {
@@ -305,7 +372,7 @@ test("R7: another file at the destination is refused however complete the part i
 });
 
 test("without hard links, killed before the rename: the empty file at the destination is known for ours", async () => {
-  const { part } = await reopen();
+  const part = await reopen();
   for (const chunk of every) await part.write(chunk, content.chunk(chunk));
   const link = () => {
     // The rename of this attempt fails, as its part is out of the way; the intent stands in the journal.
@@ -328,9 +395,9 @@ test(`killed with SIGKILL while it writes (seed ${killSeed}): every chunk that c
   for (let round = 0; round < 3; round++) {
     const killAfter = told + 1 + ((killSeed * 31 + round * 17) % 40);
     told = await writeUntilKilled(large, killAfter);
-    const { part, rehashed } = await reopen(undefined, large);
-    expect(rehashed).toBe(0);
-    expect(part.have.count).toBeGreaterThan(told);
+    const part = await reopen(undefined, large);
+    expect(part.doubtful.count).toBeGreaterThan(told);
+    expect((await checkPart(part)).lost).toEqual([]);
     const bytes = readFileSync(paths.part);
     for (const chunk of part.have) {
       const start = chunk * large.manifest.chunkSize;

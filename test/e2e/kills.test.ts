@@ -1,9 +1,9 @@
 /**
- * Fetches that are killed at any moment and go on: what counted before counts after, nothing is read again to be sure
- * of it while the system runs on, and no byte is taken on trust.
+ * Fetches that are killed at any moment, damaged or not, and go on: what is right on disk is not fetched again, what is
+ * not right is, and no byte is taken on trust.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkLengthAt } from "../../src/core/manifest.ts";
@@ -11,6 +11,7 @@ import { KiB, MiB } from "../../src/core/units.ts";
 import { isChunk } from "../../src/disk/blake3.ts";
 import { type HashedFile, hashFile } from "../../src/disk/hash-file.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
+import { partPathsFor } from "../../src/disk/part-paths.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { FetchReceipt } from "../../src/peer/types.ts";
 import { seededRandom } from "../swarm/support.ts";
@@ -84,24 +85,42 @@ async function fetchInChild(destination: string, killAfter?: { fromStart: boolea
   return { told: lines.findLast(({ chunks }) => chunks !== undefined)?.chunks, receipt: lines.at(-1)?.receipt };
 }
 
-/** Chunks that a resume would start from, each checked against the manifest here; undefined where the file is placed. */
-async function chunksKept(destination: string): Promise<number | undefined> {
+interface Kept {
+  /** Chunks that the journal claims. */
+  readonly claimed: number;
+  /** Those of them whose bytes are right, by the manifest as it is known here. */
+  readonly right: number;
+}
+
+/** What a resume starts from; undefined where the file is placed. */
+async function whatIsKept(destination: string): Promise<Kept | undefined> {
   if (existsSync(destination)) return undefined;
-  let rehashed = 0;
   const { contentId, manifest } = hashed;
-  const part = await PartFile.open({ destination, contentId, manifest, onRehashed: () => rehashed++ });
+  const part = await PartFile.open({ destination, contentId, manifest });
   try {
-    for (let chunk = 0; chunk < part.have.size; chunk++) {
-      if (!part.have.has(chunk)) continue;
+    let right = 0;
+    for (const chunk of part.doubtful) {
       const bytes = new Uint8Array(chunkLengthAt(SIZE, CHUNK, chunk));
       await part.read(chunk * CHUNK, bytes);
-      expect(isChunk(bytes, manifest, chunk)).toBe(true);
+      if (isChunk(bytes, manifest, chunk)) right++;
     }
-    expect(rehashed).toBe(0);
-    return part.have.count;
+    return { claimed: part.doubtful.count, right };
   } finally {
     await part.close();
   }
+}
+
+/** As a failing disk might, or somebody with an editor. */
+function flipBit(destination: string, random: () => number): void {
+  const { part } = partPathsFor(destination, hashed.contentId);
+  if (!existsSync(part)) return;
+  const file = openSync(part, "r+");
+  const offset = Math.floor(random() * SIZE);
+  const byte = new Uint8Array(1);
+  readSync(file, byte, 0, 1, offset);
+  byte[0]! ^= 1 << Math.floor(random() * 8);
+  writeSync(file, byte, 0, 1, offset);
+  closeSync(file);
 }
 
 test(
@@ -110,40 +129,50 @@ test(
     const random = seededRandom(SEED);
     let kills = 0;
     let inMidst = 0;
+    let damaged = 0;
     for (let fetch = 0; kills < KILLS; fetch++) {
       const folder = cluster.path(`fetch-${fetch}`);
       mkdirSync(folder);
       const destination = join(folder, "copy.bin");
       const sentBefore = seeder.status().bytes_sent;
-      let kept: number | undefined = 0;
+      let kept: Kept | undefined = { claimed: 0, right: 0 };
       let killsHere = 0;
+      let damagedHere = 0;
       while (kills < KILLS && killsHere < KILLS_PER_FETCH_MAX && kept !== undefined) {
         const fromStart = random() < 0.5;
         const ms = random() * (fromStart ? START_MS + FETCH_MS : FETCH_MS);
         const run = await fetchInChild(destination, { fromStart, ms });
-        const before: number = kept;
-        kept = await chunksKept(destination);
+        const before: Kept = kept;
+        kept = await whatIsKept(destination);
         kills++;
         killsHere++;
-        if (kept !== undefined) {
-          expect(kept).toBeGreaterThanOrEqual(Math.max(before, run.told ?? 0));
-          if (kept > 0) inMidst++;
-        }
+        if (kept === undefined) break;
+        expect(kept.claimed).toBeGreaterThanOrEqual(Math.max(before.claimed, run.told ?? 0));
+        expect(kept.right).toBeGreaterThanOrEqual(Math.max(before.right, run.told ?? 0));
+        if (kept.claimed > 0) inMidst++;
+        // Every other fetch is damaged as well as killed.
+        if (fetch % 2 === 0) continue;
+        flipBit(destination, random);
+        const { right }: Kept = kept;
+        kept = (await whatIsKept(destination))!;
+        damagedHere += right - kept.right;
       }
       if (kept !== undefined) {
         const { receipt } = await fetchInChild(destination);
         const chunksResumed = Math.ceil(receipt!.bytes_resumed / CHUNK);
-        expect(chunksResumed).toBe(kept);
+        expect(chunksResumed).toBe(kept.right);
         expect(receipt!.bytes_resumed + receipt!.bytes_fetched).toBe(SIZE);
       }
       expect(Buffer.compare(readFileSync(destination), readFileSync(source))).toBe(0);
       // A kill right after the file was placed leaves the journal, which the next fetch to this place would remove.
       if (kept !== undefined) expect(readdirSync(folder)).toEqual(["copy.bin"]);
       const lost = Math.ceil((seeder.status().bytes_sent - sentBefore - SIZE) / CHUNK);
-      expect(lost).toBeLessThanOrEqual(killsHere * WINDOW_SIZE);
+      expect(lost).toBeLessThanOrEqual(killsHere * WINDOW_SIZE + damagedHere);
+      damaged += damagedHere;
     }
-    console.log(`${kills} kills, ${inMidst} of them with chunks on disk and more to come (seed ${SEED})`);
+    console.log(`${kills} kills, ${inMidst} of them in midst of it, ${damaged} chunks damaged (seed ${SEED})`);
     expect(inMidst).toBeGreaterThan(KILLS / 10);
+    expect(damaged).toBeGreaterThan(0);
   },
   KILLS * 3000 + RUN_MS_MAX,
 );

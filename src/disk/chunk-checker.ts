@@ -1,0 +1,52 @@
+/**
+ * Reads chunks of part files again and compares them with the manifest, for all fetches of a process together: few
+ * chunks are in memory at a time, fetches take turns chunk by chunk, and while the network needs the main thread the
+ * hashing leaves most of it alone.
+ */
+import { setImmediate } from "node:timers/promises";
+import { chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { isChunk } from "./blake3.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { readAt } from "./io.ts";
+
+/** Chunks in memory: one is hashed while another is read. */
+export const CHUNKS_CHECKED_AT_ONCE = 2;
+/** Time that a chunk's turn lasts on, as multiples of its hashing, so that two together take a quarter of a core. */
+const REST_FACTOR = 7;
+
+export class ChunkChecker {
+  readonly #buffers: BufferPool;
+  readonly #waiting: (() => void)[] = [];
+  #turnsFree = CHUNKS_CHECKED_AT_ONCE;
+
+  constructor(buffers: BufferPool) {
+    this.#buffers = buffers;
+  }
+
+  /** Runs the check when its turn has come, first come first served. It resolves to the time to rest for after it. */
+  async inTurn(check: () => Promise<number>): Promise<void> {
+    if (this.#turnsFree > 0) this.#turnsFree--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      const restMs = await check();
+      await (restMs > 0 ? Bun.sleep(restMs) : setImmediate());
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#turnsFree++;
+      else next();
+    }
+  }
+
+  /** Whether the file has the right bytes there, and for how long to rest after this. Throws the system's error. */
+  async look(fd: number, manifest: Manifest, chunk: number): Promise<{ isRight: boolean; restMs: number }> {
+    const buffer = this.#buffers.acquire(chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk));
+    try {
+      const filled = await readAt(fd, buffer, chunk * manifest.chunkSize);
+      const startedMs = performance.now();
+      const isRight = filled === buffer.length && isChunk(buffer, manifest, chunk);
+      return { isRight, restMs: (performance.now() - startedMs) * REST_FACTOR };
+    } finally {
+      this.#buffers.release(buffer);
+    }
+  }
+}
