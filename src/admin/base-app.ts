@@ -11,7 +11,7 @@ import { Access, CODE_MS_MAX } from "./access.ts";
 import { BODY_MS_MAX, guard, limitBody, securityHeaders } from "./auth.ts";
 import { respondWithEvents } from "./event-stream.ts";
 import { type Check, checkLag, readinessOf } from "./health.ts";
-import { checked, eventStream, openView, respondWithError } from "./http.ts";
+import { checked, eventStream, openView, respondWithError, respondWithFailure } from "./http.ts";
 import { Instruments, observeHttp } from "./instruments.ts";
 import { respondWithAsset, respondWithPage } from "./page.ts";
 
@@ -56,7 +56,7 @@ export function groundOf(options: RoleAppOptions): AppGround {
 /** An app with the guard on, to chain the role's routes to. */
 export function guardedApp(ground: AppGround) {
   const app = new Hono();
-  app.onError((error, context) => respondWithError(context, error));
+  app.onError((error, context) => respondWithFailure(context, error, ground.instruments.log));
   app.notFound((context) =>
     respondWithError(
       context,

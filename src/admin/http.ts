@@ -9,7 +9,9 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { describeRoute, resolver, validator } from "hono-openapi";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
-import { asP2pfsError, errorBody, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
+import { errorToTell } from "../core/defects.ts";
+import { errorBody, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
 import { HostNameSchema } from "../core/model.ts";
 import type { Page } from "../tracker/types.ts";
@@ -131,9 +133,18 @@ function describeIssue({ message, path = [] }: Issue): string {
   return names.length === 0 ? message : `${names.join(".")}: ${message}`;
 }
 
+/** The answer to a request that failed in a way which its route did not see coming. */
+export function respondWithFailure(context: Context, thrown: unknown, log: Log): Response {
+  if (thrown instanceof HTTPException) return respondWithError(context, asUsage(thrown));
+  return respondWithError(context, errorToTell(thrown, requestOf(context), log));
+}
+
+function requestOf({ req }: Context): string {
+  return `answering ${req.method} ${req.routePath}`;
+}
+
 /** The one shape of an error; the status is the table's unless HTTP has a finer word for it. */
-export function respondWithError(context: Context, thrown: unknown, status?: ContentfulStatusCode): Response {
-  const error = asP2pfsError(thrown instanceof HTTPException ? asUsage(thrown) : thrown);
+export function respondWithError(context: Context, error: P2pfsError, status?: ContentfulStatusCode): Response {
   return context.json(errorBody(error), status ?? errorTable[error.code].httpStatus);
 }
 
@@ -149,6 +160,7 @@ function asUsage(exception: HTTPException): P2pfsError {
  */
 export async function respondWithLines<Item>(
   context: Context,
+  log: Log,
   items: AsyncGenerator<Item>,
   left = new AbortController(),
 ): Promise<Response> {
@@ -163,7 +175,7 @@ export async function respondWithLines<Item>(
         if (done) controller.close();
         else controller.enqueue(encode(value));
       } catch (thrown) {
-        controller.enqueue(encode(errorBody(asP2pfsError(thrown))));
+        controller.enqueue(encode(errorBody(errorToTell(thrown, requestOf(context), log))));
         controller.close();
       }
     },

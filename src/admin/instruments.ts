@@ -4,20 +4,20 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
+import type { Log } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import { EventFeed } from "./event-feed.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { Metrics } from "./metrics.ts";
 
-type Level = "info" | "warn" | "error";
-type Log = (level: Level, message: string) => void;
-
 export class Instruments {
   readonly metrics = new Metrics();
   readonly lag = new LoopLag();
   readonly feed: EventFeed;
   readonly #samplers = new Set<() => void>();
+  /** Of the role, from `logTo` on. */
+  log: Log = () => undefined;
 
   constructor() {
     this.feed = new EventFeed({
@@ -36,11 +36,12 @@ export class Instruments {
   /** The log, with what is wrong told as events as well. */
   logTo(log: Log): Log {
     const lines = this.metrics.counter("p2pfs_log_messages_total", "Messages that the role logged, by level.");
-    return (level, message) => {
+    this.log = (level, message) => {
       log(level, message);
       lines.add(1, { level });
       if (level !== "info") this.feed.tell({ type: "log", level, message });
     };
+    return this.log;
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 /** Puts a peer and its admin endpoint together: one that runs in a data folder, or one for a single fetch. */
 import type { HostPort } from "../core/address.ts";
+import type { Log } from "../core/log.ts";
 import { defaultFilesFolder, Peer } from "../peer/peer.ts";
-import type { Log } from "../peer/tracker-link.ts";
 import type { RateLimitsChange } from "../peer/types.ts";
 import { openDataFolder } from "../store/data-folder.ts";
 import { newSecret } from "./access.ts";
@@ -61,7 +61,10 @@ export async function openStandalonePeer(options: {
   /** Whether other machines may fetch from it meanwhile. */
   readonly open: boolean;
   readonly limits: RateLimitsChange;
+  /** Of errors alone: what else there is to say, the fetch says. */
+  readonly logError: (message: string) => void;
 }): Promise<StandalonePeer> {
+  const instruments = new Instruments();
   const peer = await Peer.open({
     dataFolder: undefined,
     filesFolder: options.filesFolder,
@@ -70,9 +73,15 @@ export async function openStandalonePeer(options: {
     advertise: undefined,
     tracker: options.tracker,
     open: options.open,
-    log: () => undefined,
+    log: instruments.logTo((level, message) => {
+      if (level === "error") options.logError(message);
+    }),
   });
   const token = newSecret();
-  const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined });
-  return { connection: connectInProcess(app, token), close: () => peer.close() };
+  const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined, instruments });
+  const close = async () => {
+    await peer.close();
+    instruments.close();
+  };
+  return { connection: connectInProcess(app, token), close };
 }

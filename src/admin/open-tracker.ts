@@ -1,7 +1,8 @@
 /** Puts a tracker and its admin endpoint together. */
 import type { HostPort } from "../core/address.ts";
+import type { Log } from "../core/log.ts";
 import { openDataFolder } from "../store/data-folder.ts";
-import { type Log, Tracker } from "../tracker/tracker.ts";
+import { Tracker } from "../tracker/tracker.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { Instruments } from "./instruments.ts";
 import { createTrackerApp } from "./tracker-app.ts";

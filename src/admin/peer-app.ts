@@ -104,7 +104,12 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
       checked("json", PublishRequestSchema),
       async (context) => {
         const left = new AbortController();
-        return respondWithLines(context, publishLines(peer, context.req.valid("json"), left), left);
+        return respondWithLines(
+          context,
+          ground.instruments.log,
+          publishLines(peer, context.req.valid("json"), left),
+          left,
+        );
       },
     )
     .delete(
@@ -136,7 +141,8 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
         v.union([FetchProgressSchema, FetchReceiptSchema]),
       ),
       checked("json", FetchRequestSchema),
-      async (context) => respondWithLines(context, fetchLines(peer, watchers, context.req.valid("json"))),
+      async (context) =>
+        respondWithLines(context, ground.instruments.log, fetchLines(peer, watchers, context.req.valid("json"))),
     )
     .get(
       "/api/fetches",

@@ -120,7 +120,9 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
   const limits = limitSettings(context.io.env, flags);
   const open = settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
-  return { ...(await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits })), isOwn: true };
+  const logError = (message: string) => context.io.stderr.write(`error: ${printable(message)}\n`);
+  const standalone = await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits, logError });
+  return { ...standalone, isOwn: true };
 }
 
 /** Shows the fetch's lines until the receipt. */

@@ -49,6 +49,8 @@ export interface ConnectionHandlers {
    */
   request?(message: Message<RequestName>): Promise<Outgoing | undefined> | Outgoing | undefined;
   notice?(message: Message): void;
+  /** The error to tell for what a handler threw; a role logs its defects there. */
+  errorToTell?(thrown: unknown, during: string): P2pfsError;
   /** Called once, when the connection is gone, by whoever's doing. */
   closed?(cause: P2pfsError | undefined): void;
   /** The send queue moved on: more payload frames may fit. */
@@ -109,7 +111,7 @@ export class Connection implements FrameHandler {
       handler: this,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
-      failed: (thrown) => this.#abort(asP2pfsError(thrown)),
+      failed: (thrown) => this.#abort(this.#handlers.errorToTell?.(thrown, "handling a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
       write: (bytes) => socket.write(bytes),
@@ -381,7 +383,8 @@ export class Connection implements FrameHandler {
       const reply = await handler(message);
       if (reply !== undefined) this.reply(message.request, reply);
     } catch (thrown) {
-      this.refuse(message.request, asP2pfsError(thrown));
+      const during = `answering ${message.type}`;
+      this.refuse(message.request, this.#handlers.errorToTell?.(thrown, during) ?? asP2pfsError(thrown));
     }
   }
 

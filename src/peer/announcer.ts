@@ -5,12 +5,13 @@
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import type { Outgoing } from "../net/connection.ts";
 import type { Library, Offer } from "./library.ts";
 import type { LocalCopy, Repository, Share } from "./repository.ts";
-import type { Log, TrackerSession } from "./tracker-link.ts";
+import type { TrackerSession } from "./tracker-link.ts";
 
 /** At most this often one content's new chunks are told. */
 const REGISTER_MS = 150;

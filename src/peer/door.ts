@@ -4,6 +4,7 @@
  */
 import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
@@ -12,7 +13,6 @@ import { lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import { neighboursMax } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
-import type { Log } from "./tracker-link.ts";
 
 export interface DoorOptions {
   /** Remembers the port. */
@@ -101,7 +101,7 @@ async function listenIfFree(options: DoorOptions, port: number): Promise<Listene
 
 function listenAt(options: DoorOptions, port: number): Promise<Listener> {
   const { local, idToProve, onPeer, log } = options;
-  const calls = new TrackerCalls(idToProve);
+  const calls = new TrackerCalls(idToProve, log);
   return listen({
     host: options.listen.host,
     port,

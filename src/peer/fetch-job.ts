@@ -5,8 +5,10 @@
  */
 import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
-import { asP2pfsError, errorBody, P2pfsError } from "../core/errors.ts";
+import { errorToTell } from "../core/defects.ts";
+import { errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
+import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
@@ -37,6 +39,7 @@ export interface FetchJobOptions {
   /** Another fetch of the same content, whose end is waited for: then there is a local copy. */
   readonly predecessor: Promise<unknown> | undefined;
   readonly library: Library;
+  readonly log: Log;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;
@@ -150,7 +153,7 @@ export class FetchJob {
       this.#state = "done";
       return this.#receipt();
     } catch (thrown) {
-      const error = asP2pfsError(thrown);
+      const error = errorToTell(thrown, `fetching ${this.fname}`, this.#options.log);
       this.#state = endStateOf(error, this.#discarding);
       this.#error = error;
       this.#transfer?.stop(error);

@@ -2,23 +2,22 @@
  * Every fetch of this peer, many at once. Finds out what is meant and who has it, opens the part file, and joins a
  * fetch that is under way already instead of starting another.
  */
-import { statSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Address } from "../core/address.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
+import { errorToTell } from "../core/defects.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
-import type { FileName } from "../core/file-name.ts";
+import type { Log } from "../core/log.ts";
 import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { BufferPool } from "../disk/buffer-pool.ts";
 import { ChunkChecker } from "../disk/chunk-checker.ts";
-import { resolveInside } from "../disk/confine.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { LookUp } from "../net/host-name.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
+import { destinationOf } from "./destination.ts";
 import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
@@ -28,7 +27,7 @@ import { inSeries, RateLimiter } from "./rate-limiter.ts";
 import type { Repository, UnfinishedFetch } from "./repository.ts";
 import type { Sharing } from "./sharing.ts";
 import type { Swarms } from "./swarms.ts";
-import type { Log, TrackerLink } from "./tracker-link.ts";
+import type { TrackerLink } from "./tracker-link.ts";
 import type { FetchProgress, RateLimitsChange } from "./types.ts";
 
 export const FETCHES_MAX = 256;
@@ -99,9 +98,9 @@ export class Fetches {
 
   /** Resolves when the fetch is under way. Within NOTICE_MS_MAX of its start it is, or is told why it cannot be (R5). */
   async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
-    const { link, lookUp } = this.#options;
+    const { link, lookUp, filesFolder } = this.#options;
     const target = await findTarget(link(), request, noticeDeadline(startedMs), lookUp);
-    const destination = this.#destinationOf(target.fname, request.destination);
+    const destination = destinationOf(target.fname, request.destination, filesFolder);
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
 
@@ -175,16 +174,23 @@ export class Fetches {
       await part.close();
       throw new P2pfsError("cancelled", "the peer is ending");
     }
-    repository.addUnfinished({ ...target, destination });
+    try {
+      repository.addUnfinished({ ...target, destination });
+    } catch (thrown) {
+      await (part.doubtful.count > 0 ? part.close() : part.discard());
+      throw thrown;
+    }
     const { up_limit: upLimit = null, down_limit: downLimit = null } = limits;
     const job = this.#newJob(target, destination, manifest, part, holders, startedMs, downLimit);
     this.#running.set(destination, job);
-    if (upLimit !== null) this.#options.sharing.limitContent(target.contentId, new RateLimiter(upLimit));
+    const limiter = upLimit === null ? undefined : new RateLimiter(upLimit);
+    const endLimit = limiter && this.#options.sharing.limitContent(target.contentId, limiter);
     this.#options.events.emit({ type: "fetch_started", fetch: job.progress() });
-    job.done.then(
-      () => this.#end(job),
-      () => this.#end(job),
-    );
+    const end = () => {
+      endLimit?.();
+      this.#end(job);
+    };
+    job.done.then(end, end);
     return job;
   }
 
@@ -219,12 +225,13 @@ export class Fetches {
     startedMs: number,
     downLimit: RateLimit,
   ): FetchJob {
-    const { library, neighbours, swarms, sharing, announcer, repository, downLimiter } = this.#options;
+    const { library, neighbours, swarms, sharing, announcer, repository, downLimiter, log } = this.#options;
     const size = totalSizeOf(manifest);
-    const forgetPart = () => {
+    const letGo = () => {
       library.removePart(contentId, part);
       sharing.refresh(contentId);
       announcer.changed(contentId, size);
+      if (library.offer(contentId) === undefined) swarms.abandon(contentId);
     };
     return new FetchJob(
       {
@@ -237,11 +244,12 @@ export class Fetches {
         startedMs,
         predecessor: this.#predecessorOf(contentId),
         library,
+        log,
         neighbours,
         swarms,
         buffers: this.#buffers,
         checker: this.#checker,
-        downThrottle: inSeries(downLimiter, downLimit === null ? undefined : new RateLimiter(downLimit)),
+        downThrottle: inSeries(downLimiter, ...(downLimit === null ? [] : [new RateLimiter(downLimit)])),
         findHolders: () => this.#holdersOf(contentId, noticeDeadline(performance.now())).catch(() => []),
         began: () => {
           library.addPart(contentId, part);
@@ -254,14 +262,13 @@ export class Fetches {
         },
         finished: ({ mtimeNs }) => {
           const copy = { contentId, path: destination, size, mtimeNs };
-          repository.addFetched(copy, part.manifestBytes);
-          library.addCopy(copy);
-          forgetPart();
+          this.#remember(`the file ${destination}, which is not served`, () => {
+            repository.addFetched(copy, part.manifestBytes);
+            library.addCopy(copy);
+          });
+          letGo();
         },
-        abandoned: () => {
-          forgetPart();
-          if (library.offer(contentId) === undefined) swarms.abandon(contentId);
-        },
+        abandoned: letGo,
       },
       holders,
     );
@@ -269,12 +276,27 @@ export class Fetches {
 
   #end(job: FetchJob): void {
     this.#running.delete(job.destination);
-    this.#options.sharing.limitContent(job.contentId, undefined);
     // What ends with the peer goes on with its next start.
-    if (!this.#closed) this.#options.repository.removeUnfinished(job.destination);
+    if (!this.#closed) this.#forgetUnfinished(job);
     this.#ended.push(job);
     if (this.#ended.length > ENDED_SHOWN_MAX) this.#ended.shift();
     this.#options.events.emit({ type: "fetch_ended", fetch: job.progress() });
+  }
+
+  #forgetUnfinished({ fname, destination }: Pick<UnfinishedFetch, "fname" | "destination">): void {
+    this.#remember(`that the fetch of ${fname} to ${destination} has ended`, () =>
+      this.#options.repository.removeUnfinished(destination),
+    );
+  }
+
+  /** A fetch ends as it does, whether the database takes note of it or not. */
+  #remember(what: string, change: () => void): void {
+    const { log } = this.#options;
+    try {
+      change();
+    } catch (thrown) {
+      log("warn", `cannot remember ${what}: ${errorToTell(thrown, "remembering a fetch", log).message}`);
+    }
   }
 
   async #holdersOf(contentId: ContentId, deadline: Deadline): Promise<Address[]> {
@@ -292,27 +314,18 @@ export class Fetches {
       log("info", `going on with ${name}`);
       await job.done;
     } catch (thrown) {
-      const error = asP2pfsError(thrown);
+      const error = errorToTell(thrown, `going on with ${name}`, log);
       if (this.#closed || error.code === "cancelled") return;
       if (!errorTable[error.code].retryable && error.code !== "not_found") {
         log("warn", `gave up ${name}: ${error.message}`);
-        return repository.removeUnfinished(fetch.destination);
+        return this.#forgetUnfinished(fetch);
       }
-      repository.addUnfinished(fetch);
+      this.#remember(name, () => repository.addUnfinished(fetch));
       const timer = setTimeout(() => {
         this.#resumeTimers.delete(timer);
         this.#resumeOne(fetch, backoff);
       }, backoff.next());
       this.#resumeTimers.add(timer);
     }
-  }
-
-  /** R7 is the part file's to check; here it is only settled which path is meant. */
-  #destinationOf(fname: FileName, destination: string | undefined): string {
-    if (destination === undefined) return resolveInside(this.#options.filesFolder(), fname);
-    if (statSync(destination, { throwIfNoEntry: false })?.isDirectory()) return resolveInside(destination, fname);
-    if (!statSync(dirname(destination), { throwIfNoEntry: false })?.isDirectory())
-      throw new P2pfsError("disk", `there is no folder ${dirname(destination)}`, { hint: "make it first" });
-    return destination;
   }
 }

@@ -12,6 +12,7 @@ import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, PeerSecret } from "../core/model.ts";
 import { clipToBytes } from "../core/text.ts";
@@ -38,7 +39,7 @@ import { type LocalCopy, Repository } from "./repository.ts";
 import { ShareWatch } from "./share-watch.ts";
 import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
-import { type Log, TrackerLink } from "./tracker-link.ts";
+import { TrackerLink } from "./tracker-link.ts";
 import type {
   Connected,
   FetchProgress,
@@ -128,7 +129,13 @@ export class Peer {
     this.#swarms = new Swarms({
       noteHeld: (member, contentId, chunks) => uploads.noteHeld(member.id, contentId, chunks),
     });
-    this.#sharing = new Sharing({ library: this.#library, swarms: this.#swarms, uploads, upLimiter: this.#upLimiter });
+    this.#sharing = new Sharing({
+      library: this.#library,
+      swarms: this.#swarms,
+      uploads,
+      upLimiter: this.#upLimiter,
+      log,
+    });
     this.#neighbours = new Neighbours({
       local: () => this.#hello(),
       ownAddress: () => this.#link?.address ?? null,

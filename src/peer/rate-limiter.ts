@@ -100,15 +100,15 @@ export class RateLimiter implements Refundable {
 }
 
 /** All of these limits at once. */
-export function inSeries(first: RateLimiter, second: RateLimiter | undefined): Refundable {
-  return second === undefined ? first : new LimiterPair(first, second);
+export function inSeries(first: RateLimiter, ...others: readonly RateLimiter[]): Refundable {
+  return others.reduce<Refundable>((all, each) => new LimiterPair(all, each), first);
 }
 
 class LimiterPair implements Refundable {
-  readonly #first: RateLimiter;
+  readonly #first: Refundable;
   readonly #second: RateLimiter;
 
-  constructor(first: RateLimiter, second: RateLimiter) {
+  constructor(first: Refundable, second: RateLimiter) {
     this.#first = first;
     this.#second = second;
   }

@@ -7,7 +7,7 @@ import { asc, count, eq, gt } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
-import { assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
 
@@ -35,107 +35,126 @@ export interface UnfinishedFetch {
   readonly destination: string;
 }
 
+/** Each method throws `disk` where the database cannot be read or written, a full disk for one. */
 export class Repository {
+  readonly #path: string;
   readonly #database: OpenDatabase<typeof schema>;
 
   /** @param path of the database file, or `:memory:`. Throws `disk`. */
   constructor(path: string) {
+    this.#path = path;
     this.#database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") });
   }
 
   addShare(share: Share, manifest: Uint8Array): void {
-    this.#database.db.transaction((tx) => {
-      tx.insert(contents)
-        .values({ contentId: share.contentId, manifest: Buffer.from(manifest) })
-        .onConflictDoNothing()
-        .run();
-      tx.insert(shares)
-        .values({ ...share, fold: foldFileName(share.fname) })
-        .run();
-    });
+    this.#run((db) =>
+      db.transaction((tx) => {
+        tx.insert(contents)
+          .values({ contentId: share.contentId, manifest: Buffer.from(manifest) })
+          .onConflictDoNothing()
+          .run();
+        tx.insert(shares)
+          .values({ ...share, fold: foldFileName(share.fname) })
+          .run();
+      }),
+    );
   }
 
   removeShare(fname: FileName): void {
-    this.#db.delete(shares).where(eq(shares.fname, fname)).run();
+    this.#run((db) => db.delete(shares).where(eq(shares.fname, fname)).run());
   }
 
   /** The share with this name, or one that differs from it in case or normalisation only. */
   shareNamed(fname: FileName): Share | undefined {
-    return this.#db
-      .select()
-      .from(shares)
-      .where(eq(shares.fold, foldFileName(fname)))
-      .get();
+    return this.#run((db) =>
+      db
+        .select()
+        .from(shares)
+        .where(eq(shares.fold, foldFileName(fname)))
+        .get(),
+    );
   }
 
   shareAt(path: string): Share | undefined {
-    return this.#db.select().from(shares).where(eq(shares.path, path)).get();
+    return this.#run((db) => db.select().from(shares).where(eq(shares.path, path)).get());
   }
 
   shares(): Share[] {
-    return this.#db.select().from(shares).all();
+    return this.#run((db) => db.select().from(shares).all());
   }
 
   /** By path, the first ones after it. */
   sharesAfter(path: string, limit: number): Share[] {
-    return this.#db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).all();
+    return this.#run((db) =>
+      db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).all(),
+    );
   }
 
   shareCount(): number {
-    return this.#db.select({ shares: count() }).from(shares).get()?.shares ?? 0;
+    return this.#run((db) => db.select({ shares: count() }).from(shares).get()?.shares ?? 0);
   }
 
   addFetched(copy: LocalCopy, manifest: Uint8Array): void {
     const { path, ...values } = copy;
-    this.#database.db.transaction((tx) => {
-      tx.insert(contents)
-        .values({ contentId: copy.contentId, manifest: Buffer.from(manifest) })
-        .onConflictDoNothing()
-        .run();
-      tx.insert(fetched).values(copy).onConflictDoUpdate({ target: fetched.path, set: values }).run();
-    });
+    this.#run((db) =>
+      db.transaction((tx) => {
+        tx.insert(contents)
+          .values({ contentId: copy.contentId, manifest: Buffer.from(manifest) })
+          .onConflictDoNothing()
+          .run();
+        tx.insert(fetched).values(copy).onConflictDoUpdate({ target: fetched.path, set: values }).run();
+      }),
+    );
   }
 
   removeFetched(path: string): void {
-    this.#db.delete(fetched).where(eq(fetched.path, path)).run();
+    this.#run((db) => db.delete(fetched).where(eq(fetched.path, path)).run());
   }
 
   fetched(): LocalCopy[] {
-    return this.#db.select().from(fetched).all();
+    return this.#run((db) => db.select().from(fetched).all());
   }
 
   /** By path, the first ones after it. */
   fetchedAfter(path: string, limit: number): LocalCopy[] {
-    return this.#db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).all();
+    return this.#run((db) =>
+      db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).all(),
+    );
   }
 
   manifest(contentId: ContentId): Uint8Array | undefined {
-    return this.#db.select().from(contents).where(eq(contents.contentId, contentId)).get()?.manifest;
+    return this.#run((db) => db.select().from(contents).where(eq(contents.contentId, contentId)).get()?.manifest);
   }
 
   addUnfinished(fetch: UnfinishedFetch): void {
     const { destination, ...values } = fetch;
-    this.#db.insert(unfinished).values(fetch).onConflictDoUpdate({ target: unfinished.destination, set: values }).run();
+    this.#run((db) =>
+      db.insert(unfinished).values(fetch).onConflictDoUpdate({ target: unfinished.destination, set: values }).run(),
+    );
   }
 
   removeUnfinished(destination: string): void {
-    this.#db.delete(unfinished).where(eq(unfinished.destination, destination)).run();
+    this.#run((db) => db.delete(unfinished).where(eq(unfinished.destination, destination)).run());
   }
 
   unfinished(): UnfinishedFetch[] {
-    return this.#db.select().from(unfinished).all();
+    return this.#run((db) => db.select().from(unfinished).all());
   }
 
   /** Throws where nothing could be remembered now: a full or read-only disk, a damaged file. */
   assertWritable(): void {
-    assertWritable(this.#database.sqlite);
+    this.#run(() => assertWritable(this.#database.sqlite));
   }
 
   close(): void {
     this.#database.close();
   }
 
-  get #db() {
-    return this.#database.db;
+  #run<Result>(work: (db: OpenDatabase<typeof schema>["db"]) => Result): Result {
+    try {
+      return work(this.#database.db);
+    } catch (thrown) {
+      throw asDatabaseError(thrown, this.#path);
+    }
   }
 }

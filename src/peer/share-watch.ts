@@ -3,12 +3,13 @@
  * chunk: what changed or vanished is offered no longer, what is as it was again, say because its disk is mounted again,
  * is offered anew. Watching by the kernel's notices would miss other machines' changes on network file systems.
  */
+
+import type { Log } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Library } from "./library.ts";
 import type { LocalCopy, Repository } from "./repository.ts";
 import type { Sharing } from "./sharing.ts";
-import type { Log } from "./tracker-link.ts";
 
 /** Files looked at in one step, about a millisecond of work. */
 const STEP_COPIES = 100;

@@ -4,8 +4,10 @@
  */
 
 import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import { errorToTell } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
+import type { Log } from "../core/log.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
 import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
 import { payloadOf } from "../net/send-queue.ts";
@@ -30,6 +32,7 @@ export interface SharingOptions {
   readonly uploads: UploadQueue;
   /** Of all chunks that this peer sends. */
   readonly upLimiter: RateLimiter;
+  readonly log: Log;
 }
 
 interface Requester {
@@ -41,8 +44,8 @@ interface Requester {
 export class Sharing {
   readonly #options: SharingOptions;
   readonly #requesters = new Map<string, Requester>();
-  /** Limits of single contents, for as long as their fetch runs. */
-  readonly #contentLimiters = new Map<ContentId, RateLimiter>();
+  /** Limits of single contents, each for as long as its fetch runs. */
+  readonly #contentLimiters = new Map<ContentId, Set<RateLimiter>>();
   /** Connections that were handed chunks. */
   readonly #sending = new Set<Connection>();
   #bytesSent = 0;
@@ -61,6 +64,7 @@ export class Sharing {
     return {
       request: (message) => this.#handleRequest(neighbour, message),
       notice: (message) => this.#handleNotice(neighbour, message),
+      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       sent: () => this.#pump(),
       blocked: () => {
         if (this.#sending.size > 0) this.#pump();
@@ -82,10 +86,15 @@ export class Sharing {
     else this.#dropContent(contentId);
   }
 
-  /** Limits what is sent of one content; undefined takes the limit away. */
-  limitContent(contentId: ContentId, limiter: RateLimiter | undefined): void {
-    if (limiter === undefined) this.#contentLimiters.delete(contentId);
-    else this.#contentLimiters.set(contentId, limiter);
+  /** Limits what is sent of one content, beside the limits that there are; what is returned takes this one away. */
+  limitContent(contentId: ContentId, limiter: RateLimiter): () => void {
+    const limiters = this.#contentLimiters.get(contentId) ?? new Set();
+    this.#contentLimiters.set(contentId, limiters.add(limiter));
+    return () => {
+      limiters.delete(limiter);
+      if (limiters.size === 0 && this.#contentLimiters.get(contentId) === limiters)
+        this.#contentLimiters.delete(contentId);
+    };
   }
 
   #handleRequest(neighbour: Neighbour, message: Message<RequestName>): Outgoing | undefined {
@@ -177,7 +186,7 @@ export class Sharing {
     requester.filenames.delete(request);
     const { connection } = requester.neighbour;
     const { library, upLimiter } = this.#options;
-    const contentLimiter = this.#contentLimiters.get(content_id);
+    const contentLimiters = this.#contentLimiters.get(content_id);
     try {
       if (chunk === undefined) throw notHeld(content_id);
       const bytes = library.chunkLength(content_id, chunk);
@@ -189,14 +198,14 @@ export class Sharing {
         { type: "PEER_REPLY_CHUNK", filename, content_id, chunknum: chunk, digest },
         { bytes, read: (offset, target) => library.read(content_id, chunk, offset, target) },
         {
-          throttle: inSeries(upLimiter, contentLimiter),
+          throttle: inSeries(upLimiter, ...(contentLimiters ?? [])),
           sent: () => {
             this.#bytesSent += bytes;
             requester.neighbour.noteUse();
           },
         },
       );
-      if (contentLimiter === undefined) this.#sending.add(connection);
+      if (contentLimiters === undefined) this.#sending.add(connection);
     } catch (thrown) {
       if (!(thrown instanceof P2pfsError)) throw thrown;
       connection.refuse(request, thrown);

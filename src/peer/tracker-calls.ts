@@ -3,7 +3,9 @@
  * the advertised address proven. Anybody can call itself a tracker, so a call is short, there are few at a time, and a
  * proof is given only while this peer waits for the registration that needs it.
  */
+import { errorToTell } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
@@ -18,12 +20,14 @@ export const TRACKER_CALL_MS_MAX = 3 * SECOND_MS;
 
 export class TrackerCalls {
   readonly #idToProve: () => PeerId | undefined;
+  readonly #log: Log;
   /** When each began, oldest first. */
   readonly #calls = new Map<Connection, number>();
 
   /** @param idToProve gives undefined while no proof is due. */
-  constructor(idToProve: () => PeerId | undefined) {
+  constructor(idToProve: () => PeerId | undefined, log: Log) {
     this.#idToProve = idToProve;
+    this.#log = log;
   }
 
   /** Undefined for a connection that is no call. */
@@ -41,6 +45,7 @@ export class TrackerCalls {
     this.#calls.set(connection, performance.now());
     connection.serve({
       request: (message) => this.#answer(message),
+      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#log),
       closed: () => void this.#calls.delete(connection),
     });
   }

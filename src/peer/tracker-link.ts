@@ -5,8 +5,10 @@
  */
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import { type Deadline, deadlineIn, msLeft, stepOf } from "../core/deadline.ts";
+import { errorToTell } from "../core/defects.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { TRACKER_WAIT_MS } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Backoff } from "../net/backoff.ts";
@@ -21,8 +23,6 @@ const REGISTER_MS_MAX = 5 * SECOND_MS;
 const ANNOUNCE_MS_MAX = 30 * SECOND_MS;
 const RETRY_FIRST_MS = 100;
 const RETRY_MS_MAX = 2 * SECOND_MS;
-
-export type Log = (level: "info" | "warn" | "error", message: string) => void;
 
 export interface TrackerLinkOptions {
   readonly tracker: HostPort;
@@ -164,7 +164,7 @@ export class TrackerLink {
       });
       await this.#register(connection, this.#options.peerIdAt(address));
     } catch (thrown) {
-      this.#lost(asP2pfsError(thrown));
+      this.#lost(errorToTell(thrown, "joining the tracker", this.#options.log));
     }
   }
 
@@ -176,6 +176,7 @@ export class TrackerLink {
         if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
         throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
       },
+      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       closed: (cause) => {
         if (this.#connection === connection) this.#lost(cause);
       },

@@ -6,8 +6,10 @@
 import { type Address, type HostPort, hostOf, isLoopback, isWildcard, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
-import { asP2pfsError, P2pfsError } from "../core/errors.ts";
+import { errorToTell } from "../core/defects.ts";
+import { P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
@@ -36,8 +38,6 @@ const REGISTRATION_MS = 10 * SECOND_MS;
 /** A tracker opens few files besides. */
 const CONNECTIONS_MAX = 8192;
 const SHARE_OF_DESCRIPTORS = 0.5;
-
-export type Log = (level: "info" | "warn" | "error", message: string) => void;
 
 export interface TrackerOptions {
   /** Opened for the tracker; whoever opened it closes it, after the tracker. */
@@ -263,6 +263,7 @@ export class Tracker implements SessionHost {
     this.#connections.set(connection, { session, gone: promise });
     connection.serve({
       request: (message) => this.#answer(session, message),
+      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       closed: () => {
         this.#connections.delete(connection);
         resolve();
@@ -345,7 +346,7 @@ export class Tracker implements SessionHost {
   }
 
   #failed(when: string, thrown: unknown): void {
-    this.#options.log("error", `${when}: ${asP2pfsError(thrown).message}`);
+    this.#options.log("error", `${when}: ${errorToTell(thrown, when, this.#options.log).message}`);
   }
 
   #lastSeen({ peerId, lastSeen }: PeerRecord): number {

@@ -71,7 +71,8 @@ export async function withMount(path: string, options: string, body: () => Promi
   try {
     await body();
   } finally {
-    Bun.spawnSync(["umount", path]);
+    // Lazily: a database that was closed keeps its file open until its statements are collected.
+    Bun.spawnSync(["umount", "--lazy", path]);
   }
 }
 

@@ -106,3 +106,20 @@ test("what others are sent of a content that is being fetched can be limited by 
   await copy;
   rmSync(destination);
 });
+
+test("such a limit lasts as long as its own fetch, whatever other fetches of the content do", async () => {
+  const { fname, destination } = await share(8);
+  const job = await leecher.fetch({ what: fname, destination, limits: { up_limit: MiB, down_limit: 6 * MiB } });
+  for (const limits of [undefined, { up_limit: 2 * MiB }]) {
+    const other = await leecher.fetch({ what: fname, destination: `${destination}.other`, limits });
+    other.stop();
+    await other.done.catch(() => undefined);
+  }
+  const third = await cluster.startPeer("fourth");
+  const before = leecher.status().bytes_sent;
+  const copy = fetchTo(third, fname, cluster.path("fourth.copy"));
+  const seconds = await timed(() => job.done);
+  expect(leecher.status().bytes_sent - before).toBeLessThan((seconds + SAVED_SECONDS) * MiB + MiB);
+  await copy;
+  rmSync(destination);
+});

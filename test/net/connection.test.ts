@@ -47,6 +47,33 @@ async function rawClient(address: Address) {
   return { socket, received, closed };
 }
 
+test("what a handler throws that is no operating error is told as its role says, and so is what a notice causes", async () => {
+  const during: string[] = [];
+  const gone = Promise.withResolvers<P2pfsError | undefined>();
+  const address = await serving(() => ({
+    request() {
+      throw new TypeError("x is no function");
+    },
+    notice() {
+      throw new TypeError("y is no function");
+    },
+    errorToTell(thrown, what) {
+      during.push(what);
+      return new P2pfsError("internal", `${thrown instanceof Error && thrown.message} (reference 123456)`);
+    },
+    closed: gone.resolve,
+  }));
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  await expect(connection.request({ type: "REQUEST_MANIFEST", content_id: contentId })).rejects.toMatchObject({
+    code: "internal",
+    message: "x is no function (reference 123456)",
+  });
+  connection.send({ type: "LEAVE_SWARM", content_id: contentId });
+  expect(await gone.promise).toMatchObject({ message: "y is no function (reference 123456)" });
+  expect(during).toEqual(["answering REQUEST_MANIFEST", "handling a frame"]);
+  connection.close();
+});
+
 test("a request gets its reply, a thrown error its ERROR", async () => {
   const address = await serving(() => ({
     request(message) {

@@ -93,7 +93,7 @@ describe("a rate limiter", () => {
 test("two limits in series are the lower one, and the shared one is shared", async () => {
   const shared = new RateLimiter(4 * MiB);
   const slow = new Sender(inSeries(shared, new RateLimiter(MiB)));
-  const fast = new Sender(inSeries(shared, undefined));
+  const fast = new Sender(inSeries(shared));
   const seconds = await run([slow, fast], 500);
   expect(slow.bytes).toBeLessThanOrEqual(MiB * seconds + slow.portionMax);
   expect(slow.bytes).toBeGreaterThan(0.8 * MiB * seconds - slow.portionMax);

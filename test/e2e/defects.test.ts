@@ -1,0 +1,55 @@
+/** A defect of ours at each edge of a role: in its log with the stack, under a reference that the user is shown. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { Instruments } from "../../src/admin/instruments.ts";
+import { createPeerApp } from "../../src/admin/peer-app.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import { Cluster, errorOf } from "./cluster.ts";
+
+let cluster: Cluster;
+let peer: Peer;
+beforeEach(async () => {
+  cluster = await Cluster.start();
+  [peer] = (await cluster.startPeers(["peer"])) as [Peer];
+});
+afterEach(() => cluster.close());
+
+/** The lines of the log that tell of a defect, each with its reference. */
+function defects(log: readonly string[]): { reference: string; line: string }[] {
+  return log.flatMap((line) => {
+    const reference = line.match(/defect ([0-9a-f]{6}), /)?.[1];
+    return reference === undefined ? [] : [{ reference, line }];
+  });
+}
+
+test("what a tracker answers to a peer", async () => {
+  // Reading a database that is closed is something that only a defect of ours can do.
+  cluster.tracker.registry.close();
+  const error = await errorOf(peer.listFiles());
+  const [defect] = defects(cluster.log);
+  expect(error).toMatchObject({
+    code: "internal",
+    message: expect.stringContaining(`(reference ${defect?.reference})`),
+  });
+  expect(defect!.line).toMatch(/answering REQUEST_FILE_LIST: .* at /);
+});
+
+test("what a role answers to a command, in one piece or line by line", async () => {
+  await cluster.stopPeer(peer);
+  const log: string[] = [];
+  const instruments = new Instruments();
+  instruments.logTo((level, line) => void log.push(`${level}: ${line}`));
+  const app = createPeerApp(peer, { token: "token", host: "127.0.0.1", onShutdown: () => undefined, instruments });
+  const headers = { Authorization: "Bearer token", Host: "127.0.0.1", "Content-Type": "application/json" };
+  const path = cluster.makeFile("file", 1);
+  const requests = [
+    app.request("/api/shares", { headers }),
+    app.request("/api/shares", { headers, method: "POST", body: JSON.stringify({ path, lname: path }) }),
+  ];
+  for (const response of await Promise.all(requests)) {
+    const { error } = (await response.json()) as { error: { code: string; message: string } };
+    const shown = error.message.match(/\(reference ([0-9a-f]{6})\)$/)?.[1];
+    expect(error.code).toBe("internal");
+    expect(defects(log).find(({ reference }) => reference === shown)?.line).toMatch(/answering [A-Z]+ .* at /);
+  }
+  instruments.close();
+});
