@@ -20,12 +20,12 @@ export class FileLock {
 
   /**
    * Takes the lock without waiting; undefined while somebody else has it.
-   * Throws the system's error where the folder does not take it, `refused` where the file is none of ours.
+   * Throws the system's error where the folder does not take it, `refused` where the file is none of ours. Another
+   * user's would be that user's to lock: in a folder that several write to, it would keep our fetch out for ever.
    */
   static tryAcquire(path: string): FileLock | undefined {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      createIfMissing(path);
-      const inode = inodeOf(path);
+      const inode = createIfMissing(path) ? inodeOf(path) : inodeOf(path, process.geteuid?.());
       if (inode === undefined) continue;
       const database = lockDatabase(path);
       if (database === "gone") continue;
@@ -53,20 +53,23 @@ export class FileLock {
   }
 }
 
-function createIfMissing(path: string): void {
+/** For nobody else to read, since whoever can read it can lock it. False where there is a file already. */
+function createIfMissing(path: string): boolean {
   try {
     // Exclusively, for a file that exists may be locked by this very process: see above.
     closeSync(openSync(path, "wx", 0o600));
+    return true;
   } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
   }
 }
 
-/** Undefined where the file is gone. */
-function inodeOf(path: string): bigint | undefined {
+/** Undefined where the file is gone. Throws where it is no lock, or another user's than this one's. */
+function inodeOf(path: string, user?: number): bigint | undefined {
   const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined) return undefined;
-  if (!stats.isFile() || stats.size > 0n) {
+  if (!stats.isFile() || stats.size > 0n || (user !== undefined && Number(stats.uid) !== user)) {
     throw new P2pfsError("refused", `${path} is in the way and is no file of p2pfs`, { hint: "move it away" });
   }
   return stats.ino;

@@ -1,10 +1,5 @@
-/**
- * The data folder of a role: where it lies, the lock that gives it to one process at a time, and the small files in it.
- * The lock is an SQLite connection in exclusive locking mode: the kernel drops it with the process, however that ends,
- * and keeps it while the process is frozen. Nothing else may open the lock file: closing any other descriptor of it in
- * the same process would drop the lock, as POSIX has it.
- */
-import { Database } from "bun:sqlite";
+/** The data folder of a role: where it lies, the lock that gives it to one process at a time, and the small files in it. */
+import type { Database } from "bun:sqlite";
 import { randomBytes } from "node:crypto";
 import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
@@ -13,6 +8,7 @@ import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
+import { lockFolder } from "./folder-lock.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
 export type Role = "tracker" | "peer";
@@ -34,7 +30,6 @@ export type AdminFile = v.InferOutput<typeof AdminFileSchema>;
 export type PortName = "listen" | "admin";
 
 const ADMIN_FILE = "admin.json";
-const LOCK_FILE = "lock.sqlite";
 const PEER_SECRET_FILE = "peer-secret";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
@@ -149,26 +144,5 @@ function makeFolder(path: string): void {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw cannotUse("no permission to write there", { cause });
-  }
-}
-
-function lockFolder(path: string): Database {
-  const lockPath = join(path, LOCK_FILE);
-  let lock: Database | undefined;
-  try {
-    lock = new Database(lockPath, { strict: true });
-    lock.run("PRAGMA busy_timeout = 0");
-    lock.run("PRAGMA locking_mode = EXCLUSIVE");
-    // In exclusive locking mode the lock taken here outlives the transaction.
-    lock.run("BEGIN EXCLUSIVE");
-    lock.run("COMMIT");
-    return lock;
-  } catch (cause) {
-    lock?.close();
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    if (code.startsWith("SQLITE_BUSY"))
-      throw new P2pfsError("already_running", `the data folder ${path} is in use by another p2pfs`, { cause });
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new P2pfsError("disk", `cannot lock ${lockPath}: ${why}`, { cause });
   }
 }

@@ -307,6 +307,14 @@ needsRoot("a journal of another user, who may claim what is not so, is refused",
   await expect(reopen()).rejects.toMatchObject({ code: "refused" });
 });
 
+needsRoot("a lock of another user, who could hold it for ever, is refused and not touched", async () => {
+  writeFileSync(paths.lock, "", { mode: 0o666 });
+  chownSync(paths.lock, 65_534, 65_534);
+  await expect(reopen()).rejects.toMatchObject({ code: "refused", message: expect.stringContaining(paths.lock) });
+  expect(lstatSync(paths.lock).uid).toBe(65_534);
+  expect(readdirSync(folder)).toHaveLength(1);
+});
+
 /** Moments of a kill between placing the file and removing the journal. */
 const placings: Record<string, () => void> = {
   "before its part is removed": () => linkSync(paths.part, paths.destination),

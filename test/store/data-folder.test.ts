@@ -5,6 +5,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ErrorCode, P2pfsError } from "../../src/core/errors.ts";
 import { openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
+import { needsRoot } from "../disk/fixtures.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -134,6 +135,68 @@ describe("the lock", () => {
     child.kill("SIGKILL");
     await child.exited;
     open(path);
+  });
+});
+
+describe("another user", () => {
+  const lockOf = (path: string) => join(path, "lock.sqlite");
+
+  /** Somebody else's process that locks the file for reading, if it can open it; says which. */
+  async function spawnReader(file: string): Promise<string> {
+    const script = `
+      import { Database } from "bun:sqlite";
+      try {
+        const database = new Database("${file}", { readonly: true });
+        database.run("BEGIN");
+        database.query("SELECT 1 FROM sqlite_master").get();
+        console.log("has it");
+      } catch (error) { console.log(error.code); }
+      setInterval(() => undefined, 60_000);
+    `;
+    const child = Bun.spawn(
+      ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", process.execPath, "--eval", script],
+      { env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent" }, stdout: "pipe", stderr: "inherit" },
+    );
+    cleanups.push(() => {
+      child.kill("SIGKILL");
+      return child.exited;
+    });
+    const { value } = await child.stdout.getReader().read();
+    return new TextDecoder().decode(value).trim();
+  }
+
+  function sharedFolder(): string {
+    const path = temporaryFolder();
+    chmodSync(path, 0o755);
+    return path;
+  }
+
+  needsRoot("cannot open the lock of a folder that is open to all", async () => {
+    const path = sharedFolder();
+    open(path).close();
+    expect(statSync(lockOf(path)).mode & 0o777).toBe(0o600);
+    expect(await spawnReader(lockOf(path))).toBe("SQLITE_CANTOPEN");
+    open(path);
+  });
+
+  needsRoot("who has locked a file that was open to all keeps no role from starting, now or later", async () => {
+    const path = sharedFolder();
+    writeFileSync(lockOf(path), "", { mode: 0o644 });
+    expect(await spawnReader(lockOf(path))).toBe("has it");
+    const folder = openDataFolder({ role: "peer", flag: path });
+    expect(statSync(lockOf(path)).mode & 0o777).toBe(0o600);
+    expectCode(() => open(path), "already_running", path);
+    folder.close();
+    open(path);
+  });
+
+  test("a role that runs by a file that is open to all keeps it", async () => {
+    const path = temporaryFolder();
+    await spawnHolder(path);
+    chmodSync(lockOf(path), 0o644);
+    const { ino } = statSync(lockOf(path));
+    expectCode(() => open(path), "already_running", path);
+    expect(statSync(lockOf(path)).ino).toBe(ino);
   });
 });
 
