@@ -16,7 +16,6 @@ import {
   PROTOCOL_VERSION,
   type ReplyName,
   type RequestName,
-  type Role,
 } from "../wire/messages.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
 import { Inflow } from "./inflow.ts";
@@ -78,7 +77,6 @@ export class Connection implements FrameHandler {
   /** Only short headers are taken from the other side, until whoever serves it lets it in. */
   isStranger = false;
   readonly #socket: Socket<unknown>;
-  readonly #localRole: Role;
   readonly #inflow: Inflow;
   readonly #queue: SendQueue;
   readonly #pending = new PendingRequests();
@@ -106,7 +104,6 @@ export class Connection implements FrameHandler {
     this.remote = remote;
     this.local = local;
     this.#greeted = greeted;
-    this.#localRole = local.role;
     this.#inflow = new Inflow({
       handler: this,
       pause: () => this.pause(this.#inflow),
@@ -327,7 +324,7 @@ export class Connection implements FrameHandler {
     if (message.type === "ERROR") return this.#handleError(message);
     const { kind, way } = messageTable[message.type];
     if (kind === "reply") return this.#pending.settle(message, payload);
-    if (!mayGo(way, this.#hello.role, this.#localRole)) return this.#handleStray(message);
+    if (!mayGo(way, this.#hello.role, this.local.role)) return this.#handleStray(message);
     if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
     if (message.type !== "HELLO") this.#handlers.notice?.(message);
   }
@@ -341,7 +338,7 @@ export class Connection implements FrameHandler {
   /** A message that the other side's role does not send to this one. */
   #handleStray(message: Message): void {
     const request = isRequest(message.type) && "request" in message ? message.request : null;
-    const text = `${message.type} is not for a ${this.hello.role} to send to a ${this.#localRole}`;
+    const text = `${message.type} is not for a ${this.hello.role} to send to a ${this.local.role}`;
     this.handleFault({ fatal: false, code: "unknown_message", message: text, request });
   }
 
