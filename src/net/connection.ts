@@ -17,15 +17,18 @@ import {
   type ReplyName,
   type RequestName,
 } from "../wire/messages.ts";
+import { Allowance } from "./allowance.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
 import { Inflow } from "./inflow.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
-import { type PayloadSource, SendQueue, type Throttle } from "./send-queue.ts";
+import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
 
 /** The other side's HELLO must be here within this time. */
 export const HELLO_MS_MAX = 2 * SECOND_MS;
 /** Requests of the other side that are being answered; more are refused as busy. */
 export const REQUESTS_SERVED_MAX = 512;
+/** Whoever goes on at a faster rate after it was told that there is no room is not waited for. */
+const BUSY_REFUSALS = { perSecond: 50, burst: 500 };
 /** Frames that were not understood, before the connection is given up. */
 const FAULTS_MAX = 100;
 /** Headers of somebody whom this side has not let in yet: enough for HELLO and for registering. */
@@ -58,13 +61,6 @@ export interface ConnectionHandlers {
   blocked?(): void;
 }
 
-export interface PayloadOptions {
-  /** Holds the payload's bytes back. */
-  readonly throttle?: Throttle | undefined;
-  /** Called when the last byte went to the kernel. */
-  readonly sent?: () => void;
-}
-
 export interface RemoteEnd {
   readonly ip: string;
   readonly port: number;
@@ -88,6 +84,7 @@ export class Connection implements FrameHandler {
   #handlers: ConnectionHandlers = {};
   #hello: Fields<"HELLO"> | undefined;
   #faults = 0;
+  readonly #busyRefusals = new Allowance(BUSY_REFUSALS);
   #closed = false;
   #closing = false;
   #closeCause: P2pfsError | undefined;
@@ -233,6 +230,7 @@ export class Connection implements FrameHandler {
 
   refuse(request: number, error: P2pfsError): void {
     if (!this.isOpen || !this.#served.delete(request)) return;
+    if (error.code === "busy" && !this.#busyRefusals.take()) return this.close(error);
     this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 

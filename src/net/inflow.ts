@@ -4,6 +4,7 @@
  * them handled before anybody else is heard.
  */
 import { FrameDecoder, type FrameHandler } from "../wire/frame.ts";
+import { waitForTurn } from "./loop-turns.ts";
 
 /** Work on frames without a payload for one connection before the others have their turn. */
 export const TURN_MS_MAX = 1;
@@ -28,6 +29,8 @@ export class Inflow {
   /** In this turn: the time that frames without a payload took, and when the last frame ended. */
   #turnMs = 0;
   #frameEndedMs = 0;
+  /** It did not fit its last turn: what comes next waits for the turn of all such. */
+  #isBehind = false;
   #isClosed = false;
 
   constructor(options: InflowOptions) {
@@ -62,11 +65,12 @@ export class Inflow {
       this.#backlog.push(piece.slice());
       return;
     }
-    const taken = this.#decode(piece);
+    const taken = this.#isBehind ? 0 : this.#decode(piece);
     if (taken === piece.length || this.#isClosed) return;
+    this.#isBehind = true;
     this.#backlog.push(piece.slice(taken));
     this.#options.pause();
-    setImmediate(() => this.#goOn());
+    waitForTurn(() => this.#goOn());
   }
 
   /** Nothing more is delivered. */
@@ -77,18 +81,15 @@ export class Inflow {
   }
 
   #goOn(): void {
-    while (this.#backlog.length > 0) {
-      const piece = this.#backlog[0]!;
-      const taken = this.#decode(piece);
-      if (this.#isClosed) return;
-      if (taken < piece.length) {
-        this.#backlog[0] = piece.subarray(taken);
-        setImmediate(() => this.#goOn());
-        return;
-      }
-      this.#backlog.shift();
-    }
-    if (!this.#isClosed) this.#options.resume();
+    const piece = this.#backlog[0];
+    if (piece === undefined || this.#isClosed) return;
+    const taken = this.#decode(piece);
+    if (this.#isClosed) return;
+    this.#isBehind = taken < piece.length;
+    if (this.#isBehind) this.#backlog[0] = piece.subarray(taken);
+    else this.#backlog.shift();
+    if (this.#backlog.length > 0) waitForTurn(() => this.#goOn());
+    else this.#options.resume();
   }
 
   /** Returns how many bytes were taken: fewer than all where the turn is over. */

@@ -37,6 +37,13 @@ export interface Throttle {
   spend(bytes: number): void;
 }
 
+export interface PayloadOptions {
+  /** Holds the payload's bytes back. */
+  readonly throttle?: Throttle | undefined;
+  /** Called when the last byte went to the kernel. */
+  readonly sent?: () => void;
+}
+
 interface PayloadFrame {
   readonly head: Uint8Array;
   readonly source: PayloadSource;

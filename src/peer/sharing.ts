@@ -9,6 +9,7 @@ import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { Log } from "../core/log.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
+import { Allowance } from "../net/allowance.ts";
 import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
 import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
@@ -26,6 +27,13 @@ const CHUNKS_AHEAD = 2;
  */
 const CHUNKS_IN_HAND = 2;
 
+/** A member tells a swarm up to a hundred times a second, and may be in several; after a pause much may come at once. */
+const HAVES = { perSecond: 1000, burst: 5000 };
+/** A long message counts for more: so many of its range numbers as a message more. */
+const RANGE_NUMBERS_PER_HAVE = 64;
+/** Whoever fetches everything that this peer has joins so many swarms at once. */
+const JOINS = { perSecond: 50, burst: 512 };
+
 export interface SharingOptions {
   readonly library: Library;
   readonly swarms: Swarms;
@@ -39,6 +47,8 @@ interface Requester {
   readonly neighbour: Neighbour;
   /** Names that its queued requests gave, to be repeated in the replies. */
   readonly filenames: Map<number, FileName>;
+  readonly haves: Allowance;
+  readonly joins: Allowance;
 }
 
 export class Sharing {
@@ -60,10 +70,16 @@ export class Sharing {
   }
 
   handlersOf(neighbour: Neighbour): ConnectionHandlers {
-    this.#requesters.set(neighbour.id, { neighbour, filenames: new Map() });
+    const requester = {
+      neighbour,
+      filenames: new Map(),
+      haves: new Allowance(HAVES),
+      joins: new Allowance(JOINS),
+    };
+    this.#requesters.set(neighbour.id, requester);
     return {
-      request: (message) => this.#handleRequest(neighbour, message),
-      notice: (message) => this.#handleNotice(neighbour, message),
+      request: (message) => this.#handleRequest(requester, message),
+      notice: (message) => this.#handleNotice(requester, message),
       errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       sent: () => this.#pump(),
       blocked: () => {
@@ -97,11 +113,12 @@ export class Sharing {
     };
   }
 
-  #handleRequest(neighbour: Neighbour, message: Message<RequestName>): Outgoing | undefined {
+  #handleRequest({ neighbour, joins }: Requester, message: Message<RequestName>): Outgoing | undefined {
     switch (message.type) {
       case "REQUEST_MANIFEST":
         return this.#sendManifest(neighbour, message);
       case "REQUEST_JOIN_SWARM":
+        if (!joins.take()) throw new P2pfsError("busy", "this connection joins too often");
         return this.#join(neighbour, message);
       case "PEER_REQUEST_CHUNK":
         return this.#enqueue(neighbour, message);
@@ -112,12 +129,14 @@ export class Sharing {
     }
   }
 
-  #handleNotice(neighbour: Neighbour, message: Message): void {
+  #handleNotice({ neighbour, filenames, haves }: Requester, message: Message): void {
     const { swarms, uploads } = this.#options;
-    if (message.type === "HAVE") swarms.has(message.content_id, neighbour, message.chunks);
-    else if (message.type === "LEAVE_SWARM") swarms.leave(message.content_id, neighbour);
+    if (message.type === "HAVE") {
+      swarms.has(message.content_id, neighbour, message.chunks);
+      haves.holdBack(neighbour.connection, 1 + message.chunks.length / RANGE_NUMBERS_PER_HAVE);
+    } else if (message.type === "LEAVE_SWARM") swarms.leave(message.content_id, neighbour);
     else if (message.type === "CANCEL" && uploads.cancel(neighbour.id, message.request)) {
-      this.#requesters.get(neighbour.id)?.filenames.delete(message.request);
+      filenames.delete(message.request);
       neighbour.connection.refuse(message.request, new P2pfsError("cancelled", "cancelled as asked"));
     }
   }

@@ -7,8 +7,9 @@ import type { Database } from "bun:sqlite";
 import { P2pfsError } from "../core/errors.ts";
 import { asDatabaseError } from "./database.ts";
 
-/** Changes in one transaction; more wait for the next turn, so that other work gets its own. */
+/** Changes in one transaction, and the time they may take; more wait for the next turn: other work gets its own. */
 const CHANGES_PER_COMMIT_MAX = 200;
+const COMMIT_MS_MAX = 4;
 
 interface Waiting {
   /** Makes the change; what it returns is called after the commit. */
@@ -54,7 +55,7 @@ export class GroupCommit {
   /** Commits everything that waits, now, and takes no more. The database may be closed then. */
   close(): void {
     this.#closed = true;
-    while (this.#waiting.length > 0) this.#commit(this.#waiting.splice(0, CHANGES_PER_COMMIT_MAX));
+    while (this.#waiting.length > 0) this.#commit();
   }
 
   #schedule(): void {
@@ -62,17 +63,22 @@ export class GroupCommit {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#commit(this.#waiting.splice(0, CHANGES_PER_COMMIT_MAX));
+      this.#commit();
       if (this.#waiting.length > 0) this.#schedule();
     });
   }
 
-  #commit(group: Waiting[]): void {
-    if (group.length === 0) return;
+  #commit(): void {
+    if (this.#waiting.length === 0) return;
+    const beganMs = performance.now();
+    const group: Waiting[] = [];
+    const isFull = () => group.length === CHANGES_PER_COMMIT_MAX || performance.now() - beganMs > COMMIT_MS_MAX;
     const done: { readonly waiting: Waiting; readonly answer: () => void }[] = [];
     try {
       this.#statements.begin.run();
-      for (const waiting of group) {
+      while (this.#waiting.length > 0 && !isFull()) {
+        const waiting = this.#waiting.shift()!;
+        group.push(waiting);
         const answer = this.#change(waiting);
         if (answer !== undefined) done.push({ waiting, answer });
       }

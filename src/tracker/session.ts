@@ -9,6 +9,7 @@ import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
+import { Allowance } from "../net/allowance.ts";
 import type { Connection, Outgoing } from "../net/connection.ts";
 import type { Message, RequestName } from "../wire/messages.ts";
 import type { TrackerEvents } from "./events.ts";
@@ -16,6 +17,12 @@ import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
+import type { RegistryTurns } from "./turns.ts";
+
+/** What is needed once on a connection, and again where the peer's address changes. */
+const ONCE_IN_A_WHILE = { perSecond: 0.2, burst: 3 };
+/** Range numbers in reports of chunks. One of a content that was fetched whole has two; one of scattered chunks costs. */
+const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 
 /** What all sessions of a tracker share. */
 export interface SessionHost {
@@ -24,6 +31,7 @@ export interface SessionHost {
   readonly newcomers: Newcomers;
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
+  readonly turns: RegistryTurns;
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -40,6 +48,9 @@ export class Session {
   readonly #host: SessionHost;
   readonly #sameHost: boolean;
   readonly #openedMs = performance.now();
+  readonly #registrations = new Allowance(ONCE_IN_A_WHILE);
+  readonly #rangeNumbers = new Allowance(RANGE_NUMBERS);
+  readonly #announcements = new Allowance(ONCE_IN_A_WHILE);
   #peer: PeerRecord | undefined;
   #ended = false;
 
@@ -72,32 +83,29 @@ export class Session {
       case "HEARTBEAT":
         return { type: "REPLY_HEARTBEAT" };
       case "REQUEST_REGISTER":
+        this.#assertAllowed(this.#registrations);
         return this.#register(message);
     }
     const peer = this.#peer;
     if (peer === undefined)
       throw new P2pfsError("unauthorised", `${message.type} needs a registered session`, { hint: "register first" });
+    const { changes, lists, locations } = this.#host.turns;
     switch (message.type) {
       case "REQUEST_PUBLISH":
-        return this.#publish(peer, message);
+        return changes.run(this, () => this.#publish(peer, message));
       case "REQUEST_UNPUBLISH":
-        return this.#unpublish(peer, message);
+        return changes.run(this, () => this.#unpublish(peer, message));
       case "REQUEST_CHUNK_REGISTER":
         return this.#registerChunks(peer, message);
       case "REQUEST_ANNOUNCED":
-        await this.#host.registry.dropUnannounced(peer);
-        return { type: "REPLY_ANNOUNCED" };
-      case "REQUEST_FILE_LIST": {
-        const filter = { fname: message.fname ?? undefined, holder: message.holder ?? undefined };
-        const { rows, next } = await this.#host.registry.listFiles(filter, message.cursor);
-        return { type: "REPLY_FILE_LIST", file_list: [...rows], next };
-      }
-      case "REQUEST_DISCOVER": {
-        const { rows, next } = await this.#host.registry.discover(message.address, message.cursor);
-        return { type: "REPLY_DISCOVER", file_list: [...rows], next };
-      }
+        this.#assertAllowed(this.#announcements);
+        return changes.run(this, () => this.#announced(peer));
+      case "REQUEST_FILE_LIST":
+        return lists.run(this, () => this.#listFiles(message));
+      case "REQUEST_DISCOVER":
+        return lists.run(this, () => this.#discover(message));
       case "REQUEST_FILE_LOCATION":
-        return this.#locate(peer, message);
+        return locations.run(this, () => this.#locate(peer, message));
       default:
         throw new P2pfsError("unknown_message", `${message.type} is for peers among themselves`);
     }
@@ -107,7 +115,12 @@ export class Session {
   async end(): Promise<boolean> {
     if (this.#ended) return false;
     this.#ended = true;
+    for (const turns of Object.values(this.#host.turns)) turns.drop(this);
     return this.#leave();
+  }
+
+  #assertAllowed(allowance: Allowance): void {
+    if (!allowance.take()) throw new P2pfsError("busy", "this was done too often on this connection");
   }
 
   async #leave(): Promise<boolean> {
@@ -123,13 +136,14 @@ export class Session {
   }
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
-    const { registry, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
+    const { registry, turns, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
     const { peer_id: peerId, host_name: hostName } = message;
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
     const address = await this.#addressOf(message);
-    const peer = await registry.register({ peerId, address, hostName });
+    const before = this.#peer;
+    const peer = await turns.changes.run(this, () => registry.register({ peerId, address, hostName }));
     this.#peer = peer;
     if (this.#ended) {
       await this.#leave();
@@ -141,7 +155,7 @@ export class Session {
     liveness.hold(peer, () => this.connection.lastFrameMs);
     if (replaced !== undefined && replaced !== this)
       replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
-    events.emit({ type: "peer_joined", address, host_name: hostName });
+    if (before?.address !== address) events.emit({ type: "peer_joined", address, host_name: hostName });
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }
 
@@ -179,15 +193,32 @@ export class Session {
     { content_id: contentId, size, chunknum: chunks, replace }: Message<"REQUEST_CHUNK_REGISTER">,
   ): Promise<Outgoing<"REPLY_CHUNK_REGISTER">> {
     const { registry, newcomers } = this.#host;
+    this.#rangeNumbers.holdBack(this.connection, chunks.length);
     if (chunks.length === 0 && !replace) {
       newcomers.enter(contentId, peer.peerId, peer.address);
       return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
     }
     newcomers.leave(contentId, peer.peerId);
-    await registry.registerChunks(peer, { contentId, size, chunks, replace });
+    await this.#host.turns.changes.run(this, () => registry.registerChunks(peer, { contentId, size, chunks, replace }));
     const event = { holder: peer.address, content_id: contentId, chunks: formatRanges(chunks) };
     this.#host.events.emit({ type: "chunks_registered", ...event });
     return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
+  }
+
+  async #announced(peer: PeerRecord): Promise<Outgoing<"REPLY_ANNOUNCED">> {
+    await this.#host.registry.dropUnannounced(peer);
+    return { type: "REPLY_ANNOUNCED" };
+  }
+
+  async #listFiles({ fname, holder, cursor }: Message<"REQUEST_FILE_LIST">): Promise<Outgoing<"REPLY_FILE_LIST">> {
+    const filter = { fname: fname ?? undefined, holder: holder ?? undefined };
+    const { rows, next } = await this.#host.registry.listFiles(filter, cursor);
+    return { type: "REPLY_FILE_LIST", file_list: [...rows], next };
+  }
+
+  async #discover({ address, cursor }: Message<"REQUEST_DISCOVER">): Promise<Outgoing<"REPLY_DISCOVER">> {
+    const { rows, next } = await this.#host.registry.discover(address, cursor);
+    return { type: "REPLY_DISCOVER", file_list: [...rows], next };
   }
 
   async #locate(

@@ -154,6 +154,21 @@ test("closing rejects what is pending on both sides and tells the cause", async 
   expect(await late.catch((error) => error)).toBeInstanceOf(P2pfsError);
 });
 
+test("whoever goes on asking at full speed after refusals is closed", async () => {
+  const address = await serving(() => ({
+    request() {
+      throw new P2pfsError("busy", "no room");
+    },
+  }));
+  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const asked = Array.from({ length: 1000 }, () =>
+    connection.request({ type: "REQUEST_MANIFEST", content_id: contentId }).catch((error: P2pfsError) => error.code),
+  );
+  const codes = await Promise.all(asked);
+  expect(codes.filter((code) => code === "busy").length).toBeGreaterThanOrEqual(500);
+  expect(connection.isOpen).toBe(false);
+});
+
 test("another protocol version is refused by name", async () => {
   const address = await serving(() => ({}));
   const { socket, received, closed } = await rawClient(address);

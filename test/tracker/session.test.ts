@@ -93,6 +93,24 @@ describe("registering", () => {
     expect((await tracker.listPeers()).rows).toHaveLength(1);
   });
 
+  test("registering and announcing again and again on one connection is busy", async () => {
+    const peer = await TestPeer.join(at, 1);
+    const registrations = Array.from({ length: 10 }, () => errorOf(peer.register({ address: peer.address })));
+    const announcements = Array.from({ length: 10 }, () => errorOf(peer.request({ type: "REQUEST_ANNOUNCED" })));
+    for (const again of [registrations, announcements]) {
+      const codes = await Promise.all(
+        again.map((error) =>
+          error.then(
+            ({ code }) => `${code}`,
+            () => "granted",
+          ),
+        ),
+      );
+      expect(codes.filter((code) => code === "busy").length).toBeGreaterThan(5);
+      expect(codes).toContain("granted");
+    }
+  });
+
   test("another id at an online address is refused, and may register elsewhere", async () => {
     await TestPeer.join(at, 1);
     const other = await TestPeer.dial(at, 2);

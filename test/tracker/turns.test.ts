@@ -1,0 +1,63 @@
+/** Whoever piles up requests waits behind itself, and others do not. */
+import { expect, test } from "bun:test";
+import { Turns } from "../../src/tracker/turns.ts";
+import { errorOf } from "./fixtures.ts";
+
+const [flooder, honest] = [{ name: "flooder" }, { name: "honest" }];
+
+/** Tasks that end when they are told to, in the order of their beginning. */
+function heldTasks() {
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const task = (name: string) => () => {
+    begun.push(name);
+    return new Promise<string>((resolve) => ends.push(() => resolve(name)));
+  };
+  const endNext = async () => {
+    ends.shift()!();
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  };
+  return { begun, task, endNext };
+}
+
+test("of those that wait, one after the other gets the next place", async () => {
+  const turns = new Turns({ atOnce: 2, waitingMax: 10 });
+  const { begun, task, endNext } = heldTasks();
+  for (let number = 0; number < 6; number++) void turns.run(flooder, task(`flood ${number}`));
+  void turns.run(honest, task("one"));
+  void turns.run(honest, task("two"));
+  expect(begun).toEqual(["flood 0", "flood 1"]);
+  for (let ended = 0; ended < 4; ended++) await endNext();
+  expect(begun).toEqual(["flood 0", "flood 1", "flood 2", "one", "flood 3", "two"]);
+});
+
+test("more than may wait is busy at once, a failure is its own, and who is gone has nothing waiting", async () => {
+  const turns = new Turns({ atOnce: 1, waitingMax: 2 });
+  const { begun, task, endNext } = heldTasks();
+  const failing = turns.run(flooder, () => Promise.reject(new Error("no luck")));
+  const [first, second] = [turns.run(flooder, task("first")), turns.run(flooder, task("second"))];
+  expect((await errorOf(turns.run(flooder, task("third")))).code).toBe("busy");
+  const other = turns.run(honest, task("other"));
+  expect(await failing.catch((error: Error) => error.message)).toBe("no luck");
+  await Bun.sleep(0);
+  turns.drop(flooder);
+  expect((await errorOf(second)).code).toBe("cancelled");
+  await endNext();
+  await endNext();
+  expect([await first, await other]).toEqual(["first", "other"]);
+  expect(begun).toEqual(["first", "other"]);
+});
+
+test("what is done at once does not draw all that waits into one turn of the event loop", async () => {
+  const turns = new Turns({ atOnce: 1, waitingMax: 1000 });
+  let done = 0;
+  const busyFor = (ms: number) => async () => {
+    for (const end = performance.now() + ms; performance.now() < end; );
+    done++;
+  };
+  const all = Array.from({ length: 20 }, () => turns.run(flooder, busyFor(1)));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(done).toBeLessThan(5);
+  await Promise.all(all);
+  expect(done).toBe(20);
+});
