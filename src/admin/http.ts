@@ -140,7 +140,7 @@ export function respondWithFailure(context: Context, thrown: unknown, log: Log):
 }
 
 function requestOf({ req }: Context): string {
-  return `answering ${req.method} ${req.routePath}`;
+  return `${req.method} ${req.routePath}`;
 }
 
 /** The one shape of an error; the status is the table's unless HTTP has a finer word for it. */

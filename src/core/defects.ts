@@ -5,7 +5,7 @@
 import { asP2pfsError, P2pfsError } from "./errors.ts";
 import type { Log } from "./log.ts";
 
-/** The error to tell; `during` says to the log what was being done, as in "answering REQUEST_PUBLISH". */
+/** The error to tell; `during` says to the log what was being done, as in "REQUEST_PUBLISH". */
 export function errorToTell(thrown: unknown, during: string, log: Log): P2pfsError {
   const error = asP2pfsError(thrown);
   // One without a cause is the other side's, or was logged before.
@@ -14,7 +14,7 @@ export function errorToTell(thrown: unknown, during: string, log: Log): P2pfsErr
   // A line of the log is one line.
   const stack = ((cause instanceof Error && cause.stack) || String(cause)).replaceAll(/\s*\n\s*/g, " ");
   const reference = referenceOf(`${during} ${stack}`);
-  log("error", `defect ${reference}, ${during}: ${stack}`);
+  log("error", `defect ${reference} during ${during}: ${stack}`);
   return new P2pfsError("internal", `${error.message} (reference ${reference})`);
 }
 

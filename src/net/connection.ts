@@ -105,7 +105,7 @@ export class Connection implements FrameHandler {
       handler: this,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
-      failed: (thrown) => this.#abort(this.#handlers.errorToTell?.(thrown, "handling a frame") ?? asP2pfsError(thrown)),
+      failed: (thrown) => this.#abort(this.#handlers.errorToTell?.(thrown, "a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
       write: (bytes) => socket.write(bytes),
@@ -378,8 +378,7 @@ export class Connection implements FrameHandler {
       const reply = await handler(message);
       if (reply !== undefined) this.reply(message.request, reply);
     } catch (thrown) {
-      const during = `answering ${message.type}`;
-      this.refuse(message.request, this.#handlers.errorToTell?.(thrown, during) ?? asP2pfsError(thrown));
+      this.refuse(message.request, this.#handlers.errorToTell?.(thrown, message.type) ?? asP2pfsError(thrown));
     }
   }
 

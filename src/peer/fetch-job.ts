@@ -153,7 +153,7 @@ export class FetchJob {
       this.#state = "done";
       return this.#receipt();
     } catch (thrown) {
-      const error = errorToTell(thrown, `fetching ${this.fname}`, this.#options.log);
+      const error = errorToTell(thrown, `the fetch of ${this.fname}`, this.#options.log);
       this.#state = endStateOf(error, this.#discarding);
       this.#error = error;
       this.#transfer?.stop(error);

@@ -314,7 +314,7 @@ export class Fetches {
       log("info", `going on with ${name}`);
       await job.done;
     } catch (thrown) {
-      const error = errorToTell(thrown, `going on with ${name}`, log);
+      const error = errorToTell(thrown, name, log);
       if (this.#closed || error.code === "cancelled") return;
       if (!errorTable[error.code].retryable && error.code !== "not_found") {
         log("warn", `gave up ${name}: ${error.message}`);

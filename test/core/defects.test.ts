@@ -14,7 +14,7 @@ test("a defect is logged with its stack, under a reference that is told as well"
   const reference = told.message.match(/^x is no function \(reference ([0-9a-f]{6})\)$/)?.[1];
   expect(told).toMatchObject({ code: "internal", hint: expect.stringContaining("log") });
   expect(lines).toEqual([
-    expect.stringMatching(new RegExp(`^error defect ${reference}, testing: TypeError: x is no function at `)),
+    expect.stringMatching(new RegExp(`^error defect ${reference} during testing: TypeError: x is no function at `)),
   ]);
 });
 

@@ -16,7 +16,7 @@ afterEach(() => cluster.close());
 /** The lines of the log that tell of a defect, each with its reference. */
 function defects(log: readonly string[]): { reference: string; line: string }[] {
   return log.flatMap((line) => {
-    const reference = line.match(/defect ([0-9a-f]{6}), /)?.[1];
+    const reference = line.match(/defect ([0-9a-f]{6}) during /)?.[1];
     return reference === undefined ? [] : [{ reference, line }];
   });
 }
@@ -30,7 +30,7 @@ test("what a tracker answers to a peer", async () => {
     code: "internal",
     message: expect.stringContaining(`(reference ${defect?.reference})`),
   });
-  expect(defect!.line).toMatch(/answering REQUEST_FILE_LIST: .* at /);
+  expect(defect!.line).toMatch(/during REQUEST_FILE_LIST: .* at /);
 });
 
 test("what a role answers to a command, in one piece or line by line", async () => {
@@ -49,7 +49,7 @@ test("what a role answers to a command, in one piece or line by line", async () 
     const { error } = (await response.json()) as { error: { code: string; message: string } };
     const shown = error.message.match(/\(reference ([0-9a-f]{6})\)$/)?.[1];
     expect(error.code).toBe("internal");
-    expect(defects(log).find(({ reference }) => reference === shown)?.line).toMatch(/answering [A-Z]+ .* at /);
+    expect(defects(log).find(({ reference }) => reference === shown)?.line).toMatch(/during [A-Z]+ .* at /);
   }
   instruments.close();
 });

@@ -70,7 +70,7 @@ test("what a handler throws that is no operating error is told as its role says,
   });
   connection.send({ type: "LEAVE_SWARM", content_id: contentId });
   expect(await gone.promise).toMatchObject({ message: "y is no function (reference 123456)" });
-  expect(during).toEqual(["answering REQUEST_MANIFEST", "handling a frame"]);
+  expect(during).toEqual(["REQUEST_MANIFEST", "a frame"]);
   connection.close();
 });
 
