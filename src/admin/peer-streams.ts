@@ -18,7 +18,7 @@ export async function* publishLines(
   request: PublishRequest,
   left: AbortController,
 ): AsyncGenerator<PublishProgress | Published> {
-  const size = statSync(request.path, { throwIfNoEntry: false })?.size ?? 0;
+  const size = sizeOf(request.path);
   let bytes = 0;
   const onProgress = (hashed: number) => {
     bytes = hashed;
@@ -28,6 +28,15 @@ export async function* publishLines(
     yield* sampledUntil<PublishProgress, Published>(published, () => ({ event: "progress", bytes, size }));
   } finally {
     left.abort();
+  }
+}
+
+/** What cannot be looked at cannot be published either, which is told by the attempt. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
   }
 }
 

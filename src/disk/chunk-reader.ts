@@ -3,8 +3,8 @@
  * changed, replaced or deleted is refused, so that a peer never offers what its lists no longer say.
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { diskError, sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { diskError, sourceError } from "./disk-error.ts";
 import { type ContentStamp, type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
 import { readAt } from "./io.ts";
 

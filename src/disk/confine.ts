@@ -1,9 +1,9 @@
 /** Where a name from elsewhere may lead: into the given folder and nowhere else. */
 import { lstatSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { diskError, errnoOf } from "./disk-error.ts";
 
 /**
  * The absolute path of this name in the folder; the file need not exist. A FileName has no separators, so only a

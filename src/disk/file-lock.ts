@@ -8,8 +8,8 @@
  */
 import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
+import { errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { errnoOf } from "./disk-error.ts";
 
 /** A holder that gives the lock free removes its file under a waiting opener; each attempt can meet another holder. */
 const ATTEMPTS_MAX = 8;

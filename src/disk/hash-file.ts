@@ -5,6 +5,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
+import { diskError, sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { CHUNK_SIZE_MAX, CONTENT_SIZE_MAX, DIGEST_BYTES } from "../core/limits.ts";
 import {
@@ -17,7 +18,6 @@ import {
   manifestOfFile,
 } from "../core/manifest.ts";
 import { digest } from "./blake3.ts";
-import { diskError, sourceError } from "./disk-error.ts";
 import { type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
 import { readAt } from "./io.ts";
 
@@ -53,7 +53,9 @@ export async function hashFile(path: string, options: HashOptions = {}): Promise
       throw new P2pfsError("refused", `${path} has ${stamp.size} bytes; at most ${CONTENT_SIZE_MAX} can be shared`);
     }
     const digests = await hashChunks(file, path, stamp.size, options);
+    const hasMore = (await readAt(file.fd, new Uint8Array(1), stamp.size)) > 0;
     expectUnchanged(file, path, stamp);
+    if (hasMore) throw sizeIsWrong(path);
     const manifest = manifestOfFile(stamp.size, digests);
     const manifestBytes = encodeManifest(manifest);
     return { manifest, manifestBytes, contentId: contentIdOf(manifestBytes, digest), stamp };
@@ -131,8 +133,8 @@ async function readFully(file: FileHandle, path: string, target: Uint8Array, off
   const filled = await readAt(file.fd, target, offset).catch((error: unknown) =>
     Promise.reject(diskError(`cannot read ${path}`, error)),
   );
-  if (filled < target.length) throw changed(path);
-  return target;
+  if (filled === target.length) return target;
+  throw stampOf(file.fd).size < offset + target.length ? changed(path) : sizeIsWrong(path);
 }
 
 /** The open file has not been written to, and the path still leads to it. */
@@ -144,6 +146,13 @@ function expectUnchanged(file: FileHandle, path: string, before: FileStamp): voi
     throw sourceError(`cannot read ${path}`, error);
   }
   if (!sameStamp(before, stampOf(file.fd)) || !sameFile(before, atPath)) throw changed(path);
+}
+
+/** As of those in /proc and /sys, which have no size, or one that says nothing of their content. */
+function sizeIsWrong(path: string): P2pfsError {
+  return new P2pfsError("refused", `${path} has more or fewer bytes than its size says`, {
+    hint: "copy it to a regular file, and publish that",
+  });
 }
 
 function changed(path: string): P2pfsError {

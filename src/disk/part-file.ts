@@ -7,6 +7,7 @@
 import { closeSync, lstatSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { Bitfield } from "../core/bitfield.ts";
+import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import {
   type ContentId,
@@ -18,7 +19,6 @@ import {
 } from "../core/manifest.ts";
 import { bootId } from "./boot-id.ts";
 import { CHUNKS_CHECKED_AT_ONCE, type ChunkChecker } from "./chunk-checker.ts";
-import { diskError } from "./disk-error.ts";
 import { FileLock } from "./file-lock.ts";
 import { type FileStamp, stampOf } from "./file-stamp.ts";
 import { readAt, writeAt } from "./io.ts";

@@ -4,8 +4,8 @@
  * destination first, which fails if there is one, and the rename replaces that.
  */
 import { link, open, rename, stat, unlink } from "node:fs/promises";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { diskError, errnoOf } from "./disk-error.ts";
 
 export interface PlaceOptions {
   /** Called before an empty file is put at the destination, so that it can be told from another's after a crash. */

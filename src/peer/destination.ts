@@ -1,10 +1,10 @@
 /** Where a fetch puts its file: from what the user said to one path. */
 import { type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { resolveInside } from "../disk/confine.ts";
-import { diskError, errnoOf } from "../disk/disk-error.ts";
 
 /**
  * The absolute path of the file: as named, or under its own name in the folder that is named, or in the repository

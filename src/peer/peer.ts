@@ -9,6 +9,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import { type Deadline, noticeDeadline } from "../core/deadline.ts";
+import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
@@ -358,8 +359,8 @@ export class Peer {
     const { filesFolder } = this.#options;
     try {
       mkdirSync(filesFolder, { recursive: true });
-    } catch (cause) {
-      throw new P2pfsError("disk", `cannot make the repository folder ${filesFolder}`, { cause });
+    } catch (error) {
+      throw diskError(`cannot make the repository folder ${filesFolder}`, error);
     }
     return filesFolder;
   }

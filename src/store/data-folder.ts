@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -127,22 +128,31 @@ export class DataFolder {
 }
 
 function makeFolder(path: string): void {
-  const cannotUse = (why: string, options: { cause?: unknown; hint?: string } = {}) =>
-    new P2pfsError("disk", `cannot use the data folder ${path}: ${why}`, options);
-  let stats: Stats;
-  try {
-    if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, 0o700);
-    stats = statSync(path);
-  } catch (cause) {
-    throw cannotUse(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-  if (!stats.isDirectory()) throw cannotUse("it is not a folder");
+  const attempt = `cannot use the data folder ${path}`;
+  const stats = makeAndLookAt(path, attempt);
+  if (!stats.isDirectory()) throw new P2pfsError("disk", `${attempt}: it is not a folder`);
   // Root could write there, and would leave files behind that their owner can no longer use.
-  if (process.getuid !== undefined && stats.uid !== process.getuid())
-    throw cannotUse("it belongs to another user", { hint: "name a folder of your own with --data" });
+  if (process.getuid !== undefined && stats.uid !== process.getuid()) {
+    const hint = "name a folder of your own with --data";
+    throw new P2pfsError("disk", `${attempt}: it belongs to another user`, { hint });
+  }
   try {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
-    throw cannotUse("no permission to write there", { cause });
+    throw new P2pfsError("disk", `${attempt}: no permission to write there`, { cause });
+  }
+}
+
+function makeAndLookAt(path: string, attempt: string): Stats {
+  try {
+    if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, 0o700);
+  } catch (error) {
+    // Something else stands there, or a link: what that is, the next look tells.
+    if (errnoOf(error) !== "EEXIST") throw diskError(attempt, error);
+  }
+  try {
+    return statSync(path);
+  } catch (error) {
+    throw diskError(attempt, error);
   }
 }

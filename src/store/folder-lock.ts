@@ -9,6 +9,7 @@
 import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 
 const LOCK_FILE = "lock.sqlite";
@@ -22,10 +23,9 @@ export function lockFolder(folder: string): Database {
     createIfMissing(path);
     return takeAlone(path);
   } catch (cause) {
-    if (codeOf(cause).startsWith("SQLITE_BUSY"))
+    if (errnoOf(cause)?.startsWith("SQLITE_BUSY"))
       throw new P2pfsError("already_running", `the data folder ${folder} is in use by another p2pfs`, { cause });
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new P2pfsError("disk", `cannot lock ${path}: ${why}`, { cause });
+    throw diskError(`cannot lock ${path}`, cause);
   }
 }
 
@@ -52,7 +52,7 @@ function createIfMissing(path: string): void {
     // Exclusively, for a file that exists may be locked by this very process: see above.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
+    if (errnoOf(error) !== "EEXIST") throw error;
   }
 }
 
@@ -74,8 +74,4 @@ function openDatabase(path: string): Database {
   const database = new Database(path, { strict: true, readwrite: true, create: false });
   database.run("PRAGMA busy_timeout = 0");
   return database;
-}
-
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
 }

@@ -1,6 +1,6 @@
 /** Small text files that are read whole and replaced whole: a reader never sees half of one. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { P2pfsError } from "../core/errors.ts";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 
 /** Undefined where there is no such file; throws `disk` where it cannot be read. */
 export function readTextFile(path: string): string | undefined {
@@ -8,7 +8,7 @@ export function readTextFile(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (cause) {
     if (isMissing(cause)) return undefined;
-    throw diskError("read", path, cause);
+    throw diskError(`cannot read ${path}`, cause);
   }
 }
 
@@ -29,7 +29,7 @@ export function replaceFile(path: string, text: string, { durable = false } = {}
     }
     renameSync(draft, path);
   } catch (cause) {
-    throw diskError("write", path, cause);
+    throw diskError(`cannot write ${path}`, cause);
   }
 }
 
@@ -37,14 +37,11 @@ export function removeFile(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch (cause) {
-    throw diskError("remove", path, cause);
+    throw diskError(`cannot remove ${path}`, cause);
   }
 }
 
 function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && "code" in thrown && (thrown.code === "ENOENT" || thrown.code === "ENOTDIR");
-}
-
-function diskError(verb: string, path: string, cause: unknown): P2pfsError {
-  return new P2pfsError("disk", `cannot ${verb} ${path}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  const errno = errnoOf(thrown);
+  return errno === "ENOENT" || errno === "ENOTDIR";
 }

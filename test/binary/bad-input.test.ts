@@ -3,7 +3,7 @@
  * command of the executable, and the endpoint. Each answers with the same code, and says why.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { Roles } from "../../scripts/lib/roles.ts";
@@ -28,6 +28,7 @@ beforeAll(async () => {
   shells.peer = await Shell.open(["peer", "start", "--tracker", shells.tracker.address], "peer");
   writeFileSync(join(folder, "a.txt"), "text");
   writeFileSync(join(folder, "b.txt"), "other text");
+  symlinkSync("loop", join(folder, "loop"));
   await shells.peer.until("publish a.txt Résumé.txt --json", '"fname":"Résumé.txt"');
   peerAddress = shells.peer.address;
 }, 60_000);
@@ -136,7 +137,21 @@ const badNames: readonly (readonly [what: string, name: string, reason: RegExp])
   ["256 bytes", "é".repeat(128), /255 bytes/],
 ];
 
+const badPaths: readonly (readonly [what: string, path: string, reason: RegExp])[] = [
+  ["below a file", "a.txt/below", /not a folder/],
+  ["through a link to itself", "loop", /too many symbolic links/],
+  ["with a name of 300 bytes", "n".repeat(300), /too long/],
+];
+
 const cases: readonly Case[] = [
+  ...badPaths.map(([what, path, reason]) => ({
+    what: `publish a path ${what}`,
+    code: "disk" as const,
+    role: "peer" as const,
+    words: () => ["publish", join(folder, path), "name"],
+    request: () => share({ path: join(folder, path), lname: path, fname: "name" }),
+    reason,
+  })),
   ...badNames.map(([what, name, reason]) => ({
     what: `publish under a name with ${what}`,
     code: "refused" as const,

@@ -139,11 +139,33 @@ test("what cannot be hashed gives a typed error with the path", async () => {
     message: `cannot read ${missing}: no such file`,
   });
   const below = join(await fileOf("plain", patternBytes(1)), "below");
-  await expect(hashFile(below)).rejects.toMatchObject({ code: "not_found" });
+  await expect(hashFile(below)).rejects.toMatchObject({
+    code: "disk",
+    message: `cannot read ${below}: a part of the path is not a folder`,
+  });
+  await symlink("loop", join(folder, "loop"));
+  await expect(hashFile(join(folder, "loop"))).rejects.toMatchObject({
+    code: "disk",
+    message: expect.stringContaining("too many symbolic links"),
+  });
+  await expect(hashFile(join(folder, "n".repeat(300)))).rejects.toMatchObject({
+    code: "disk",
+    message: expect.stringContaining("too long"),
+  });
   await mkdir(join(folder, "dir"));
   await expect(hashFile(join(folder, "dir"))).rejects.toMatchObject({ code: "refused" });
   await expect(hashFile("/dev/zero")).rejects.toMatchObject({ code: "refused" });
 });
+
+const isLinux = process.platform === "linux";
+for (const path of ["/proc/version", "/proc/self/status", "/sys/kernel/uevent_seqnum"]) {
+  test.skipIf(!isLinux)(`${path}, whose size says nothing of its content, is refused (Linux only)`, async () => {
+    await expect(hashFile(path)).rejects.toMatchObject({
+      code: "refused",
+      message: `${path} has more or fewer bytes than its size says`,
+    });
+  });
+}
 
 test("a pipe is refused at once, although nobody writes to it", async () => {
   const pipe = join(folder, "pipe");

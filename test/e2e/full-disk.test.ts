@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KiB, MiB } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
+import { openDataFolder } from "../../src/store/data-folder.ts";
 import { needsRoot, withMount } from "../disk/fixtures.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
 
@@ -109,5 +110,14 @@ needsRoot("a fetch onto a disk that fills up ends with a fault of the disk and k
     const receipt = await fetchTo(leecher, "source.bin", destination);
     expect(receipt.bytes_resumed).toBeGreaterThan(0);
     expect(receipt.bytes_resumed + receipt.bytes_fetched).toBe(SIZE);
+  });
+});
+
+needsRoot("a role whose data folder is full does not start, and says why", async () => {
+  const full = cluster.path("full");
+  await withMount(full, "size=64k,mode=700", async () => {
+    writeFileSync(join(full, "filler"), new Uint8Array(64 * KiB));
+    const error = await errorOf(Promise.resolve().then(() => openDataFolder({ role: "peer", flag: full })));
+    expect(error).toMatchObject({ code: "disk", message: expect.stringContaining("full") });
   });
 });

@@ -1,6 +1,6 @@
 /** The data folder: where it lies, its lock, the files in it. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ErrorCode, P2pfsError } from "../../src/core/errors.ts";
@@ -90,9 +90,13 @@ describe("opening", () => {
   test("refuses what is not a folder, and what cannot be made", () => {
     const file = join(temporaryFolder(), "file");
     writeFileSync(file, "");
-    expectCode(() => open(file), "disk", file);
-    expectCode(() => open(join(file, "below")), "disk", file);
+    expectCode(() => open(file), "disk", `${file}: it is not a folder`);
+    expectCode(() => open(join(file, "below")), "disk", "a part of the path is not a folder");
     expectCode(() => open("/proc/p2pfs"), "disk", "/proc/p2pfs");
+    const loop = join(temporaryFolder(), "loop");
+    symlinkSync("loop", loop);
+    for (const path of [loop, join(loop, "below")]) expectCode(() => open(path), "disk", "too many symbolic links");
+    expectCode(() => open(join(temporaryFolder(), "n".repeat(300))), "disk", "too long");
   });
 
   test("refuses a folder that is another user's, or closed to its own", () => {

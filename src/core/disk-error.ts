@@ -1,5 +1,5 @@
 /** Errors of the file system as typed errors with a sentence that a person can act upon. */
-import { P2pfsError } from "../core/errors.ts";
+import { P2pfsError } from "./errors.ts";
 
 /** What each errno means to a user; others keep the system's own words. */
 const faults: Readonly<Record<string, { readonly what: string; readonly hint?: string }>> = {
@@ -15,6 +15,7 @@ const faults: Readonly<Record<string, { readonly what: string; readonly hint?: s
   ENOENT: { what: "no such file or folder" },
   ENOTDIR: { what: "a part of the path is not a folder" },
   EISDIR: { what: "it is a folder" },
+  EEXIST: { what: "something else has that name" },
   ELOOP: { what: "the path leads through too many symbolic links" },
   ENAMETOOLONG: { what: "the name or path is too long" },
   EMFILE: { what: "this process has too many open files" },
@@ -35,8 +36,7 @@ export function diskError(attempt: string, error: unknown): P2pfsError {
 
 /** As `diskError`, but `not_found` where the path leads nowhere. */
 export function sourceError(attempt: string, error: unknown): P2pfsError {
-  const errno = errnoOf(error);
-  if (errno !== "ENOENT" && errno !== "ENOTDIR") return diskError(attempt, error);
+  if (errnoOf(error) !== "ENOENT") return diskError(attempt, error);
   return new P2pfsError("not_found", `${attempt}: no such file`, {
     cause: error,
     hint: "check the spelling of the path; a relative path counts from the folder in which the command runs",
