@@ -1,6 +1,6 @@
 /** Finds the members of a content's swarm and joins them: at the start of a fetch, when the engine asks, and as it grows. */
 import type { Address } from "../core/address.ts";
-import { type Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -82,12 +82,17 @@ export class HolderSearch {
     const neighbour = await neighbours.reach(address);
     if (this.#isClosed || isKnown(address)) return;
     const { connection } = neighbour;
-    const [chunks = NO_CHUNKS, ...more] = pagesOf(have.toRanges());
+    const told = new Bitfield(have.size, have.bytes);
+    const [chunks = NO_CHUNKS, ...more] = pagesOf(told.toRanges());
     const reply = await connection.request(
       { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
       { timeoutMs: JOIN_MS_MAX },
     );
-    for (const page of more) connection.send({ type: "HAVE", content_id: contentId, chunks: page });
+    // What was gained meanwhile, the gossip tells to those that were members already.
+    const gained = new Bitfield(have.size);
+    for (const chunk of have) if (!told.has(chunk)) gained.add(chunk);
+    for (const page of [...more, ...pagesOf(gained.toRanges())])
+      connection.send({ type: "HAVE", content_id: contentId, chunks: page });
     if (!this.#isClosed && connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);
   }
 }

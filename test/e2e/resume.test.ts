@@ -13,10 +13,12 @@ import { type HashedFile, hashFile } from "../../src/disk/hash-file.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { partPathsFor } from "../../src/disk/part-paths.ts";
 import { dial } from "../../src/net/endpoint.ts";
+import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import { Library } from "../../src/peer/library.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { Repository } from "../../src/peer/repository.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
+import { Rogue } from "./rogue.ts";
 
 const CHUNK = 64 * KiB;
 const SIZE = 3 * MiB + 7;
@@ -211,6 +213,25 @@ test("a damaged chunk is told of to nobody and sent to nobody while the check ru
   expect(await errorOf(job.done)).toMatchObject({ code: "no_holder" });
   expect(told.has(DAMAGED)).toBe(false);
   third.close();
+});
+
+test("a member that joins while the check runs is told of every chunk that was found right", async () => {
+  await leave(every.slice(1));
+  await cluster.stopPeer(seeder);
+  let job: FetchJob | undefined;
+  const rogue = await Rogue.start({
+    tracker: cluster.trackerAddress,
+    path: source,
+    answer: (chunk, content) => ({ chunk, bytes: content }),
+    beforeJoinReply: () => until(() => job?.progress().chunks === CHUNK_COUNT - 1),
+  });
+  try {
+    job = await leecher.fetch({ what: ticket, destination });
+    expect(await job.done).toMatchObject({ bytes_fetched: CHUNK });
+    await until(() => rogue.told.isFull);
+  } finally {
+    rogue.close();
+  }
 });
 
 test("a fetch that is stopped while it is checked ends", async () => {

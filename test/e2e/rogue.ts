@@ -24,6 +24,8 @@ export interface RogueOptions {
   readonly manifest?: Uint8Array;
   /** What it answers those who join the swarm; without this, that it has every chunk. */
   readonly joinReply?: Outgoing;
+  /** Holds the answer to those who join back. */
+  readonly beforeJoinReply?: () => Promise<unknown>;
 }
 
 export class Rogue {
@@ -31,21 +33,25 @@ export class Rogue {
   readonly contentId: ContentId;
   /** Chunk requests that it got. */
   requests = 0;
+  /** Chunks that others told it of. */
+  readonly told: Bitfield;
   readonly #listener: Listener;
   readonly #session: Connection;
 
-  private constructor(listener: Listener, session: Connection, contentId: ContentId) {
+  private constructor(listener: Listener, session: Connection, contentId: ContentId, told: Bitfield) {
+    this.told = told;
     this.#listener = listener;
     this.#session = session;
     this.address = listener.address;
     this.contentId = contentId;
   }
 
-  static async start({ tracker, path, answer, manifest, joinReply }: RogueOptions): Promise<Rogue> {
+  static async start({ tracker, path, answer, manifest, joinReply, beforeJoinReply }: RogueOptions): Promise<Rogue> {
     const hashed = await hashFile(path);
     const content = readFileSync(path);
     const { chunkSize } = hashed.manifest;
     const all = Bitfield.full(chunkCountOf(hashed.manifest)).toRanges();
+    const told = new Bitfield(chunkCountOf(hashed.manifest));
     let rogue: Rogue | undefined;
     const local = { role: "peer", agent: "rogue", address: null } as const;
     const sendChunk = (connection: Connection, message: Fields<"PEER_REQUEST_CHUNK">) => {
@@ -75,9 +81,13 @@ export class Rogue {
       local: () => local,
       onConnection: (connection) =>
         connection.serve({
-          request(message) {
-            if (message.type === "REQUEST_JOIN_SWARM")
+          notice: (message) => message.type === "HAVE" && told.addRanges(message.chunks),
+          async request(message) {
+            if (message.type === "REQUEST_JOIN_SWARM") {
+              told.addRanges(message.chunks);
+              await beforeJoinReply?.();
               return joinReply ?? { type: "REPLY_JOIN_SWARM", content_id: message.content_id, chunks: all };
+            }
             if (message.type === "REQUEST_MANIFEST") {
               const reply = { type: "REPLY_MANIFEST", content_id: message.content_id } as const;
               connection.replyWithPayload(message.request, reply, payloadOf(manifest ?? hashed.manifestBytes));
@@ -106,7 +116,7 @@ export class Rogue {
       chunknum: all,
       replace: true,
     });
-    rogue = new Rogue(listener, session, hashed.contentId);
+    rogue = new Rogue(listener, session, hashed.contentId, told);
     return rogue;
   }
 
