@@ -15,6 +15,13 @@ export const AddressSchema = v.pipe(
 );
 export type Address = v.InferOutput<typeof AddressSchema>;
 
+/** An IP literal in its one spelling. */
+export const IpSchema = v.pipe(
+  v.string(),
+  v.maxLength(60),
+  v.check((text) => isIp(text) && canonicalIp(text) === text, "expected an IP in canonical form"),
+);
+
 export const PortSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(PORT_MAX));
 
 /** The address of an IP literal and a port from 1 to 65535. IPv4 mapped into IPv6 becomes plain IPv4. */

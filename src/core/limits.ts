@@ -24,6 +24,8 @@ export const CHUNK_RANGES_MAX = 4096;
 export const LIST_PAGE_MAX = 500;
 /** Holders named in one location reply. */
 export const HOLDER_SAMPLE_MAX = 50;
+/** Peers that one host is said to have. */
+export const PEERS_NAMED_MAX = 50;
 /** Holders of a content are counted so far, for lists: what is beyond costs more than it tells. */
 export const HOLDERS_COUNTED_MAX = 1000;
 /** Chunk ranges in one location reply, over all holders; what is left out the holders tell themselves. */

@@ -1,31 +1,39 @@
-/** Which peer is meant where only a host is given: the one peer that has it, as far as its files tell. */
-import { type Address, hostOf } from "../core/address.ts";
+/** Which peer is meant where only a host is given: the one peer that has it, as the tracker knows, whatever it shares. */
+import type { Address } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
-import { P2pfsError } from "../core/errors.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { type LookUp, resolveHost } from "../net/host-name.ts";
-import type { FilePage } from "./types.ts";
+import type { TrackerLink } from "./tracker-link.ts";
 
-/** `own`: the address of the peer that asks, which counts as well. Throws `not_found`, `ambiguous`. */
+/** Addresses that an error names. */
+const SHOWN_MAX = 5;
+
+/** Throws `not_found`, `ambiguous`, and `usage` where the tracker is too old to say. */
 export async function onlyPeerAt(
   host: string,
-  own: Address | null,
-  listFiles: (cursor: string | null) => Promise<FilePage>,
+  link: TrackerLink,
   deadline: Deadline,
   lookUp?: LookUp,
 ): Promise<Address> {
   const ip = await resolveHost(host, deadline, lookUp);
-  const addresses = new Set<Address>(own !== null && hostOf(own) === ip ? [own] : []);
-  let cursor: string | null = null;
-  do {
-    const page: FilePage = await listFiles(cursor);
-    for (const { address } of page.rows) if (hostOf(address) === ip) addresses.add(address);
-    cursor = page.next;
-  } while (cursor !== null && addresses.size < 2);
-  const [only, ...others] = addresses;
-  if (only === undefined) throw new P2pfsError("not_found", `no online peer shares files at ${host}`);
-  if (others.length > 0) {
-    const hint = `add the PORT: ${[only, ...others].join(", ")}`;
-    throw new P2pfsError("ambiguous", `${host} has several peers`, { hint });
+  const [only, ...others] = await peersAt(ip, link, deadline);
+  if (only === undefined) throw new P2pfsError("not_found", `no peer is online at ${host}`);
+  if (others.length === 0) return only;
+  const shown = [only, ...others].slice(0, SHOWN_MAX);
+  const more = others.length < SHOWN_MAX ? "" : ", …";
+  throw new P2pfsError("ambiguous", `${others.length + 1} peers are on ${host}: ${shown.join(", ")}${more}`, {
+    hint: "add the PORT of the peer that you mean",
+  });
+}
+
+async function peersAt(ip: string, link: TrackerLink, deadline: Deadline): Promise<Address[]> {
+  try {
+    return (await link.request({ type: "REQUEST_PEERS", host: ip }, deadline)).addresses;
+  } catch (thrown) {
+    if (asP2pfsError(thrown).code !== "unknown_message") throw thrown;
+    throw new P2pfsError("usage", "the tracker runs an older version, which cannot tell which peers a host has", {
+      cause: thrown,
+      hint: "add the PORT of the peer that you mean",
+    });
   }
-  return only;
 }

@@ -266,7 +266,7 @@ export class Peer {
     const { lookUp } = this.#options;
     const address =
       port === undefined
-        ? await onlyPeerAt(host, this.#link.address, (page) => this.listFiles(page), deadline, lookUp)
+        ? await onlyPeerAt(host, this.#link, deadline, lookUp)
         : await resolveHostPort({ host, port }, deadline, lookUp);
     const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor }, deadline);
     return { rows: page.file_list, next: page.next };

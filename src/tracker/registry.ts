@@ -126,7 +126,10 @@ export interface Registry {
 
   /** Every peer that is online, for the leases after a start. */
   onlinePeers(): Promise<readonly PeerRecord[]>;
-  /** Online peers whose IP is one of these, or whose host name is this one, in any case; and whose port is this one. */
+  /**
+   * Online peers whose IP is one of these, or whose host name is this one, in any case; and whose port is this one. The
+   * first PEERS_NAMED_MAX of them.
+   */
   findPeers(where: { ips?: readonly string[]; hostName?: string; port?: number }): Promise<readonly PeerRecord[]>;
   /** The peer that is, or was last, at this address. */
   peerAt(address: Address): Promise<PeerRecord | undefined>;

@@ -2,7 +2,7 @@
  * One peer's session: from its requests to replies, over the registry. What a message may say is checked by its schema
  * before it comes here; here stand the rules between messages, and between what a peer says and what the tracker sees.
  */
-import { type Address, hostOf, makeAddress, portOf } from "../core/address.ts";
+import { type Address, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
@@ -106,6 +106,8 @@ export class Session {
         return lists.run(this, () => this.#discover(message));
       case "REQUEST_FILE_LOCATION":
         return locations.run(this, () => this.#locate(peer, message));
+      case "REQUEST_PEERS":
+        return locations.run(this, () => this.#peersAt(message.host));
       default:
         throw new P2pfsError("unknown_message", `${message.type} is for peers among themselves`);
     }
@@ -219,6 +221,13 @@ export class Session {
   async #discover({ address, cursor }: Message<"REQUEST_DISCOVER">): Promise<Outgoing<"REPLY_DISCOVER">> {
     const { rows, next } = await this.#host.registry.discover(address, cursor);
     return { type: "REPLY_DISCOVER", file_list: [...rows], next };
+  }
+
+  /** A loopback address means nothing to a peer on another host. */
+  async #peersAt(ip: string): Promise<Outgoing<"REPLY_PEERS">> {
+    const isForAsker = this.#sameHost || !isLoopback(ip);
+    const found = isForAsker ? await this.#host.registry.findPeers({ ips: [ip] }) : [];
+    return { type: "REPLY_PEERS", addresses: found.map((peer) => peer.address) };
   }
 
   async #locate(

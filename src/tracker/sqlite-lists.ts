@@ -9,7 +9,7 @@ import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { foldFileName } from "../core/file-name.ts";
-import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX } from "../core/limits.ts";
+import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX, PEERS_NAMED_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { PageBuilder } from "./page.ts";
@@ -83,7 +83,7 @@ export class SqliteLists {
       .select()
       .from(peers)
       .where(and(isOnline, or(byIp, byName), byPort));
-    return rows.orderBy(asc(peers.ip), asc(peers.port)).all().map(peerRecordOf);
+    return rows.orderBy(asc(peers.ip), asc(peers.port)).limit(PEERS_NAMED_MAX).all().map(peerRecordOf);
   }
 
   peerAt(address: Address): PeerRecord | undefined {

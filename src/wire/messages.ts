@@ -3,7 +3,7 @@
  * decoder and encoder derive from it. A new message is a row here, a paragraph in README.md and a handler in a role.
  */
 import * as v from "valibot";
-import { AddressSchema } from "../core/address.ts";
+import { AddressSchema, IpSchema } from "../core/address.ts";
 import { ChunkRangesSchema } from "../core/bitfield.ts";
 import { FileNameSchema } from "../core/file-name.ts";
 import {
@@ -15,6 +15,7 @@ import {
   LIST_PAGE_MAX,
   LOCATION_RANGES_MAX,
   MANIFEST_BYTES_MAX,
+  PEERS_NAMED_MAX,
 } from "../core/limits.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
 import {
@@ -217,6 +218,14 @@ export const messageTable = {
   REQUEST_PROOF: toPeer(0x20, "request", { request: requestId, challenge: digest }),
   REPLY_PROOF: toTracker(0x21, "reply", { request: requestId, proof: digest }),
 
+  // Peer to tracker, once more
+  REQUEST_PEERS: toTracker(0x22, "request", { request: requestId, host: IpSchema }),
+  REPLY_PEERS: toPeer(0x23, "reply", {
+    request: requestId,
+    /** Of the online peers at this IP. */
+    addresses: v.pipe(v.array(AddressSchema), v.maxLength(PEERS_NAMED_MAX)),
+  }),
+
   // Peer to peer
   REQUEST_MANIFEST: amongPeers(0x30, "request", { request: requestId, content_id: ContentIdSchema }),
   REPLY_MANIFEST: amongPeers(
@@ -307,6 +316,7 @@ export const replyOf = {
   REQUEST_CHUNK_REGISTER: "REPLY_CHUNK_REGISTER",
   REQUEST_ANNOUNCED: "REPLY_ANNOUNCED",
   REQUEST_PROOF: "REPLY_PROOF",
+  REQUEST_PEERS: "REPLY_PEERS",
   REQUEST_MANIFEST: "REPLY_MANIFEST",
   REQUEST_JOIN_SWARM: "REPLY_JOIN_SWARM",
   PEER_REQUEST_CHUNK: "PEER_REPLY_CHUNK",

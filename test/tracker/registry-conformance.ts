@@ -8,6 +8,7 @@ import {
   HOLDER_SAMPLE_MAX,
   HOLDERS_COUNTED_MAX,
   LIST_PAGE_MAX,
+  PEERS_NAMED_MAX,
 } from "../../src/core/limits.ts";
 import { chunkCountFor } from "../../src/core/manifest.ts";
 import type { PeerId } from "../../src/core/model.ts";
@@ -131,6 +132,14 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await found({ hostName: "HOST-2" })).toEqual([peerId(2)]);
         expect(await found({ ips: ["10.0.0.3"] })).toEqual([]);
         expect(await found({ ips: [], port: 7000 })).toEqual([]);
+      });
+
+      test("of very many peers at one IP the first are found", async () => {
+        await Promise.all(Array.from({ length: PEERS_NAMED_MAX + 1 }, (_, i) => join(i, `10.0.0.1:${7000 + i}`)));
+        const found = await registry.findPeers({ ips: ["10.0.0.1"] });
+        expect(found.map((row) => row.address)).toEqual(
+          Array.from({ length: PEERS_NAMED_MAX }, (_, i) => address(`10.0.0.1:${7000 + i}`)),
+        );
       });
 
       test("listed peers have their number of files", async () => {

@@ -216,6 +216,22 @@ describe("publishing", () => {
     expect(await peer.listed()).toHaveLength(1);
   });
 
+  test("the peers of a host are told, whether they share or not, without those that have left", async () => {
+    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    const peersAt = async (host: string) =>
+      (await one.request<"REQUEST_PEERS">({ type: "REQUEST_PEERS", host })).addresses;
+    expect(await peersAt("127.0.0.1")).toEqual([one.address, two.address]);
+    expect(await peersAt("10.0.0.1")).toEqual([]);
+    for (const host of ["localhost", "127.0.0.01", "[::1]", "::0001", ""])
+      expect((await errorOf(peersAt(host))).code).toBe("protocol");
+    const left = new Promise<void>((resolve) =>
+      tracker.events.subscribe((event) => void (event.type === "peer_left" && resolve())),
+    );
+    await two.leave();
+    await left;
+    expect(await peersAt("127.0.0.1")).toEqual([one.address]);
+  });
+
   test("F15: discover answers for a peer that is online", async () => {
     const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
     await one.publish("a", 1);

@@ -1,5 +1,6 @@
 /** A random message of every type, within the limits of its fields. The compiler sees to it that none is left out. */
 import fc from "fast-check";
+import { hostOf } from "../../src/core/address.ts";
 import type { FileInfo, HolderInfo } from "../../src/core/model.ts";
 import { publicationKey } from "../../src/core/model.ts";
 import type { Fields, Message, MessageName } from "../../src/wire/messages.ts";
@@ -90,6 +91,8 @@ const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } =
   REPLY_ANNOUNCED: fc.record({ request }),
   REQUEST_PROOF: fc.record({ request, challenge: digest }),
   REPLY_PROOF: fc.record({ request, proof: digest }),
+  REQUEST_PEERS: fc.record({ request, host: address.map(hostOf) }),
+  REPLY_PEERS: fc.record({ request, addresses: fc.array(address, { maxLength: 5 }) }),
   REQUEST_MANIFEST: fc.record({ request, content_id: contentId }),
   REPLY_MANIFEST: fc.record({ request, content_id: contentId }),
   REQUEST_JOIN_SWARM: fc.record({ request, content_id: contentId, chunks: chunkRanges() }),
