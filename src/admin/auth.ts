@@ -15,6 +15,8 @@ const BODY_BYTES_MAX = 64 * KiB;
 export const BODY_MS_MAX = 10 * SECOND_MS;
 /** The page itself, what it is made of, whether the role lives, and the door for a one-time code. */
 const OPEN_ROUTES = /^GET (?:\/|\/healthz|\/assets\/[\w.-]+)$|^POST \/api\/session$/;
+/** A name or an IP literal, and a port perhaps (RFC 9110, section 7.2). */
+const HOST_AND_PORT = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?$/i;
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
@@ -40,6 +42,8 @@ export const securityHeaders: MiddlewareHandler = async (context, next) => {
 export function guard({ access, host }: GuardOptions): MiddlewareHandler {
   return async (context, next) => {
     const asked = hostAsked(context);
+    if (asked === undefined)
+      return respondWithError(context, new P2pfsError("usage", "the request must name one host, in one Host header"));
     if (!isAllowedHost(asked, host)) return forbid(context, `no endpoint for the host ${asked}`);
     const origin = context.req.header("origin");
     if (origin !== undefined && origin !== new URL(context.req.url).origin)
@@ -92,9 +96,15 @@ function tokenOf(context: Context): string {
   return /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
 }
 
-function hostAsked(context: Context): string {
-  const { hostname } = new URL(context.req.url);
-  return canonicalIp(hostname);
+/**
+ * Undefined where the request does not say clearly: without a Host, with a malformed one, or with several, which arrive
+ * here as one text. A call within this process has the host in its URL alone.
+ */
+function hostAsked(context: Context): string | undefined {
+  const header = context.req.header("host");
+  if (header !== undefined && !HOST_AND_PORT.test(header)) return undefined;
+  const url = URL.parse(context.req.url);
+  return url === null ? undefined : canonicalIp(url.hostname);
 }
 
 /** An IP literal cannot be rebound by DNS, so an endpoint on every interface answers to any of them. */
