@@ -3,14 +3,22 @@ import { type ErrorCode, errorCodes, errorTable, P2pfsError } from "../core/erro
 import { clipToBytes } from "../core/text.ts";
 import { type Message, TEXT_BYTES_MAX } from "../wire/messages.ts";
 
+/** What concerns this machine alone: the words, with its paths in them, are for its own log and user, not for others. */
+const ownAffairs: Partial<Record<ErrorCode, string>> = {
+  disk: "the other side cannot use its disk or database",
+  internal: "the other side has a defect",
+};
+const OWN_AFFAIR_HINT = "whoever runs the other side finds more in its log";
+
 /** `request`: the one that is refused; null where the connection as a whole is meant. */
 export function errorMessage(error: P2pfsError, request: number | null): Message<"ERROR"> {
-  const message = clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
+  const message = ownAffairs[error.code] ?? clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
   return { type: "ERROR", request, code: errorTable[error.code].wireId, message };
 }
 
 export function errorFrom({ code, message }: Message<"ERROR">): P2pfsError {
-  return new P2pfsError(codeOfWireId(code), message);
+  const known = codeOfWireId(code);
+  return new P2pfsError(known, message, known in ownAffairs ? { hint: OWN_AFFAIR_HINT } : {});
 }
 
 /** A number that is not in our table comes from a newer version. */

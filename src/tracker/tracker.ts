@@ -39,6 +39,8 @@ const REGISTRATION_MS = 10 * SECOND_MS;
 /** A tracker opens few files besides. */
 const CONNECTIONS_MAX = 8192;
 const SHARE_OF_DESCRIPTORS = 0.5;
+/** Faults of the registry are logged at most this often. */
+const FAULT_LOG_MS = 10 * SECOND_MS;
 
 export interface TrackerOptions {
   /** Opened for the tracker; whoever opened it closes it, after the tracker. */
@@ -81,6 +83,7 @@ export class Tracker implements SessionHost {
   /** Starts wait for one another. */
   #starting: Promise<unknown> = Promise.resolve();
   #closing = false;
+  #quietUntilMs = 0;
 
   /** Throws `disk` where the registry cannot be used. */
   static async open(options: TrackerOptions): Promise<Tracker> {
@@ -281,9 +284,21 @@ export class Tracker implements SessionHost {
       const reply = await session.answer(message);
       granted = true;
       return reply;
+    } catch (thrown) {
+      this.#noteOwnFault(message.type, thrown);
+      throw thrown;
     } finally {
       this.#options.observeRequest?.(message.type, performance.now() - receivedMs, granted);
     }
+  }
+
+  /** The peer is not told the words; a disk that is full fails every request, and one line a while says so. */
+  #noteOwnFault(what: string, thrown: unknown): void {
+    const { code, message } = asP2pfsError(thrown);
+    const now = performance.now();
+    if ((code !== "disk" && code !== "internal") || now < this.#quietUntilMs) return;
+    this.#quietUntilMs = now + FAULT_LOG_MS;
+    this.#options.log("error", `${what}: ${message}`);
   }
 
   async #stopListening(): Promise<void> {

@@ -1,5 +1,7 @@
 /** A peer's session with its tracker, over real sockets. */
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import type { Address } from "../../src/core/address.ts";
 import { NO_CHUNKS } from "../../src/core/bitfield.ts";
 import { proofOf } from "../../src/net/proof.ts";
@@ -9,11 +11,15 @@ import { fileSize, openTracker, provingListener, TestPeer } from "./test-peer.ts
 
 let tracker: Tracker;
 let at: Address;
+let folderPath: string;
+let log: string[];
 const cleanups: (() => unknown)[] = [];
 beforeEach(async () => {
   const folder = temporaryFolder();
   cleanups.push(() => folder.remove());
-  const opened = await openTracker(folder.path);
+  folderPath = folder.path;
+  log = [];
+  const opened = await openTracker(folder.path, { log: (_level, line) => void log.push(line) });
   cleanups.push(opened.close);
   tracker = opened.tracker;
   at = await tracker.start({ host: "127.0.0.1", port: 0 });
@@ -242,3 +248,19 @@ describe("publishing", () => {
     expect((await errorOf(discover("127.0.0.1:9" as Address))).code).toBe("not_found");
   });
 });
+
+test("10: a registry that cannot be written is told to the peer without a path, and logged with it", async () => {
+  const peer = await TestPeer.join(at, 1);
+  const blocker = new Database(join(folderPath, "registry.sqlite"));
+  blocker.run("BEGIN IMMEDIATE");
+  const errors = [await errorOf(peer.publish("a", 1)), await errorOf(peer.publish("b", 1))];
+  blocker.run("ROLLBACK");
+  blocker.close();
+  for (const error of errors) {
+    expect(error.code).toBe("disk");
+    expect(error.message).not.toContain("/");
+    expect(error.hint).toContain("log");
+  }
+  expect(log.filter((line) => line.includes(folderPath))).toHaveLength(1);
+  await peer.publish("a", 1);
+}, 20_000);
