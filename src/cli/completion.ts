@@ -41,7 +41,7 @@ export async function writeProposals(line: string, { io, commands }: Completing)
   for (const { kind, completion } of await propose(spelled, { io, commands }, "p2pfs")) {
     const isValue = kind === "argument:value";
     const text = isValue || typed === "-" ? completion : completion.replaceAll("-", "_");
-    if (!/[\n\t]/.test(text)) io.stdout.write(`${isValue ? "value" : "name"}\t${text}\n`);
+    if (!/\p{Cc}/u.test(text)) io.stdout.write(`${isValue ? "value" : "name"}\t${text}\n`);
   }
 }
 

@@ -2,6 +2,7 @@
 import { answerOf } from "../admin/client.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
+import { printable } from "./format.ts";
 import type { Environment } from "./io.ts";
 import { reachPeer, reachTracker } from "./reach.ts";
 import { writeResult } from "./render.ts";
@@ -21,7 +22,7 @@ export async function showPeerDashboard(this: CliContext, flags: CommonFlags): P
 
 function show(context: CliContext, flags: CommonFlags, link: Link): void {
   const { io } = context;
-  writeResult(context, flags, link, ({ url }) => url);
+  writeResult(context, flags, link, ({ url }) => printable(url));
   if (wantsJson(io.env, flags)) return;
   io.stderr.write(`the link works once, within ${link.expires_ms / MINUTE_MS} minutes, on this machine\n`);
   const opener = io.stdout.isTerminal ? openerFor(process.platform, io.env) : undefined;

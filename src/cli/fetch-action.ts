@@ -169,7 +169,7 @@ function writeReceipt({ io }: CliContext, flags: FetchFlags, receipt: FetchRecei
       .filter(({ chunks }) => chunks > 0)
       .map(
         ({ address, inbound, bytes, chunks }) =>
-          `  from ${address}${inbound ? " (inbound)" : ""}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
+          `  from ${printable(address)}${inbound ? " (inbound)" : ""}: ${formatSize(bytes)}, ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`,
       ),
   ];
   if (receipt.bytes_resumed > 0) lines.push(`  from an earlier session: ${formatSize(receipt.bytes_resumed)}`);

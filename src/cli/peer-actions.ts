@@ -23,7 +23,12 @@ import { bold, type Column } from "./table.ts";
 export async function connect(this: CliContext, flags: CommonFlags, host: string, port?: number): Promise<void> {
   const json = hostAndPort(host, port);
   const connected = await answerOf(reachPeer(this, flags).api.connect.$post({ json }));
-  writeResult(this, flags, connected, ({ tracker, address }) => `joined ${tracker} as ${address}`);
+  writeResult(
+    this,
+    flags,
+    connected,
+    ({ tracker, address }) => `joined ${printable(tracker)} as ${printable(address)}`,
+  );
 }
 
 export async function publish(this: CliContext, flags: CommonFlags, lname: string, fname?: string): Promise<void> {
@@ -49,7 +54,7 @@ export async function publish(this: CliContext, flags: CommonFlags, lname: strin
     flags,
     published,
     ({ fname: name, size, total_chunknum, ticket }) =>
-      `published ${bold(stdout, name)} (${formatSize(size)}, ${total_chunknum} ${total_chunknum === 1 ? "chunk" : "chunks"})\n${ticket}`,
+      `published ${bold(stdout, printable(name))} (${formatSize(size)}, ${total_chunknum} ${total_chunknum === 1 ? "chunk" : "chunks"})\n${printable(ticket)}`,
   );
 }
 
@@ -62,7 +67,7 @@ function publishingStopped(lname: string): P2pfsError {
 export async function unpublish(this: CliContext, flags: CommonFlags, fname: string): Promise<void> {
   const { api } = reachPeer(this, flags);
   const result = await answerOf(api.shares[":fname"].$delete({ param: { fname: encodeURIComponent(fname) } }));
-  writeResult(this, flags, result, ({ fname: name }) => `${name} is shared no longer`);
+  writeResult(this, flags, result, ({ fname: name }) => `${printable(name)} is shared no longer`);
 }
 
 export async function listFiles(this: CliContext, flags: CommonFlags): Promise<void> {
@@ -84,13 +89,13 @@ export async function listFetches(this: CliContext, flags: CommonFlags): Promise
   const rows = await answerOf(api.fetches.$get());
   const columns: Column<FetchProgress>[] = [
     { heading: "ID", cell: ({ id }) => id },
-    { heading: "FNAME", cell: ({ fname }) => printable(fname) },
+    { heading: "FNAME", cell: ({ fname }) => fname },
     { heading: "STATE", cell: ({ state }) => state },
     { heading: "HAS", align: "right", cell: ({ bytes }) => formatSize(bytes) },
     { heading: "OF", align: "right", cell: ({ size }) => formatSize(size) },
     { heading: "RATE", align: "right", cell: ({ bytes_per_second }) => formatRate(bytes_per_second) },
     { heading: "SOURCES", align: "right", cell: ({ sources }) => String(sources) },
-    { heading: "DESTINATION", cell: ({ destination }) => printable(destination) },
+    { heading: "DESTINATION", cell: ({ destination }) => destination },
   ];
   await writeList(this, flags, rows, columns, "nothing has been fetched");
 }
@@ -110,7 +115,7 @@ export async function cancel(this: CliContext, flags: CancelFlags, id: string): 
 export async function retry(this: CliContext, flags: CommonFlags, id: string): Promise<void> {
   const { api } = reachPeer(this, flags);
   const begun = await answerOf(api.fetches[":id"].retry.$post({ param: { id: encodeURIComponent(id) } }));
-  writeResult(this, flags, begun, (fetch) => `fetch ${fetch.id} goes on; list-fetches shows how`);
+  writeResult(this, flags, begun, (fetch) => `fetch ${printable(fetch.id)} goes on; list-fetches shows how`);
 }
 
 export async function limits(this: CliContext, flags: CommonFlags & LimitFlags): Promise<void> {
@@ -129,13 +134,13 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
   await writeStatus(this, flags, await answerOf(api.status.$get()), (peer) => [
     ["role", `peer ${peer.version}, process ${peer.pid}`],
     ["address", peer.address ?? `not known yet; takes peers on ${peer.listen}`],
-    ["tracker", peer.connected ? printable(peer.tracker) : `${printable(peer.tracker)}, not reached; trying again`],
+    ["tracker", peer.connected ? peer.tracker : `${peer.tracker}, not reached; trying again`],
     ["up for", formatDuration(peer.uptime_ms)],
     ["shares", `${peer.shares} published, ${peer.contents} ${peer.contents === 1 ? "content" : "contents"} served`],
     ["fetches", String(peer.fetches)],
     ["moved", `${formatSize(peer.bytes_sent)} sent, ${formatSize(peer.bytes_received)} received`],
     ["limits", formatLimits(peer)],
-    ["data folder", printable(peer.data_folder)],
-    ["files folder", printable(peer.files_folder)],
+    ["data folder", peer.data_folder],
+    ["files folder", peer.files_folder],
   ]);
 }

@@ -2,16 +2,16 @@
 import type { FileInfo } from "../core/model.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { wantsJson } from "./context.ts";
-import { formatContentId, formatSize, printable } from "./format.ts";
+import { formatContentId, formatSize } from "./format.ts";
 import { writeJson, writeJsonArray } from "./json.ts";
 import type { Column } from "./table.ts";
 
 export const fileColumns: readonly Column<FileInfo>[] = [
-  { heading: "KEY", cell: ({ key }) => printable(key) },
-  { heading: "FNAME", cell: ({ fname }) => printable(fname) },
+  { heading: "KEY", cell: ({ key }) => key },
+  { heading: "FNAME", cell: ({ fname }) => fname },
   { heading: "SIZE", align: "right", cell: ({ size }) => formatSize(size) },
   { heading: "CHUNKS", align: "right", cell: ({ total_chunknum }) => String(total_chunknum) },
-  { heading: "PATH", cell: ({ path }) => printable(path) },
+  { heading: "PATH", cell: ({ path }) => path },
   { heading: "ADDRESS", cell: ({ address }) => address },
   { heading: "CONTENT", cell: ({ content_id }) => formatContentId(content_id) },
   { heading: "HOLDERS", align: "right", cell: ({ holders }) => String(holders) },

@@ -174,7 +174,8 @@ function announce({ io }: CliContext, flags: CommonFlags, role: RunningRole, whe
   }
   const place = where.address === null ? "is not listening yet" : `listens on ${where.address}`;
   const tracker = where.tracker === undefined ? "" : `, tracker ${where.tracker}`;
-  io.stdout.write(`${role.name} ${place}${tracker}, admin ${role.url}, data folder ${where.data_folder}\n`);
+  const whereabouts = `${role.name} ${place}${tracker}, admin ${role.url}, data folder ${where.data_folder}`;
+  io.stdout.write(`${printable(whereabouts)}\n`);
 }
 
 /** A job in the background of a terminal would be stopped by reading from it, so it takes no commands there. */

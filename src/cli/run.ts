@@ -117,7 +117,8 @@ export function tell(failure: P2pfsError, io: Io, words: readonly string[]): voi
   if (words.includes("--json") || isSet(io.env.P2PFS_JSON)) writeJsonFailure(io.stdout, failure);
   const [red, plain] = io.stderr.usesColor ? ["\u001b[31m", "\u001b[0m"] : ["", ""];
   io.stderr.write(`${red}error:${plain} ${printable(failure.message)}\nhint: ${printable(failure.hint)}\n`);
-  if (failure.code === "internal" && isSet(io.env.P2PFS_DEBUG) && failure.stack) io.stderr.write(`${failure.stack}\n`);
+  if (failure.code === "internal" && isSet(io.env.P2PFS_DEBUG) && failure.stack)
+    io.stderr.write(`${failure.stack.split("\n").map(printable).join("\n")}\n`);
 }
 
 function asUsage(complaints: readonly string[], known: readonly string[]): P2pfsError {

@@ -1,5 +1,6 @@
-/** Tables for people: aligned columns without frames, headings dimmed on a terminal. */
+/** Tables for people: aligned columns without frames, headings dimmed on a terminal, what stands in them made harmless. */
 import Table from "cli-table3";
+import { printable } from "./format.ts";
 import type { Sink } from "./io.ts";
 
 const BOLD = "\u001b[1m";
@@ -27,14 +28,14 @@ export function writeTable<Row>(sink: Sink, columns: readonly Column<Row>[], row
     chars: { ...NO_FRAME, middle: "  " },
     style: STYLE,
   });
-  for (const row of rows) table.push(columns.map(({ cell }) => cell(row)));
+  for (const row of rows) table.push(columns.map(({ cell }) => printable(cell(row))));
   sink.write(`${withoutTrailingSpaces(table.toString())}\n`);
 }
 
 /** One `name  value` a line. */
 export function writeFacts(sink: Sink, facts: readonly (readonly [name: string, value: string])[]): void {
   const table = new Table({ chars: { ...NO_FRAME, middle: "  " }, style: STYLE });
-  for (const [name, value] of facts) table.push([sink.usesColor ? `${DIM}${name}${RESET}` : name, value]);
+  for (const [name, value] of facts) table.push([sink.usesColor ? `${DIM}${name}${RESET}` : name, printable(value)]);
   sink.write(`${withoutTrailingSpaces(table.toString())}\n`);
 }
 

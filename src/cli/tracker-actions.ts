@@ -20,7 +20,7 @@ export async function listPeers(this: CliContext, flags: CommonFlags): Promise<v
   const now = Date.now();
   const columns: Column<PeerInfo>[] = [
     { heading: "ADDRESS", cell: ({ address }) => address },
-    { heading: "HOST", cell: ({ host_name }) => printable(host_name) },
+    { heading: "HOST", cell: ({ host_name }) => host_name },
     { heading: "SINCE", cell: ({ since }) => formatAgo(since, now) },
     { heading: "LAST SEEN", cell: ({ last_seen }) => formatAgo(last_seen, now) },
     { heading: "FILES", align: "right", cell: ({ files }) => String(files) },
@@ -38,7 +38,7 @@ export async function listChunkInfo(this: CliContext, flags: CommonFlags): Promi
   const { api } = reachTracker(this, flags);
   const rows = await allPagesOf<ChunkInfo>((query) => api.chunks.$get({ query }));
   const columns: Column<ChunkInfo>[] = [
-    { heading: "KEY", cell: ({ key }) => printable(key) },
+    { heading: "KEY", cell: ({ key }) => key },
     { heading: "CONTENT", cell: ({ content_id }) => formatContentId(content_id) },
     { heading: "HOLDER", cell: ({ holder }) => holder },
     { heading: "HAS", align: "right", cell: ({ percent }) => `${Math.floor(percent)} %` },
@@ -59,7 +59,7 @@ export async function ping(this: CliContext, flags: CommonFlags, host: string, p
   const { api } = reachTracker(this, flags);
   const result = await answerOf(api.ping.$get({ query: peerQuery(host, port) }));
   writeResult(this, flags, result, ({ address, alive, duration_ms }) =>
-    alive ? `${address} is there: ${formatDuration(duration_ms)}` : `${address} is gone`,
+    alive ? `${printable(address)} is there: ${formatDuration(duration_ms)}` : `${printable(address)} is gone`,
   );
   if (!result.alive) this.process.exitCode = errorTable.not_found.exitCode;
 }
@@ -72,14 +72,14 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
     ["up for", formatDuration(tracker.uptime_ms)],
     ["peers", String(tracker.peers)],
     ["files", `${tracker.files}, of ${tracker.contents} contents`],
-    ["data folder", printable(tracker.data_folder)],
+    ["data folder", tracker.data_folder],
   ]);
 }
 
 export async function start(this: CliContext, flags: CommonFlags, host?: string, port?: number): Promise<void> {
   const json = host === undefined ? {} : hostAndPort(host, port);
   const started = await answerOf(reachTracker(this, flags).api.start.$post({ json }));
-  writeResult(this, flags, started, ({ address }) => `listening on ${address}`);
+  writeResult(this, flags, started, ({ address }) => `listening on ${printable(address)}`);
 }
 
 function peerQuery(host: string, port: number | undefined): { host: string; port?: string } {

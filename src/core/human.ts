@@ -38,6 +38,13 @@ export function printable(text: string): string {
   return text.replace(MISLEADING, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
 }
 
+/** The value as JSON in which the same shows as JSON's own escapes: it is safe to print, and reads back as it was. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(MISLEADING, (sign) =>
+    Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
 function threeDigits(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
