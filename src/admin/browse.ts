@@ -46,11 +46,7 @@ type Entry = Folder["entries"][number];
 export async function browse(path: string | undefined, limit: string | undefined, start: string): Promise<Folder> {
   try {
     const root = limit === undefined ? undefined : await realpath(limit);
-    const asked = await realpath(path ?? root ?? start);
-    if (root !== undefined && !isInside(asked, root))
-      throw new P2pfsError("refused", `this peer shows nothing outside of ${root}`, {
-        hint: "it was started with --browse; type the path instead, or start it with another folder",
-      });
+    const asked = root === undefined ? await realpath(path ?? start) : await realpathInside(path ?? root, root);
     const names = await readdir(asked, { withFileTypes: true });
     const shown = names.toSorted((a, b) => rankOf(a) - rankOf(b) || compare(a.name, b.name));
     const entries = await Promise.all(shown.slice(0, ENTRIES_MAX).map(({ name }) => entryAt(asked, name, root)));
@@ -63,6 +59,15 @@ export async function browse(path: string | undefined, limit: string | undefined
   } catch (thrown) {
     throw thrown instanceof P2pfsError ? thrown : asRefusal(path ?? start, thrown);
   }
+}
+
+/** What is outside is answered as what is not there: nobody learns which of the two it is. */
+async function realpathInside(path: string, root: string): Promise<string> {
+  const asked = await realpath(path).catch(() => undefined);
+  if (asked !== undefined && isInside(asked, root)) return asked;
+  throw new P2pfsError("refused", `this peer shows no folder ${path}: it shows only what is in ${root}`, {
+    hint: "it was started with --browse; type the path instead, or start it with another folder",
+  });
 }
 
 /** Undefined for what is neither file nor folder, cannot be read, or leads out of the root. */

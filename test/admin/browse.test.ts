@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { browse } from "../../src/admin/browse.ts";
+import type { P2pfsError } from "../../src/core/errors.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -60,5 +61,28 @@ describe("kept in a folder", () => {
   test("is not left by a folder whose name begins like it", async () => {
     mkdirSync(join(folder, "in and more"));
     await expect(limited(join(folder, "in and more"))).rejects.toMatchObject({ code: "refused" });
+  });
+
+  test("does not tell what is missing from what is forbidden", async () => {
+    const answerTo = async (path: string) => {
+      const thrown = await limited(path).catch((error: P2pfsError) => error);
+      const { code, message, hint } = thrown as P2pfsError;
+      return { code, message: message.replace(path, "PATH"), hint };
+    };
+    const forbidden = await answerTo(join(folder, "out"));
+    expect(forbidden.code).toBe("refused");
+    for (const path of [
+      join(folder, "nothing"),
+      join(folder, "out/secret"),
+      join(folder, "out/nothing"),
+      join(folder, "out/secret/below a file"),
+      join(folder, "in/way out"),
+      `${folder}/in/way out/nothing`,
+      `${folder}/in/way out/secret`,
+      `${folder}/in/nothing`,
+      `/${"x".repeat(300)}`,
+      "/proc/1/root/nothing",
+    ])
+      expect([path, await answerTo(path)]).toEqual([path, forbidden]);
   });
 });
