@@ -15,7 +15,7 @@ export function errorToTell(thrown: unknown, during: string, log: Log): P2pfsErr
   const stack = ((cause instanceof Error && cause.stack) || String(cause)).replaceAll(/\s*\n\s*/g, " ");
   const reference = referenceOf(`${during} ${stack}`);
   log("error", `defect ${reference} during ${during}: ${stack}`);
-  return new P2pfsError("internal", `${error.message} (reference ${reference})`);
+  return new P2pfsError("internal", `${error.message} (reference ${reference})`, { reference });
 }
 
 /** Six hex digits, the same for the same defect at the same place: FNV-1a, folded to 24 bits. */

@@ -52,6 +52,8 @@ export const errorCodes = Object.keys(errorTable) as readonly ErrorCode[];
 interface P2pfsErrorOptions extends ErrorOptions {
   /** Overrides the table's hint. */
   readonly hint?: string;
+  /** Under which the log has the stack of a defect. */
+  readonly reference?: string;
 }
 
 /** An operating error: something that can happen to correct code, told to the user by code, message and hint. */
@@ -59,11 +61,13 @@ export class P2pfsError extends Error {
   override readonly name = "P2pfsError";
   readonly code: ErrorCode;
   readonly hint: string;
+  readonly reference: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: P2pfsErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.hint = options.hint ?? errorTable[code].hint;
+    this.reference = options.reference;
   }
 }
 

@@ -12,8 +12,14 @@ const OWN_AFFAIR_HINT = "whoever runs the other side finds more in its log";
 
 /** `request`: the one that is refused; null where the connection as a whole is meant. */
 export function errorMessage(error: P2pfsError, request: number | null): Message<"ERROR"> {
-  const message = ownAffairs[error.code] ?? clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
+  const message = wordsFor(error) ?? clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
   return { type: "ERROR", request, code: errorTable[error.code].wireId, message };
+}
+
+/** Of a defect, the reference under which the log here has it goes along. */
+function wordsFor({ code, reference }: P2pfsError): string | undefined {
+  const words = ownAffairs[code];
+  return words === undefined || reference === undefined ? words : `${words} (reference ${reference})`;
 }
 
 export function errorFrom({ code, message }: Message<"ERROR">): P2pfsError {

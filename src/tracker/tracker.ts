@@ -285,7 +285,7 @@ export class Tracker implements SessionHost {
       granted = true;
       return reply;
     } catch (thrown) {
-      this.#noteOwnFault(message.type, thrown);
+      this.#logDiskFault(message.type, thrown);
       throw thrown;
     } finally {
       this.#options.observeRequest?.(message.type, performance.now() - receivedMs, granted);
@@ -293,12 +293,11 @@ export class Tracker implements SessionHost {
   }
 
   /** The peer is not told the words; a disk that is full fails every request, and one line a while says so. */
-  #noteOwnFault(what: string, thrown: unknown): void {
-    const { code, message } = asP2pfsError(thrown);
+  #logDiskFault(what: string, thrown: unknown): void {
     const now = performance.now();
-    if ((code !== "disk" && code !== "internal") || now < this.#quietUntilMs) return;
+    if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#quietUntilMs) return;
     this.#quietUntilMs = now + FAULT_LOG_MS;
-    this.#options.log("error", `${what}: ${message}`);
+    this.#options.log("error", `${what}: ${thrown.message}`);
   }
 
   async #stopListening(): Promise<void> {

@@ -59,14 +59,15 @@ test("what a handler throws that is no operating error is told as its role says,
     },
     errorToTell(thrown, what) {
       during.push(what);
-      return new P2pfsError("internal", `${thrown instanceof Error && thrown.message} (reference 123456)`);
+      const { message } = thrown as Error;
+      return new P2pfsError("internal", `${message} (reference 123456)`, { reference: "123456" });
     },
     closed: gone.resolve,
   }));
   const connection = await dial(address, { local, timeoutMs: 1000 });
   await expect(connection.request({ type: "REQUEST_MANIFEST", content_id: contentId })).rejects.toMatchObject({
     code: "internal",
-    message: "x is no function (reference 123456)",
+    message: "the other side has a defect (reference 123456)",
   });
   connection.send({ type: "LEAVE_SWARM", content_id: contentId });
   expect(await gone.promise).toMatchObject({ message: "y is no function (reference 123456)" });
