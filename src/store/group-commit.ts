@@ -85,6 +85,8 @@ export class GroupCommit {
       this.#statements.commit.run();
     } catch (thrown) {
       if (this.#sqlite.inTransaction) this.#sqlite.run("ROLLBACK");
+      // Where it could not even begin, that holds for everything that waits.
+      if (group.length === 0) group.push(...this.#waiting.splice(0));
       // Those that were refused before have their answer already; a second one has no effect.
       for (const waiting of group) waiting.reject(asDatabaseError(thrown, this.#path));
       return;

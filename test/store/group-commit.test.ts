@@ -1,6 +1,9 @@
 /** Changes that share a transaction: order, refusals among them, a disk that is full. */
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { P2pfsError } from "../../src/core/errors.ts";
 import { GroupCommit } from "../../src/store/group-commit.ts";
 
@@ -64,6 +67,23 @@ test("a full disk rejects what it concerns with a disk error; later changes go o
   expect(ids()).toEqual(results[0]?.status === "fulfilled" ? [1] : []);
   await insert(3);
   expect(ids()).toContain(3);
+});
+
+test("while somebody else holds the database, what waits is refused at once, all of it, and later changes go on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "p2pfs-test-"));
+  const path = join(folder, "shared.sqlite");
+  const [own, other] = [new Database(path), new Database(path)];
+  own.run("CREATE TABLE rows (id integer)");
+  const held = new GroupCommit(own, path);
+  const add = (id: number) => held.write(() => own.run("INSERT INTO rows VALUES (?)", [id]));
+  other.run("BEGIN IMMEDIATE");
+  const refused = await Promise.allSettled(Array.from({ length: 500 }, (_, id) => add(id)));
+  expect(refused.every((result) => result.status === "rejected" && result.reason.code === "disk")).toBe(true);
+  other.run("ROLLBACK");
+  await add(500);
+  expect(own.query("SELECT id FROM rows").values()).toEqual([[500]]);
+  for (const database of [own, other]) database.close();
+  rmSync(folder, { recursive: true });
 });
 
 test("more than fits one transaction is made all the same, and closing makes what waits", async () => {
