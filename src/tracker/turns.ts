@@ -96,7 +96,7 @@ export interface RegistryTurns {
 /** Enough for one commit to be shared by many, and no more than others can wait for. */
 const CHANGES_AT_ONCE = 64;
 /** Each is read in many steps, between which everything else goes on; more at once would only all take longer. */
-const LISTS_AT_ONCE = 2;
+const LISTS_AT_ONCE = 1;
 const LISTS_WAITING_MAX = 64;
 const LOCATIONS_AT_ONCE = 8;
 
