@@ -28,7 +28,7 @@ export const HELLO_MS_MAX = 2 * SECOND_MS;
 /** Requests of the other side that are being answered; more are refused as busy. */
 export const REQUESTS_SERVED_MAX = 512;
 /** Whoever goes on at a faster rate after it was told that there is no room is not waited for. */
-const BUSY_REFUSALS = { perSecond: 50, burst: 500 };
+const BUSY_REFUSALS = { perSecond: 500, burst: 5000 };
 /** Frames that were not understood, before the connection is given up. */
 const FAULTS_MAX = 100;
 /** Headers of somebody whom this side has not let in yet: enough for HELLO and for registering. */

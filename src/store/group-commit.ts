@@ -11,6 +11,10 @@ import { asDatabaseError } from "./database.ts";
 const CHANGES_PER_COMMIT_MAX = 200;
 const COMMIT_MS_MAX = 4;
 
+function isFull(changes: number, beganMs: number): boolean {
+  return changes === CHANGES_PER_COMMIT_MAX || performance.now() - beganMs > COMMIT_MS_MAX;
+}
+
 interface Waiting {
   /** Makes the change; what it returns is called after the commit. */
   run(): () => void;
@@ -70,18 +74,17 @@ export class GroupCommit {
 
   #commit(): void {
     if (this.#waiting.length === 0) return;
-    const beganMs = performance.now();
     const group: Waiting[] = [];
-    const isFull = () => group.length === CHANGES_PER_COMMIT_MAX || performance.now() - beganMs > COMMIT_MS_MAX;
     const done: { readonly waiting: Waiting; readonly answer: () => void }[] = [];
     try {
       this.#statements.begin.run();
-      while (this.#waiting.length > 0 && !isFull()) {
+      const beganMs = performance.now();
+      do {
         const waiting = this.#waiting.shift()!;
         group.push(waiting);
         const answer = this.#change(waiting);
         if (answer !== undefined) done.push({ waiting, answer });
-      }
+      } while (this.#waiting.length > 0 && !isFull(group.length, beganMs));
       this.#statements.commit.run();
     } catch (thrown) {
       if (this.#sqlite.inTransaction) this.#sqlite.run("ROLLBACK");

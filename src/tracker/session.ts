@@ -17,7 +17,7 @@ import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
-import type { RegistryTurns } from "./turns.ts";
+import type { SessionTurns } from "./turns.ts";
 
 /** What is needed once on a connection, and again where the peer's address changes. */
 const ONCE_IN_A_WHILE = { perSecond: 0.2, burst: 3 };
@@ -31,7 +31,7 @@ export interface SessionHost {
   readonly newcomers: Newcomers;
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
-  readonly turns: RegistryTurns;
+  readonly turns: SessionTurns;
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -165,7 +165,7 @@ export class Session {
   async #addressOf({ address, advertised, peer_id }: Message<"REQUEST_REGISTER">): Promise<Address> {
     const seen = makeAddress(this.connection.remote.ip, portOf(address));
     if (!advertised || hostOf(address) === hostOf(seen)) return seen;
-    await this.#host.prove(address, peer_id);
+    await this.#host.turns.proofs.run(this.connection.remote.ip, () => this.#host.prove(address, peer_id));
     return makeAddress(hostOf(address), portOf(address));
   }
 

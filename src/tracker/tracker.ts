@@ -28,7 +28,7 @@ import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
-import { registryTurns } from "./turns.ts";
+import { sessionTurns } from "./turns.ts";
 import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
 
 /** Peers that fetched, left and published nothing are remembered this long. */
@@ -67,7 +67,7 @@ export class Tracker implements SessionHost {
   readonly newcomers = new Newcomers();
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
-  readonly turns = registryTurns();
+  readonly turns = sessionTurns();
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly registrationMs: number;

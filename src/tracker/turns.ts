@@ -24,7 +24,7 @@ interface Waiting {
 export class Turns {
   readonly #options: TurnsOptions;
   /** What waits of each asker, the next asker first. */
-  readonly #waiting = new Map<object, Waiting[]>();
+  readonly #waiting = new Map<unknown, Waiting[]>();
   #underWay = 0;
   #isScheduled = false;
 
@@ -33,7 +33,7 @@ export class Turns {
   }
 
   /** Runs the task when it is its turn. Throws `busy` where the asker has too many waiting already. */
-  run<T>(asker: object, task: () => Promise<T>): Promise<T> {
+  run<T>(asker: unknown, task: () => Promise<T>): Promise<T> {
     if (this.#waiting.size === 0 && this.#underWay < this.#options.atOnce) return this.#begin(task);
     const own = this.#waiting.get(asker) ?? [];
     if (own.length >= this.#options.waitingMax)
@@ -45,7 +45,7 @@ export class Turns {
   }
 
   /** The asker is gone; what it has under way goes on. */
-  drop(asker: object): void {
+  drop(asker: unknown): void {
     const own = this.#waiting.get(asker) ?? [];
     this.#waiting.delete(asker);
     for (const { reject } of own) reject(new P2pfsError("cancelled", "the connection closed before it was its turn"));
@@ -85,12 +85,14 @@ export class Turns {
   }
 }
 
-/** The turns that sessions take at the registry. */
-export interface RegistryTurns {
+/** The turns that sessions take. */
+export interface SessionTurns {
   /** In the order in which a connection asks for them: REQUEST_ANNOUNCED is about what was told before it. */
   readonly changes: Turns;
   readonly lists: Turns;
   readonly locations: Turns;
+  /** Dialling back, by the IP from which the peer came. */
+  readonly proofs: Turns;
 }
 
 /** Enough for one commit to be shared by many, and no more than others can wait for. */
@@ -99,11 +101,15 @@ const CHANGES_AT_ONCE = 64;
 const LISTS_AT_ONCE = 1;
 const LISTS_WAITING_MAX = 64;
 const LOCATIONS_AT_ONCE = 8;
+/** Each may last until its notice is due, at an address that somebody else has chosen. */
+const PROOFS_AT_ONCE = 32;
+const PROOFS_WAITING_MAX = 32;
 
-export function registryTurns(): RegistryTurns {
+export function sessionTurns(): SessionTurns {
   return {
     changes: new Turns({ atOnce: CHANGES_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
     lists: new Turns({ atOnce: LISTS_AT_ONCE, waitingMax: LISTS_WAITING_MAX }),
     locations: new Turns({ atOnce: LOCATIONS_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
+    proofs: new Turns({ atOnce: PROOFS_AT_ONCE, waitingMax: PROOFS_WAITING_MAX }),
   };
 }

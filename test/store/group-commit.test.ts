@@ -86,6 +86,25 @@ test("while somebody else holds the database, what waits is refused at once, all
   rmSync(folder, { recursive: true });
 });
 
+test("changes that take long leave turns of the event loop to others", async () => {
+  const changes = Array.from({ length: 10 }, (_, id) =>
+    commits.write(() => {
+      for (const end = performance.now() + 5; performance.now() < end; );
+      return id;
+    }),
+  );
+  let turns = 0;
+  const count = () => {
+    turns++;
+    if (!isDone) setImmediate(count);
+  };
+  let isDone = false;
+  setImmediate(count);
+  expect(await Promise.all(changes)).toHaveLength(10);
+  isDone = true;
+  expect(turns).toBeGreaterThan(5);
+});
+
 test("more than fits one transaction is made all the same, and closing makes what waits", async () => {
   const results = Array.from({ length: 1000 }, (_, id) => insert(id));
   commits.close();
