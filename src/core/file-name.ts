@@ -6,11 +6,17 @@ import * as v from "valibot";
 import { FILE_NAME_BYTES_MAX } from "./limits.ts";
 
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
-/** Format characters (zero-width, bidi) and the fillers that print as nothing. */
-const INVISIBLE = /\p{Cf}|\u034f|[\u115f\u1160]|[\u17b4\u17b5]|[\u180b-\u180f]|\u3164|\uffa0/u;
+/**
+ * Category Cf of Unicode 17 (zero-width, bidi, tags) and the fillers that print as nothing. As code points, so that every
+ * version of every implementation refuses the same names; listed in wire/README.md.
+ */
+const INVISIBLE_RANGES =
+  "00AD 034F 0600-0605 061C 06DD 070F 0890-0891 08E2 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-2064 " +
+  "2066-206F 3164 FEFF FFA0 FFF9-FFFB 110BD 110CD 13430-1343F 1BCA0-1BCA3 1D173-1D17A E0001 E0020-E007F";
+const INVISIBLE = new RegExp(`[${INVISIBLE_RANGES.replace(/[0-9A-F]+/g, "\\u{$&}").replaceAll(" ", "")}]`, "u");
 const LONE_SURROGATE = /\p{Cs}/u;
 /** https://learn.microsoft.com/windows/win32/fileio/naming-a-file: reserved with any extension. */
-const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\.|$)/iu;
+const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)/iu;
 
 /** Why this text cannot be the name of a shared file; undefined where it can. */
 export function fileNameFault(name: string): string | undefined {
@@ -40,7 +46,10 @@ export const FileNameSchema = v.pipe(
 );
 export type FileName = v.InferOutput<typeof FileNameSchema>;
 
-/** Two names with the same fold clash on some file system: they differ in case or normalisation only. */
+/**
+ * Two names with the same fold clash on some file system: they differ in case or normalisation only. To upper case and
+ * back makes `ß` and `SS` one; the first step does so for the capital `ẞ`, which is its own upper case.
+ */
 export function foldFileName(name: FileName): string {
-  return name.toUpperCase().toLowerCase().normalize("NFC");
+  return name.toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
 }

@@ -9,7 +9,7 @@ import { MINUTE_MS, MiB } from "./units.ts";
 export const WALK_ROWS_MAX = 1_000_000;
 /** A page of the longest rows holds some twenty of them. */
 export const WALK_PAGES_MAX = 10_000;
-/** Of all texts in all rows, which is what fills memory. */
+/** Of all texts in all rows, in UTF-16 units: that is what fills memory. */
 export const WALK_CHARACTERS_MAX = 512 * MiB;
 export const WALK_MS_MAX = 2 * MINUTE_MS;
 

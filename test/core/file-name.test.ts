@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { FileNameSchema, fileNameFault, foldFileName } from "../../src/core/file-name.ts";
+import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../../src/core/file-name.ts";
 import { fileName, numRuns } from "./arbitraries.ts";
 
 const bad: readonly (readonly [what: string, name: string, reason: RegExp])[] = [
@@ -60,7 +60,7 @@ const bad: readonly (readonly [what: string, name: string, reason: RegExp])[] = 
     "lpt³",
     "COM0",
   ].map((device) => ["a Windows device", device, /device/] as const),
-  ...["con.txt", "NUL.tar.gz", "aux .txt", "com1.log", "lpt1 .x", "nul."].map(
+  ...["con.txt", "NUL.tar.gz", "aux .txt", "com1.log", "lpt1  .x", "nul."].map(
     (device) => ["a Windows device with an extension", device, /device|dot or a space/] as const,
   ),
 ];
@@ -134,6 +134,16 @@ describe("a file name", () => {
     );
   });
 
+  test("is refused or accepted in form C as in any other", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        fc.pre(text.isWellFormed());
+        expect(fileNameFault(text.normalize("NFC"))).toBe(fileNameFault(text));
+      }),
+      { numRuns: numRuns * 5 },
+    );
+  });
+
   test("that is accepted is one component of a path", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
@@ -157,6 +167,9 @@ describe("the fold of a name", () => {
     ["É.txt", "e\u0301.TXT"],
     ["straße", "STRASSE"],
     ["ΣΑΣ", "σας"],
+    ["ΣΑΣ", "σασ"],
+    ["GRÖẞE", "größe"],
+    ["ẞ", "SS"],
   ])("is the same for %s and %s", (one, other) => {
     expect(fold(one)).toBe(fold(other));
   });
@@ -167,6 +180,39 @@ describe("the fold of a name", () => {
     ["1", "١"],
   ])("differs for %s and %s", (one, other) => {
     expect(fold(one)).not.toBe(fold(other));
+  });
+
+  test("is the same for every character in upper, lower and decomposed form, and when it is folded again", () => {
+    const differing: string[] = [];
+    for (let point = 0x20; point <= 0x10_ffff; point++) {
+      if (point >= 0xd800 && point <= 0xdfff) continue;
+      const character = String.fromCodePoint(point) as FileName;
+      const folded = foldFileName(character);
+      const others = [
+        character.toUpperCase(),
+        character.toLowerCase(),
+        character.normalize("NFD"),
+        character.normalize("NFD").toUpperCase(),
+        folded,
+      ];
+      if (others.some((other) => foldFileName(other as FileName) !== folded)) differing.push(point.toString(16));
+    }
+    expect(differing).toEqual([]);
+  });
+
+  test("makes the same names equal as one that looks at each character alone, without the rule of the final sigma", () => {
+    const foldAlone = (name: string) =>
+      Array.from(name, (character) => character.toLowerCase().toUpperCase().toLowerCase())
+        .join("")
+        .normalize("NFC");
+    const name = fc.string({ unit: fc.constantFrom(..."ΣσςΑα.ßẞsSſİiIı̇ kK"), maxLength: 4 });
+    fc.assert(
+      fc.property(name, name, (one, other) => {
+        const areEqual = foldFileName(one as FileName) === foldFileName(other as FileName);
+        expect(areEqual).toBe(foldAlone(one) === foldAlone(other));
+      }),
+      { numRuns: numRuns * 20 },
+    );
   });
 
   test("does not change by folding, casing or decomposing again", () => {

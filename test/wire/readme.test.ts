@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { blake3 } from "@napi-rs/blake-hash";
+import * as v from "valibot";
 import { errorCodes, errorTable } from "../../src/core/errors.ts";
+import { FileNameSchema, fileNameFault, foldFileName } from "../../src/core/file-name.ts";
 import { HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
 import { WALK_CHARACTERS_MAX, WALK_MS_MAX, WALK_PAGES_MAX, WALK_ROWS_MAX } from "../../src/core/page-walk.ts";
@@ -128,7 +130,7 @@ test("the limits are those of the code", () => {
 });
 
 test("the bounds of a list are those of the code", () => {
-  const bounds = `${WALK_ROWS_MAX} rows, ${WALK_PAGES_MAX} pages, ${WALK_CHARACTERS_MAX} characters or ${WALK_MS_MAX} ms`;
+  const bounds = `${WALK_ROWS_MAX} rows, ${WALK_PAGES_MAX} pages, ${WALK_CHARACTERS_MAX} UTF-16 units of text or ${WALK_MS_MAX} ms`;
   expect(readme.replace(/\s+/g, " ")).toContain(bounds);
   expect(readme).toContain(`the first ${CANDIDATES_MAX} publications of a name`);
 });
@@ -165,4 +167,65 @@ test("the proof of the example is HMAC-SHA256 over the challenge, keyed by the p
   const key = Uint8Array.fromHex("000102030405060708090a0b0c0d0e0f");
   const proof = new Bun.CryptoHasher("sha256", key).update(new Uint8Array(32).fill(0xab)).digest("hex");
   expect(readme).toContain(proof);
+});
+
+/** The code points of each block of the kind, as one set. */
+function documentedCodePoints(): Set<number>[] {
+  return [...readme.matchAll(/```code-points\n([^`]+)```/g)].map((block) => {
+    const points = new Set<number>();
+    for (const range of block[1]!.trim().split(/\s+/)) {
+      const [first, last = first] = range.split("-").map((hex) => Number.parseInt(hex, 16));
+      for (let point = first!; point <= last!; point++) points.add(point);
+    }
+    return points;
+  });
+}
+
+test("the characters that no file name has are those of the code, each of them", () => {
+  const [control, invisible] = documentedCodePoints();
+  const differing: string[] = [];
+  for (let point = 0; point <= 0x10_ffff; point++) {
+    const character = String.fromCodePoint(point);
+    const fault = fileNameFault(`a${character}b`);
+    const expected = control!.has(point) ? "control" : invisible!.has(point) ? "invisible" : undefined;
+    const isOther = /[/\\:]|\p{Cs}/u.test(character);
+    if (!isOther && (expected === undefined ? fault !== undefined : !fault?.includes(expected)))
+      differing.push(point.toString(16));
+  }
+  expect(differing).toEqual([]);
+});
+
+test("what is invisible in this version of Unicode is in the list; a new version has to be looked at", () => {
+  const [control, invisible] = documentedCodePoints();
+  const missing: string[] = [];
+  for (let point = 0; point <= 0x10_ffff; point++) {
+    const character = String.fromCodePoint(point);
+    if (/\p{Cf}/u.test(character) && !invisible!.has(point)) missing.push(point.toString(16));
+    if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(character) !== control!.has(point)) missing.push(point.toString(16));
+  }
+  expect(missing).toEqual([]);
+  expect(readme).toContain(`category Cf in Unicode ${Number.parseInt(process.versions.unicode!, 10)}`);
+});
+
+test("the names of devices are those of the code", () => {
+  const sentence = readme.slice(readme.indexOf("is the name of a Windows device")).split(";", 1)[0]!;
+  const quoted = [...sentence.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+  const words = quoted.filter((word) => /^(?:con|prn|aux|nul|conin\$|conout\$)$/.test(word));
+  const digits = quoted.find((word) => word.startsWith("0 1"))!.split(" ");
+  const devices = new Set([...words, ...["com", "lpt"].flatMap((port) => digits.map((digit) => `${port}${digit}`))]);
+  expect(devices.size).toBe(6 + 2 * 13);
+  for (const device of devices)
+    for (const name of [device, device.toUpperCase(), `${device}.txt`, `${device}  .txt`])
+      expect([name, fileNameFault(name)]).toEqual([name, "a name cannot be that of a Windows device"]);
+  for (const name of ["com", "lpt", "com10", "comx", "com⁴", "nulx", "con txt", "con\u00a0.txt", "conin"])
+    expect([name, fileNameFault(name)]).toEqual([name, undefined]);
+});
+
+test("R2: which names are equal but for case is as in the table", () => {
+  const table = rows.filter((cells) => cells.length === 3 && /^(?:yes|no)$/.test(cells[2]!));
+  expect(table.length).toBeGreaterThan(5);
+  for (const [one, other, equal] of table) {
+    const [a, b] = [one!, other!].map((cell) => foldFileName(v.parse(FileNameSchema, cell.slice(1, -1))));
+    expect([one, other, a === b ? "yes" : "no"]).toEqual([one, other, equal]);
+  }
 });
