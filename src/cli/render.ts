@@ -1,4 +1,5 @@
 /** The tables of the lists, for both roles. */
+import { HOLDERS_COUNTED_MAX } from "../core/limits.ts";
 import type { FileInfo } from "../core/model.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { wantsJson } from "./context.ts";
@@ -14,8 +15,13 @@ export const fileColumns: readonly Column<FileInfo>[] = [
   { heading: "PATH", cell: ({ path }) => path },
   { heading: "ADDRESS", cell: ({ address }) => address },
   { heading: "CONTENT", cell: ({ content_id }) => formatContentId(content_id) },
-  { heading: "HOLDERS", align: "right", cell: ({ holders }) => String(holders) },
+  { heading: "HOLDERS", align: "right", cell: ({ holders }) => formatHolders(holders) },
 ];
+
+/** They are counted no further. */
+function formatHolders(holders: number): string {
+  return holders < HOLDERS_COUNTED_MAX ? String(holders) : `${HOLDERS_COUNTED_MAX}+`;
+}
 
 /** A list as one JSON array, or as a table, or as a sentence where it is empty. */
 export async function writeList<Row>(

@@ -46,7 +46,7 @@ export const FileInfoSchema = v.object({
   /** Of the publisher, as last seen. */
   address: AddressSchema,
   content_id: ContentIdSchema,
-  /** Online peers that hold at least one chunk of the content. */
+  /** Online peers that hold at least one chunk of the content, counted up to HOLDERS_COUNTED_MAX. */
   holders: v.pipe(v.number(), v.integer(), v.minValue(0)),
 });
 export type FileInfo = v.InferOutput<typeof FileInfoSchema>;

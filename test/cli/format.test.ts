@@ -1,7 +1,10 @@
 /** What people read: sizes, times, tables, and strangers' text made harmless. */
 import { expect, test } from "bun:test";
 import { formatDuration, formatRate, formatSize, printable } from "../../src/cli/format.ts";
+import { fileColumns } from "../../src/cli/render.ts";
 import { writeFacts, writeTable } from "../../src/cli/table.ts";
+import { HOLDERS_COUNTED_MAX } from "../../src/core/limits.ts";
+import type { FileInfo } from "../../src/core/model.ts";
 import { memorySink } from "./memory-io.ts";
 
 test("sizes are in binary units, three digits", () => {
@@ -59,4 +62,10 @@ test("facts stand one a line", () => {
     ["data folder", "/x"],
   ]);
   expect(sink.text).toBe("role         peer\ndata folder  /x\n");
+});
+
+test("a count of holders that went no further says so", () => {
+  const shown = fileColumns.find(({ heading }) => heading === "HOLDERS")!;
+  const cell = (holders: number) => shown.cell({ holders } as FileInfo);
+  expect([0, HOLDERS_COUNTED_MAX - 1, HOLDERS_COUNTED_MAX].map(cell)).toEqual(["0", "999", "1000+"]);
 });
