@@ -111,14 +111,18 @@ export function addFixedPaths(app: Hono, { access, instruments }: AppGround, fac
   );
   app.get("/", (context) => respondWithPage(context, face.role));
   app.get("/assets/:name", (context) => respondWithAsset(context, context.req.param("name")));
-  app.get("/api/openapi.json", async (context) => context.json(await describeApi(app, face.role)));
+  app.get("/api/openapi.json", async (context) =>
+    context.json(await describeApi(app, face.role, new URL(context.req.url).origin)),
+  );
 }
 
-function describeApi(app: Hono, role: RoleFace["role"]) {
+/** @param origin under which it was asked for, so that what is made from the description calls the same role */
+function describeApi(app: Hono, role: RoleFace["role"], origin: string) {
   return generateSpecs(app, {
     documentation: {
       openapi: "3.1.0",
       info: { title: `p2pfs ${role}`, version: VERSION, description: `Every command of a running p2pfs ${role}.` },
+      servers: [{ url: origin, description: `This ${role}, as it was asked` }],
       tags: [
         { name: "command", description: "What the shell and the command line have as well." },
         { name: "view", description: "What the page needs beside them." },

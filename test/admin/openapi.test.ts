@@ -49,6 +49,7 @@ interface Operation {
 interface Description {
   readonly openapi: string;
   readonly info: { readonly title: string; readonly version: string };
+  readonly servers: readonly { readonly url: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
@@ -80,6 +81,14 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
       expect(operation.summary.length).toBeGreaterThan(5);
       expect(["command", "view"]).toContain(operation.tags[0]!);
     }
+  });
+
+  test("it names the server, as it was asked: whoever makes a client from it calls this role", async () => {
+    const address = "http://127.0.0.1:4711";
+    const headers = { Authorization: "Bearer t", Host: "127.0.0.1:4711" };
+    const answer = await app.request(`${address}/api/openapi.json`, { headers });
+    expect(((await answer.json()) as Description).servers).toMatchObject([{ url: address }]);
+    expect(description.servers).toHaveLength(1);
   });
 
   test("every route below /api is in it, and nothing else", () => {
