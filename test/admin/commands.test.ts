@@ -17,11 +17,14 @@ import {
   peerClient,
 } from "../../src/admin/client.ts";
 import { FileInfoSchema } from "../../src/core/model.ts";
+import { MiB } from "../../src/core/units.ts";
 import { FetchProgressSchema, FetchReceiptSchema, PeerStatusSchema, PublishedSchema } from "../../src/peer/types.ts";
 import { readAdminFile } from "../../src/store/data-folder.ts";
 import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../../src/tracker/types.ts";
+import { story } from "../story.ts";
 import { openSwarm, type Swarm, until } from "./roles.ts";
 
+const step = story();
 let swarm: Swarm;
 let seeder: Awaited<ReturnType<Swarm["addPeer"]>>;
 let leecher: Awaited<ReturnType<Swarm["addPeer"]>>;
@@ -45,12 +48,15 @@ async function publish(client: PeerClient, name: string, bytes: Uint8Array): Pro
   return v.parse(PublishedSchema, last);
 }
 
-async function fetchAll(client: PeerClient, json: { what: string; destination?: string }): Promise<FetchEvent[]> {
+async function fetchAll(
+  client: PeerClient,
+  json: { what: string; destination?: string; limits?: object },
+): Promise<FetchEvent[]> {
   return Array.fromAsync(linesOf<FetchEvent>(client.api.fetches.$post({ json })));
 }
 
 describe("a publish and a fetch", () => {
-  test("end with what the schemas promise, and the file (F16, F17)", async () => {
+  step("end with what the schemas promise, and the file (F16, F17)", async () => {
     const published = await publish(seeder.client, "a b.bin", content);
     expect(published).toMatchObject({ fname: "a b.bin", path: "./a b.bin", size: content.length });
     const destination = join(swarm.folder, "copy.bin");
@@ -63,7 +69,7 @@ describe("a publish and a fetch", () => {
     expect(listed).toMatchObject([{ fname: "a b.bin", state: "done", bytes: content.length }]);
   });
 
-  test("into a folder take the name of the file; without a destination, the repository folder", async () => {
+  step("into a folder take the name of the file; without a destination, the repository folder", async () => {
     await publish(seeder.client, "inside.bin", content.subarray(0, 10));
     await fetchAll(leecher.client, { what: "inside.bin", destination: swarm.folder });
     expect(statSync(join(swarm.folder, "inside.bin")).size).toBe(10);
@@ -71,7 +77,7 @@ describe("a publish and a fetch", () => {
     expect(statSync(join(leecher.data, "files", "inside.bin")).size).toBe(10);
   });
 
-  test("once more, after the copy was deleted or changed, come from the swarm again", async () => {
+  step("once more, after the copy was deleted or changed, come from the swarm again", async () => {
     const bytes = randomBytes(200_000);
     await publish(seeder.client, "lost.bin", bytes);
     const destination = join(swarm.folder, "lost copy.bin");
@@ -86,7 +92,7 @@ describe("a publish and a fetch", () => {
     await answerOf(seeder.client.api.shares[":fname"].$delete({ param: { fname: "lost.bin" } }));
   });
 
-  test("that fail at once are answered with the status of the table", async () => {
+  step("that fail at once are answered with the status of the table", async () => {
     const response = await leecher.client.api.fetches.$post({ json: { what: "nothing of that name" } });
     expect(response.status as number).toBe(404);
     await expect(fetchAll(leecher.client, { what: "nothing of that name" })).rejects.toMatchObject({
@@ -97,7 +103,7 @@ describe("a publish and a fetch", () => {
     await expect(Array.fromAsync(linesOf(again))).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("that name another tracker are refused", async () => {
+  step("that name another tracker are refused", async () => {
     const json = { what: "a b.bin", tracker: { host: "127.0.0.1", port: 9 } };
     expect((await leecher.client.api.fetches.$post({ json })).status as number).toBe(409);
     const same = { host: "localhost", port: swarm.trackerAddress.port };
@@ -110,7 +116,7 @@ describe("a publish and a fetch", () => {
 });
 
 describe("lists", () => {
-  test("hold rows of their schemas, in pages (F7, F9–F11, F14, F15)", async () => {
+  step("hold rows of their schemas, in pages (F7, F9–F11, F14, F15)", async () => {
     const { api } = swarm.tracker;
     const peers = await allPagesOf((query) => api.peers.$get({ query }));
     expect(v.parse(v.array(PeerInfoSchema), peers)).toHaveLength(2);
@@ -127,14 +133,14 @@ describe("lists", () => {
     );
   });
 
-  test("refuse a port that is none", async () => {
+  step("refuse a port that is none", async () => {
     const response = await swarm.tracker.api.discover.$get({ query: { host: "127.0.0.1", port: "70000" } });
     expect(response.status as number).toBe(400);
   });
 });
 
 describe("single answers", () => {
-  test("status and ping are what the schemas promise (F8, R13)", async () => {
+  step("status and ping are what the schemas promise (F8, R13)", async () => {
     const peerStatus = v.parse(PeerStatusSchema, await answerOf(seeder.client.api.status.$get()));
     expect(peerStatus).toMatchObject({ connected: true, shares: 2, pid: process.pid });
     v.parse(TrackerStatusSchema, await answerOf(swarm.tracker.api.status.$get()));
@@ -143,7 +149,7 @@ describe("single answers", () => {
     expect(ping).toMatchObject({ address: peerStatus.address!, alive: true });
   });
 
-  test("unpublish and cancel tell what they ended", async () => {
+  step("unpublish and cancel tell what they ended", async () => {
     await publish(seeder.client, "short/lived".replace("/", " "), randomBytes(5));
     const gone = await answerOf(seeder.client.api.shares[":fname"].$delete({ param: { fname: "short lived" } }));
     expect(String(gone.fname)).toBe("short lived");
@@ -153,7 +159,7 @@ describe("single answers", () => {
     await expect(answerOf(cancelled)).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("readyz means that the tracker is joined, and metrics are told", async () => {
+  step("readyz means that the tracker is joined, and metrics are told", async () => {
     const { url, token } = readAdminFile(seeder.data)!;
     const get = (path: string) => fetch(`${url}${path}`, { headers: { Authorization: `Bearer ${token}` } });
     expect(await (await get("/readyz")).json()).toMatchObject({
@@ -172,7 +178,7 @@ describe("single answers", () => {
 });
 
 describe("over HTTP", () => {
-  test("the file admin.json leads to the role, and only its owner reads it", async () => {
+  step("the file admin.json leads to the role, and only its owner reads it", async () => {
     const path = join(seeder.data, "admin.json");
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const { api } = peerClient(connectToRunning("peer", seeder.data));
@@ -182,7 +188,7 @@ describe("over HTTP", () => {
     expect((await fetch(`${url}/`, { headers: { Host: "evil.example" } })).status).toBe(403);
   });
 
-  test("settings for the world's web do not lead commands astray", async () => {
+  step("settings for the world's web do not lead commands astray", async () => {
     const before = process.env.HTTP_PROXY;
     process.env.HTTP_PROXY = "http://127.0.0.1:1";
     try {
@@ -194,11 +200,12 @@ describe("over HTTP", () => {
     }
   });
 
-  test("a fetch lasts as long as somebody waits for it, and keeps what it has", async () => {
-    const large = Buffer.alloc(256 * 1024 * 1024, "not very random");
+  step("a fetch lasts as long as somebody waits for it, and keeps what it has", async () => {
+    const large = Buffer.alloc(8 * MiB, "not very random");
     await publish(seeder.client, "large.bin", large);
     const destination = join(swarm.folder, "large copy.bin");
-    const json = { what: "large.bin", destination };
+    // So slow that it is still under way when it is left, on every machine.
+    const json = { what: "large.bin", destination, limits: { down_limit: 4 * MiB } };
     const { api } = peerClient(connectToRunning("peer", leecher.data));
     const first = linesOf<FetchEvent>(api.fetches.$post({ json }));
     const second = linesOf<FetchEvent>(api.fetches.$post({ json }));
@@ -222,7 +229,7 @@ describe("over HTTP", () => {
     expect(digestOf(readFileSync(destination))).toBe(digestOf(large));
   });
 
-  test("what a killed role left behind counts for nothing", async () => {
+  step("what a killed role left behind counts for nothing", async () => {
     const folder = join(swarm.folder, "killed");
     expect(() => connectToRunning("peer", folder)).toThrow(expect.objectContaining({ code: "not_running" }));
     expect(await connectIfRunning("peer", folder)).toBeUndefined();
@@ -232,7 +239,7 @@ describe("over HTTP", () => {
     await expect(answerOf(api.status.$get())).rejects.toMatchObject({ code: "not_running" });
   });
 
-  test("a stranger on the role's port is not taken for the role", async () => {
+  step("a stranger on the role's port is not taken for the role", async () => {
     const stranger = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("<html>") });
     const folder = join(swarm.folder, "stranger");
     await Bun.write(join(folder, "admin.json"), JSON.stringify({ url: stranger.url.origin, token: "x" }));
@@ -241,7 +248,7 @@ describe("over HTTP", () => {
     await stranger.stop(true);
   });
 
-  test("a wrong token is told as such", async () => {
+  step("a wrong token is told as such", async () => {
     const folder = join(swarm.folder, "wrong token");
     const { url } = readAdminFile(seeder.data)!;
     await Bun.write(join(folder, "admin.json"), JSON.stringify({ url, token: "x" }));

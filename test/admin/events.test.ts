@@ -6,8 +6,10 @@ import { answerOf, linesOf } from "../../src/admin/client.ts";
 import { TICK_MS } from "../../src/admin/event-feed.ts";
 import { MiB } from "../../src/core/units.ts";
 import { readAdminFile } from "../../src/store/data-folder.ts";
+import { story } from "../story.ts";
 import { openSwarm, type Swarm, until } from "./roles.ts";
 
+const step = story();
 let swarm: Swarm;
 let seeder: Awaited<ReturnType<Swarm["addPeer"]>>;
 let leecher: Awaited<ReturnType<Swarm["addPeer"]>>;
@@ -91,7 +93,7 @@ async function publish(name: string, bytes: number): Promise<void> {
 }
 
 describe("a stream", () => {
-  test("tells the tracker's joins, leaves and publications", async () => {
+  step("tells the tracker's joins, leaves and publications", async () => {
     const stream = await Stream.open(swarm.trackerData);
     expect(stream.response.headers.get("Content-Type")).toStartWith("text/event-stream");
     const guest = await swarm.addPeer("guest");
@@ -106,7 +108,7 @@ describe("a stream", () => {
     await stream.close();
   });
 
-  test("begins with what was before, and goes on where another stopped", async () => {
+  step("begins with what was before, and goes on where another stopped", async () => {
     const first = await Stream.open(swarm.trackerData);
     expect(first.types.slice(0, -1)).toContain("published");
     expect(first.types.at(-1)).toBe("hello");

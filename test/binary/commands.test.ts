@@ -1,5 +1,5 @@
 /** The executable alone, no role running: what it says of itself, and its exit codes. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
@@ -15,13 +15,21 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => removeFolder(folder));
 
-const run = (args: readonly string[], env?: Record<string, string>) =>
-  runBinary(binary, args, { cwd: folder, ...(env === undefined ? {} : { env }) });
+const run = (args: readonly string[]) => runBinary(binary, args, { cwd: folder });
 
 /** Nothing listens there: port 1 is for root, and unused. */
 const nobody = "127.0.0.1:1";
 
-describe("with an empty environment, in an empty folder", () => {
+describe("with an empty environment, in an empty folder, where nothing is left behind", () => {
+  let empty = "";
+  const run = (args: readonly string[], env: Record<string, string> = {}) =>
+    runBinary(binary, args, { cwd: empty, env });
+  beforeAll(async () => {
+    empty = await temporaryFolder();
+  });
+  afterEach(() => expect(readdirSync(empty)).toEqual([]));
+  afterAll(() => removeFolder(empty));
+
   test.each([["--version"], ["-v"]])("%s prints the version and nothing else", async (flag) => {
     const { exitCode, stdout, stderr } = await run([flag]);
     expect([exitCode, stdout, stderr]).toEqual([0, `${version}\n`, ""]);
@@ -40,10 +48,6 @@ describe("with an empty environment, in an empty folder", () => {
     expect([exitCode, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(expected);
     expect(stdout).toMatch(args.length > 2 || args.length === 1 ? /EXAMPLES/ : /./);
-  });
-
-  test("leaves nothing behind", () => {
-    expect(readdirSync(folder)).toEqual([]);
   });
 
   test("--version needs no temp folder: the native addon is not unpacked", async () => {

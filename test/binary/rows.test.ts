@@ -2,7 +2,7 @@
  * The rows of the requirements as a user of the executable meets them, each by its id. What needs a terminal is in
  * shell.test.ts, what needs processes to die in lifecycle.test.ts and losses.test.ts.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { MiB } from "../../src/core/units.ts";
 import { randomBytes } from "../e2e/cluster.ts";
 import { Rogue } from "../e2e/rogue.ts";
+import { story } from "../story.ts";
 import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
 
 let roles: Roles;
@@ -33,6 +34,8 @@ afterAll(async () => {
   await roles?.stop();
   await removeFolder(folder);
 }, 30_000);
+
+const step = story();
 
 function write(name: string, bytes: string | Uint8Array): string {
   const path = join(folder, "files", name);
@@ -68,7 +71,7 @@ const named = (rows: readonly { fname: string }[], fname: string) => rows.filter
 const read = (path: string) => readFileSync(path, "utf8");
 
 describe("publish, list, discover", () => {
-  test("F16, R1, R11, decisions 6 and 7: publish tells the outcome, and the tracker has it within 2 s", async () => {
+  step("F16, R1, R11, decisions 6 and 7: publish tells the outcome, and the tracker has it within 2 s", async () => {
     const published = await json(anna, "publish", "./files/report.txt", "shared.txt");
     expect(published).toEqual({
       key: keyOf("shared.txt", anna),
@@ -85,7 +88,7 @@ describe("publish, list, discover", () => {
     expect(performance.now() - told).toBeLessThan(NOTICE_MS_MAX);
   });
 
-  test("F10, F14: every shared file, for the tracker and for every peer, one's own included", async () => {
+  step("F10, F14: every shared file, for the tracker and for every peer, one's own included", async () => {
     const [row] = await json(tracker, "list-files");
     expect(row).toEqual({
       key: keyOf("shared.txt", anna),
@@ -103,7 +106,7 @@ describe("publish, list, discover", () => {
     expect(table[1]).toMatch(new RegExp(`^${keyOf("shared.txt", anna)} +shared.txt +9 B +1 +./files/report.txt +`));
   });
 
-  test("F7: list_peers has the address and the host name of each, since when, and when last seen", async () => {
+  step("F7: list_peers has the address and the host name of each, since when, and when last seen", async () => {
     const peers = await json(tracker, "list_peers");
     expect(peers.map(({ address }: { address: string }) => address).toSorted()).toEqual(
       [anna.address, ben.address].toSorted(),
@@ -116,7 +119,7 @@ describe("publish, list, discover", () => {
     expect((await at(tracker, "list-peers")).stdout).toMatch(/^ADDRESS +HOST +SINCE +LAST SEEN +FILES\n/);
   });
 
-  test("F9, F15, R10, R11: discover by ip and port, of another peer and of oneself", async () => {
+  step("F9, F15, R10, R11: discover by ip and port, of another peer and of oneself", async () => {
     for (const role of [tracker, anna, ben]) {
       for (const words of [parts(anna), ["localhost", parts(anna)[1]], [anna.address]]) {
         const [row, ...more] = await json(role, "discover", ...words);
@@ -134,14 +137,14 @@ describe("publish, list, discover", () => {
     expect(await failure(4, tracker, "discover", "127.0.0.1", "1")).toContain("127.0.0.1");
   });
 
-  test("5, decision 0: a host with several peers needs the port, also under the host's name", async () => {
+  step("5, decision 0: a host with several peers needs the port, also under the host's name", async () => {
     for (const host of ["127.0.0.1", hostname()]) {
       expect(await failure(5, tracker, "discover", host)).toContain("2 peers");
       expect(await failure(5, tracker, "ping", host)).toContain("2 peers");
     }
   });
 
-  test("F11: list_chunkinfo names holder, chunks as ranges, and the share that it has", async () => {
+  step("F11: list_chunkinfo names holder, chunks as ranges, and the share that it has", async () => {
     const rows = await json(tracker, "list_chunkinfo");
     expect(rows).toEqual([
       {
@@ -158,7 +161,7 @@ describe("publish, list, discover", () => {
 });
 
 describe("ping", () => {
-  test("F8, R13: whether a peer is there, and the time from issuing the command", async () => {
+  step("F8, R13: whether a peer is there, and the time from issuing the command", async () => {
     const started = performance.now();
     const pong = await json(tracker, "ping", ...parts(ben));
     expect(pong).toEqual({ address: ben.address, alive: true, duration_ms: expect.any(Number) });
@@ -167,7 +170,7 @@ describe("ping", () => {
     expect((await at(tracker, "ping", ben.address)).stdout).toMatch(/^127\.0\.0\.1:\d+ is there: [\d.]+ ms\n$/);
   });
 
-  test("F8: a peer that has left is gone (exit 4)", async () => {
+  step("F8: a peer that has left is gone (exit 4)", async () => {
     const passing = await roles.peer("passing", tracker);
     await passing.stop();
     const { exitCode, stdout } = await at(tracker, "ping", ...parts(passing), "--json");
@@ -176,7 +179,7 @@ describe("ping", () => {
     expect((await at(tracker, "ping", passing.address)).stdout).toBe(`${passing.address} is gone\n`);
   });
 
-  test("6, R12: the tracker does not ping itself, under any of its names", async () => {
+  step("6, R12: the tracker does not ping itself, under any of its names", async () => {
     const port = parts(tracker)[1];
     for (const host of ["127.0.0.1", "localhost", "::1", "0.0.0.0", hostname()])
       expect(await failure(6, tracker, "ping", host, port)).toContain("own address");
@@ -186,7 +189,7 @@ describe("ping", () => {
 describe("fetch", () => {
   const copy = (name: string) => join(folder, name);
 
-  test("F17: FNAME alone, into ./FNAME", async () => {
+  step("F17: FNAME alone, into ./FNAME", async () => {
     const receipt = await json(ben, "fetch", "shared.txt");
     expect(receipt).toEqual({
       event: "receipt",
@@ -208,30 +211,33 @@ describe("fetch", () => {
     expect(read(copy("shared.txt"))).toBe("a report\n");
   });
 
-  test("F17, decisions 4 and 5: DESTINATION, PEER_IP and PEER_PORT, of the publisher or of a holder; three words are none", async () => {
-    mkdirSync(copy("inbox"));
-    await json(ben, "fetch", "shared.txt", "inbox", ...parts(anna));
-    expect(read(copy("inbox/shared.txt"))).toBe("a report\n");
-    await json(ben, "fetch", "shared.txt", "from ben", ...parts(ben));
-    expect(read(copy("from ben"))).toBe("a report\n");
-    expect(await failure(2, ben, "fetch", "shared.txt", "x", "127.0.0.1")).toContain("PEER_PORT");
-    expect(await failure(4, ben, "fetch", "shared.txt", "x", "127.0.0.1", "1")).toContain("127.0.0.1:1");
-  });
+  step(
+    "F17, decisions 4 and 5: DESTINATION, PEER_IP and PEER_PORT, of the publisher or of a holder; three words are none",
+    async () => {
+      mkdirSync(copy("inbox"));
+      await json(ben, "fetch", "shared.txt", "inbox", ...parts(anna));
+      expect(read(copy("inbox/shared.txt"))).toBe("a report\n");
+      await json(ben, "fetch", "shared.txt", "from ben", ...parts(ben));
+      expect(read(copy("from ben"))).toBe("a report\n");
+      expect(await failure(2, ben, "fetch", "shared.txt", "x", "127.0.0.1")).toContain("PEER_PORT");
+      expect(await failure(4, ben, "fetch", "shared.txt", "x", "127.0.0.1", "1")).toContain("127.0.0.1:1");
+    },
+  );
 
-  test("6, R6: not what one published oneself; 6, R7: not onto a file that exists", async () => {
+  step("6, R6: not what one published oneself; 6, R7: not onto a file that exists", async () => {
     expect(await failure(6, anna, "fetch", "shared.txt", "own")).toContain("R6");
     writeFileSync(copy("mine"), "mine");
     expect(await failure(6, ben, "fetch", "shared.txt", "mine")).toContain("exists");
     expect(read(copy("mine"))).toBe("mine");
   });
 
-  test("4, R5: a name that nobody shares, told within 2 s", async () => {
+  step("4, R5: a name that nobody shares, told within 2 s", async () => {
     const started = performance.now();
     expect(await failure(4, ben, "fetch", "unheard-of")).toContain("unheard-of");
     expect(performance.now() - started).toBeLessThan(NOTICE_MS_MAX);
   });
 
-  test("asked for twice at the same time it is one fetch, and both are told of its end", async () => {
+  step("asked for twice at the same time it is one fetch, and both are told of its end", async () => {
     const slow = await roles.peer("slow", tracker, ["--up-limit", "8MiB/s"]);
     await json(slow, "publish", write("large.bin", randomBytes(8 * MiB, 3)));
     const words = ["fetch", "large.bin", copy("large.bin")] as const;
@@ -240,21 +246,24 @@ describe("fetch", () => {
     expect(readFileSync(copy("large.bin")).equals(readFileSync(join(folder, "files/large.bin")))).toBe(true);
   });
 
-  test("5, R2, decision 3: two peers may use one name; which is meant is asked, and told by address or ticket", async () => {
-    const ours = await json(anna, "publish", write("ours", "from anna"), "name.txt");
-    const theirs = await json(ben, "publish", write("theirs", "from ben"), "name.txt");
-    const third = await roles.peer("third", tracker);
-    const ambiguous = await failure(5, third, "fetch", "name.txt");
-    for (const { address } of [anna, ben]) expect(ambiguous).toContain(address);
-    await json(third, "fetch", "name.txt", "by address", ...parts(ben));
-    expect(read(copy("by address"))).toBe("from ben");
-    await json(third, "fetch", ours.ticket, "by ticket");
-    expect(read(copy("by ticket"))).toBe("from anna");
-    expect(theirs.content_id).not.toBe(ours.content_id);
-    await third.stop();
-  });
+  step(
+    "5, R2, decision 3: two peers may use one name; which is meant is asked, and told by address or ticket",
+    async () => {
+      const ours = await json(anna, "publish", write("ours", "from anna"), "name.txt");
+      const theirs = await json(ben, "publish", write("theirs", "from ben"), "name.txt");
+      const third = await roles.peer("third", tracker);
+      const ambiguous = await failure(5, third, "fetch", "name.txt");
+      for (const { address } of [anna, ben]) expect(ambiguous).toContain(address);
+      await json(third, "fetch", "name.txt", "by address", ...parts(ben));
+      expect(read(copy("by address"))).toBe("from ben");
+      await json(third, "fetch", ours.ticket, "by ticket");
+      expect(read(copy("by ticket"))).toBe("from anna");
+      expect(theirs.content_id).not.toBe(ours.content_id);
+      await third.stop();
+    },
+  );
 
-  test("R2, R3: one name and one path once within a peer, in any spelling and through a symlink", async () => {
+  step("R2, R3: one name and one path once within a peer, in any spelling and through a symlink", async () => {
     const path = write("once.txt", "once");
     symlinkSync(path, join(folder, "link.txt"));
     await json(anna, "publish", path, "Résumé.txt");
@@ -263,7 +272,7 @@ describe("fetch", () => {
       expect(await failure(6, anna, "publish", spelling, `as ${spelling.length}`)).toContain("R3");
   });
 
-  test("one content under two names is one swarm; it stays when the publisher leaves (F19)", async () => {
+  step("one content under two names is one swarm; it stays when the publisher leaves (F19)", async () => {
     const content = randomBytes(2 * MiB, 5);
     const publisher = await roles.peer("publisher", tracker);
     const { content_id } = await json(publisher, "publish", write("first", content));
@@ -280,19 +289,21 @@ describe("fetch", () => {
   });
 });
 
-test("F13: connect to another tracker: left here, announced there", async () => {
-  const other = await roles.tracker("other tracker");
-  const connected = await json(ben, "connect", ...parts(other));
-  expect(connected).toMatchObject({ tracker: other.address });
-  expect(named(await json(other, "list-files"), "name.txt")).toMatchObject([{ address: connected.address }]);
-  const left = await json(tracker, "list-peers");
-  expect(left.map(({ address }: { address: string }) => address)).not.toContain(ben.address);
-  expect(named(await json(tracker, "list-files"), "name.txt")).toMatchObject([{ address: anna.address }]);
-  await json(ben, "connect", ...parts(tracker));
+describe("connect", () => {
+  step("F13: connect to another tracker: left here, announced there", async () => {
+    const other = await roles.tracker("other tracker");
+    const connected = await json(ben, "connect", ...parts(other));
+    expect(connected).toMatchObject({ tracker: other.address });
+    expect(named(await json(other, "list-files"), "name.txt")).toMatchObject([{ address: connected.address }]);
+    const left = await json(tracker, "list-peers");
+    expect(left.map(({ address }: { address: string }) => address)).not.toContain(ben.address);
+    expect(named(await json(tracker, "list-files"), "name.txt")).toMatchObject([{ address: anna.address }]);
+    await json(ben, "connect", ...parts(tracker));
+  });
 });
 
 describe("exit codes that need somebody else", () => {
-  test("1 and 11: whatever the role answers is told by its name; a wrong token is unauthorised", async () => {
+  step("1 and 11: whatever the role answers is told by its name; a wrong token is unauthorised", async () => {
     const data = join(folder, "stranger");
     mkdirSync(data);
     const answer = { error: { code: "invented-later", message: "something new", hint: "wait" } };
@@ -309,7 +320,7 @@ describe("exit codes that need somebody else", () => {
     expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: "unauthorised" } });
   });
 
-  test("8, D7: when the last holder leaves, the fetch ends with the chunk that nobody has", async () => {
+  step("8, D7: when the last holder leaves, the fetch ends with the chunk that nobody has", async () => {
     const leaving = await roles.peer("leaving", tracker, ["--up-limit", "4MiB/s"]);
     await json(leaving, "publish", write("going.bin", randomBytes(16 * MiB, 9)));
     const fetch = roles.spawn(["peer", "fetch", "going.bin", join(folder, "gone.bin"), "--json", "--data", anna.data]);
@@ -325,7 +336,7 @@ describe("exit codes that need somebody else", () => {
     expect(error).toMatchObject({ code: "no_holder", message: expect.stringMatching(/chunk \d+/) });
   });
 
-  test("9, F21: when the only holder's bytes are wrong, nothing comes under the final name", async () => {
+  step("9, F21: when the only holder's bytes are wrong, nothing comes under the final name", async () => {
     const path = write("true.bin", randomBytes(2 * MiB, 11));
     const flip = (chunk: number, bytes: Uint8Array) => {
       const wrong = Uint8Array.from(bytes);
@@ -339,7 +350,7 @@ describe("exit codes that need somebody else", () => {
     rogue.close();
   });
 
-  test("12: a publish that is interrupted; nothing is shared", async () => {
+  step("12: a publish that is interrupted; nothing is shared", async () => {
     const large = join(folder, "files", "sparse");
     // Takes seconds to hash, and no room.
     await Bun.$`truncate -s 12G ${large}`.quiet();
@@ -351,7 +362,7 @@ describe("exit codes that need somebody else", () => {
     expect(named(await json(anna, "list-files"), "sparse")).toEqual([]);
   });
 
-  test("12: a fetch that is interrupted", async () => {
+  step("12: a fetch that is interrupted", async () => {
     const slower = await roles.peer("slower", tracker, ["--up-limit", "1MiB/s"]);
     await json(slower, "publish", write("slow.bin", randomBytes(8 * MiB, 13)));
     const words = ["peer", "fetch", "slow.bin", join(folder, "slow.bin"), "--tracker", tracker.address, "--json"];
@@ -365,10 +376,12 @@ describe("exit codes that need somebody else", () => {
   });
 });
 
-test("F12, F18: exit returns when the process has ended", async () => {
-  for (const role of [anna, tracker]) {
-    expect(await json(role, "exit")).toEqual({ stopped: true, pid: role.pid });
-    expect(await role.exited).toBe(0);
-    expect(await failure(3, role, "status")).toContain(role.data);
-  }
+describe("exit", () => {
+  step("F12, F18: exit returns when the process has ended", async () => {
+    for (const role of [anna, tracker]) {
+      expect(await json(role, "exit")).toEqual({ stopped: true, pid: role.pid });
+      expect(await role.exited).toBe(0);
+      expect(await failure(3, role, "status")).toContain(role.data);
+    }
+  });
 });

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { missingPackage } from "../../scripts/lib/debian.ts";
 import { type Role, Roles } from "../../scripts/lib/roles.ts";
 import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
-import { type OpenPage, Pages, type Viewport, walk } from "./pages.ts";
+import { story } from "../story.ts";
+import { type OpenPage, Pages, type Viewport } from "./pages.ts";
 
 const missing = missingPackage("chromium");
-const STEP_MS_MAX = 30_000;
 const film = randomBytes(24_000_000);
 
 for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport[]) {
@@ -48,7 +48,7 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
       await removeFolder(folder);
     }, 30_000);
 
-    const step = walk(STEP_MS_MAX);
+    const step = story();
 
     step("connect (F13)", async () => {
       const { page } = open;

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { missingPackage } from "../../scripts/lib/debian.ts";
 import { type Role, Roles } from "../../scripts/lib/roles.ts";
 import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
-import { type OpenPage, Pages, type Viewport, walk } from "./pages.ts";
+import { story } from "../story.ts";
+import { type OpenPage, Pages, type Viewport } from "./pages.ts";
 
 const missing = missingPackage("chromium");
-const STEP_MS_MAX = 30_000;
 const MARKUP = "<img src=x onerror=alert(1)>";
 /** 255 bytes, the longest name that a file can have. */
 const LONG = `${"ü".repeat(125)}.docx`;
@@ -38,7 +38,7 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
       await removeFolder(folder);
     }, 30_000);
 
-    const step = walk(STEP_MS_MAX);
+    const step = story();
 
     async function publish(name: string, bytes: number): Promise<void> {
       // Its path, which others are shown, would read "source exe.txt" if the sign in it had its way.

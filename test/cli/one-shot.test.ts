@@ -4,8 +4,10 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCli } from "../../src/cli/cli.ts";
 import { openSwarm, type Swarm } from "../admin/roles.ts";
+import { story } from "../story.ts";
 import { memoryIo } from "./memory-io.ts";
 
+const step = story();
 let swarm: Swarm;
 let dataOf: Record<string, string>;
 let addressOf: Record<string, string>;
@@ -44,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => swarm.close());
 
 describe("the main job, as a script sees it", () => {
-  test("publish shows the path as typed, and a ticket (F16, R11)", async () => {
+  step("publish shows the path as typed, and a ticket (F16, R11)", async () => {
     const published = await peer("alice", "publish", "./report.txt", "shared.txt", "--json");
     expect(published.code).toBe(0);
     expect(jsonOf(published)).toMatchObject({
@@ -61,7 +63,7 @@ describe("the main job, as a script sees it", () => {
     );
   });
 
-  test("lists are one array, or a table (F10, F14)", async () => {
+  step("lists are one array, or a table (F10, F14)", async () => {
     const files = jsonOf(await tracker("list-files", "--json"));
     expect(files.map(({ fname }: { fname: string }) => fname)).toEqual(["other.txt", "shared.txt"]);
     expect(jsonOf(await peer("bob", "list_files", "--json"))).toEqual(files);
@@ -70,7 +72,7 @@ describe("the main job, as a script sees it", () => {
     expect(stdout).toMatch(/shared\.txt_127\.0\.0\.1_\d+ +shared\.txt +9 B +1 +\.\/report\.txt +127/);
   });
 
-  test("fetch writes ./FNAME by default, into a folder where there is one, and gives a receipt (F17)", async () => {
+  step("fetch writes ./FNAME by default, into a folder where there is one, and gives a receipt (F17)", async () => {
     const fetched = await peer("bob", "fetch", "shared.txt", "--json");
     expect(fetched.code).toBe(0);
     const lines = fetched.stdout.trimEnd().split("\n");
@@ -88,7 +90,7 @@ describe("the main job, as a script sees it", () => {
     expect(readFileSync(join(cwd, "folder", "shared.txt"), "utf8")).toBe("a report\n");
   });
 
-  test("chunks, peers, discover and ping show both sides (F7–F9, F11, F15)", async () => {
+  step("chunks, peers, discover and ping show both sides (F7–F9, F11, F15)", async () => {
     const chunks = jsonOf(await tracker("list-chunkinfo", "--json"));
     expect(chunks).toContainEqual(
       expect.objectContaining({ holder: addressOf.alice!, chunks: "0", percent: 100, total_chunknum: 1 }),
@@ -105,13 +107,13 @@ describe("the main job, as a script sees it", () => {
     expect((await peer("bob", "discover", addressOf.bob!)).stdout).toBe("this peer shares no file\n");
   });
 
-  test("status is one object with its own address", async () => {
+  step("status is one object with its own address", async () => {
     expect(jsonOf(await peer("bob", "status", "--json"))).toMatchObject({ role: "peer", address: addressOf.bob! });
     expect(jsonOf(await tracker("status", "--json"))).toMatchObject({ role: "tracker", peers: 2, files: 2 });
     expect((await tracker("status")).stdout).toMatch(/^role +tracker \d/);
   });
 
-  test("connect and unpublish say what they did (F13)", async () => {
+  step("connect and unpublish say what they did (F13)", async () => {
     const { host, port } = swarm.trackerAddress;
     expect((await peer("bob", "connect", host, String(port))).stdout).toBe(
       `joined ${host}:${port} as ${addressOf.bob}\n`,
@@ -173,18 +175,19 @@ describe("exit codes", () => {
     ],
   ];
 
-  test.each(cases)("%d: %s", async (code, _name, wordsOf) => {
-    const words = wordsOf({ port: "1" });
-    const outcome = await run([...words, "--json"]);
-    expect(`${outcome.code} ${outcome.stderr}`).toStartWith(`${code} error: `);
-    expect(outcome.stderr).toMatch(/^error: .+\nhint: .+\n$/);
-    const { error } = JSON.parse(outcome.stdout);
-    expect(Object.keys(error)).toEqual(["code", "message", "hint"]);
-    const plain = await run(words);
-    expect(plain).toMatchObject({ code, stdout: "" });
-  });
+  for (const [code, name, wordsOf] of cases)
+    step(`${code}: ${name}`, async () => {
+      const words = wordsOf({ port: "1" });
+      const outcome = await run([...words, "--json"]);
+      expect(`${outcome.code} ${outcome.stderr}`).toStartWith(`${code} error: `);
+      expect(outcome.stderr).toMatch(/^error: .+\nhint: .+\n$/);
+      const { error } = JSON.parse(outcome.stdout);
+      expect(Object.keys(error)).toEqual(["code", "message", "hint"]);
+      const plain = await run(words);
+      expect(plain).toMatchObject({ code, stdout: "" });
+    });
 
-  test("13: an admin address in use", async () => {
+  step("13: an admin address in use", async () => {
     const taken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
     const data = join(swarm.folder, "second");
     const outcome = await run(["tracker", "start", "--admin", `127.0.0.1:${taken.port}`, "--data", data]);
@@ -193,7 +196,7 @@ describe("exit codes", () => {
     await taken.stop(true);
   });
 
-  test("a typo is met with what may have been meant", async () => {
+  step("a typo is met with what may have been meant", async () => {
     expect((await run(["peer", "fetsh", "a"])).stderr).toContain("did you mean `fetch`?");
     expect((await run(["peer", "fetch", "a", "--trakcer", "a:1"])).stderr).toContain("did you mean --tracker?");
     expect((await run(["tracker", "lst-peers"])).stderr).toContain("did you mean `list-peers`?");
@@ -201,14 +204,14 @@ describe("exit codes", () => {
 });
 
 describe("the environment", () => {
-  test("has twins of the flags, which win over it", async () => {
+  step("has twins of the flags, which win over it", async () => {
     const env = { P2PFS_DATA: dataOf.bob!, P2PFS_JSON: "1" };
     expect(jsonOf(await run(["peer", "status"], env))).toMatchObject({ address: addressOf.bob! });
     const other = await run(["peer", "status", "--data", dataOf.alice!], env);
     expect(jsonOf(other)).toMatchObject({ address: addressOf.alice! });
   });
 
-  test("is checked as strictly as what is typed", async () => {
+  step("is checked as strictly as what is typed", async () => {
     const { code, stderr } = await run(["peer", "start"], { P2PFS_LISTEN: "somewhere", P2PFS_DATA: "x" });
     expect(code).toBe(2);
     expect(stderr).toContain("P2PFS_LISTEN");
@@ -216,7 +219,7 @@ describe("the environment", () => {
 });
 
 describe("a fetch with no peer in the data folder", () => {
-  test("is a peer of its own that leaves nothing there", async () => {
+  step("is a peer of its own that leaves nothing there", async () => {
     const { host, port } = swarm.trackerAddress;
     const words = ["peer", "fetch", "shared.txt", "alone.txt", "--data", join(swarm.folder, "nobody")];
     const env = { P2PFS_TRACKER: `${host}:${port}` };
@@ -228,7 +231,7 @@ describe("a fetch with no peer in the data folder", () => {
     await swarm.tracker.api.peers.$get({ query: {} });
   });
 
-  test("takes the tracker from a ticket", async () => {
+  step("takes the tracker from a ticket", async () => {
     const [file] = jsonOf(await tracker("list-files", "--json")) as [{ content_id: string }];
     const { host, port } = swarm.trackerAddress;
     const ticket = `p2pfs://${host}:${port}/shared.txt?id=${file.content_id}`;
@@ -236,7 +239,7 @@ describe("a fetch with no peer in the data folder", () => {
     expect(await run(words, { P2PFS_TRACKER: "127.0.0.1:9" })).toMatchObject({ code: 0 });
   });
 
-  test("serves it for as long as it was asked to", async () => {
+  step("serves it for as long as it was asked to", async () => {
     const { host, port } = swarm.trackerAddress;
     const words = ["peer", "fetch", "shared.txt", "seeded.txt", "--seed-for", "300ms", "--tracker", `${host}:${port}`];
     const started = performance.now();

@@ -1,8 +1,9 @@
 /** Roles and fetches as processes: input, signals, ends. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MiB } from "../../src/core/units.ts";
 import { openSwarm, type Swarm, until } from "../admin/roles.ts";
 import { main, runToEnd, start } from "./spawn.ts";
 
@@ -113,11 +114,13 @@ describe("a role without a terminal", () => {
 
 describe("a fetch in the foreground", () => {
   let source: string;
+  /** So that it is still under way when it is ended, on every machine. */
+  const slowly = ["--down-limit", "4MiB/s"];
 
   beforeAll(async () => {
     const seeder = await swarm.addPeer("seeder");
     source = join(swarm.folder, "large.bin");
-    writeFileSync(source, Buffer.alloc(400 * 1024 * 1024, "large"));
+    writeFileSync(source, Buffer.alloc(12 * MiB, "large"));
     const lines = await seeder.client.api.shares.$post({
       json: { path: source, lname: "large.bin", fname: "large.bin" },
     });
@@ -126,7 +129,7 @@ describe("a fetch in the foreground", () => {
 
   test("that is interrupted keeps what has arrived, says how to go on, and goes on (code 12)", async () => {
     const words = ["peer", "fetch", "large.bin", "--json", ...trackerWords, ...data("nobody")];
-    const fetch = start(words, { cwd: folder });
+    const fetch = start([...words, ...slowly], { cwd: folder });
     expect(await fetch.announced).toMatchObject({ event: "progress", fname: "large.bin" });
     await fetch.prints(/"chunks":[1-9]/);
     fetch.kill("SIGINT");
@@ -144,9 +147,11 @@ describe("a fetch in the foreground", () => {
   });
 
   test("through a running peer stops there as well when its command line is killed", async () => {
+    mkdirSync(join(folder, "inbox"));
     const role = startPeer("middle");
     await role.announced;
-    const fetch = start(["peer", "fetch", "large.bin", "copy.bin", "--json", ...data("middle")], { cwd: folder });
+    const words = ["peer", "fetch", "large.bin", "inbox/copy.bin", "--json", ...data("middle"), ...slowly];
+    const fetch = start(words, { cwd: folder });
     await fetch.announced;
     fetch.kill("SIGKILL");
     await fetch.ended;
@@ -154,7 +159,7 @@ describe("a fetch in the foreground", () => {
       const { stdout } = await runToEnd(["peer", "list-fetches", "--json", ...data("middle")]);
       return JSON.parse(stdout)[0].state === "stopped";
     });
-    expect(existsSync(join(folder, "copy.bin"))).toBe(false);
+    expect(existsSync(join(folder, "inbox/copy.bin"))).toBe(false);
     role.kill("SIGTERM");
     await role.ended;
   });

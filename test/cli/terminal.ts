@@ -4,6 +4,8 @@ import { Screen } from "./screen.ts";
 
 export const CTRL_C = "\u0003";
 export const CTRL_D = "\u0004";
+/** Clears the line. */
+export const CTRL_U = "\u0015";
 export const TAB = "\t";
 export const UP = "\u001b[A";
 

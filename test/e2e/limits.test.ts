@@ -7,8 +7,12 @@ import { Cluster, fetchTo, until } from "./cluster.ts";
 
 /** An idle limiter has saved up a tenth of a second. */
 const SAVED_SECONDS = 0.1;
-/** What set-up, the last write and a busy machine may add. */
+/** What set-up and the last write may add, beside what the same takes without a limit. */
 const SLACK_SECONDS = 0.5;
+/** A busy machine takes that much longer at one time than at another. */
+const UNSTEADINESS = 4;
+/** Far more than any machine needs for what no limit holds back any more, and far less than the limit would take. */
+const AT_ONCE_SECONDS = 8;
 
 let cluster: Cluster;
 let seeder: Peer;
@@ -33,28 +37,31 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return (performance.now() - startedMs) / SECOND_MS;
 }
 
-function expectSeconds(seconds: number, wanted: number): void {
+/** Two fetches at a time, of 9 MiB together. */
+async function secondsOfTwo(): Promise<number> {
+  const [one, two] = [await share(4), await share(5)];
+  return timed(() =>
+    Promise.all([fetchTo(leecher, one.fname, one.destination), fetchTo(leecher, two.fname, two.destination)]),
+  );
+}
+
+/** @param unlimited what as much takes without a limit on this machine, now */
+function expectSeconds(seconds: number, wanted: number, unlimited: number): void {
   expect(seconds).toBeGreaterThan(0.98 * (wanted - SAVED_SECONDS));
-  expect(seconds).toBeLessThan(wanted + SLACK_SECONDS);
+  expect(seconds).toBeLessThan(wanted + SLACK_SECONDS + UNSTEADINESS * unlimited);
 }
 
 test("a peer sends at its limit and no faster, however many ask", async () => {
+  const unlimited = await secondsOfTwo();
   seeder.setLimits({ up_limit: 6 * MiB });
-  const [one, two] = [await share(4), await share(5)];
-  const seconds = await timed(() =>
-    Promise.all([fetchTo(leecher, one.fname, one.destination), fetchTo(leecher, two.fname, two.destination)]),
-  );
-  expectSeconds(seconds, 9 / 6);
+  expectSeconds(await secondsOfTwo(), 9 / 6, unlimited);
   seeder.setLimits({ up_limit: null });
 });
 
 test("a peer receives at its limit and no faster, over all its fetches", async () => {
+  const unlimited = await secondsOfTwo();
   leecher.setLimits({ down_limit: 6 * MiB });
-  const [one, two] = [await share(4), await share(5)];
-  const seconds = await timed(() =>
-    Promise.all([fetchTo(leecher, one.fname, one.destination), fetchTo(leecher, two.fname, two.destination)]),
-  );
-  expectSeconds(seconds, 9 / 6);
+  expectSeconds(await secondsOfTwo(), 9 / 6, unlimited);
   leecher.setLimits({ down_limit: null });
 });
 
@@ -66,9 +73,10 @@ test("a fetch has limits of its own, and others go on unlimited", async () => {
     limits: { down_limit: 4 * MiB },
   });
   const seconds = timed(() => job.done);
-  const { duration_ms } = await fetchTo(leecher, fast.fname, fast.destination);
-  expect(duration_ms).toBeLessThan(SLACK_SECONDS * SECOND_MS);
-  expectSeconds(await seconds, 6 / 4);
+  const unlimited = await timed(() => fetchTo(leecher, fast.fname, fast.destination));
+  // By the same limit they would end together.
+  expect(job.progress().state).toBe("running");
+  expectSeconds(await seconds, 6 / 4, unlimited);
   expect((await job.done).rerequests).toBe(0);
 });
 
@@ -81,7 +89,7 @@ test.each(["up_limit", "down_limit"] as const)("%s changes at once for what is u
   await Bun.sleep(200);
   expect(job.progress().bytes).toBeLessThan(MiB);
   expect(limited.setLimits({ [limit]: null })[limit]).toBeNull();
-  expect(await timed(() => job.done)).toBeLessThan(SLACK_SECONDS);
+  expect(await timed(() => job.done)).toBeLessThan(AT_ONCE_SECONDS);
 });
 
 test("a fetch that is limited can be stopped, and goes on afterwards", async () => {
@@ -89,7 +97,8 @@ test("a fetch that is limited can be stopped, and goes on afterwards", async () 
   const job = await leecher.fetch({ what: fname, destination, limits: { down_limit: MiB } });
   await until(() => job.progress().chunks > 2);
   job.stop();
-  expect(await timed(() => job.done.catch(() => undefined))).toBeLessThan(SLACK_SECONDS);
+  await job.done.catch(() => undefined);
+  expect(job.progress().bytes).toBeLessThan(8 * MiB);
   const receipt = await fetchTo(leecher, fname, destination);
   expect(receipt.bytes_resumed).toBeGreaterThan(0);
   expect(receipt.bytes_fetched + receipt.bytes_resumed).toBe(8 * MiB);
