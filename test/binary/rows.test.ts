@@ -202,7 +202,7 @@ describe("fetch", () => {
       bytes_fetched: 9,
       bytes_copied: 0,
       bytes_resumed: 0,
-      sources: [{ address: anna.address, bytes: 9, chunks: 1, rejected: 0 }],
+      sources: [{ address: anna.address, inbound: false, bytes: 9, chunks: 1, rejected: 0 }],
       rerequests: 0,
       rejected: 0,
       duration_ms: expect.any(Number),

@@ -92,7 +92,7 @@ for (const viewport of ["desktop", "phone"] as const satisfies readonly Viewport
       const dialog = page.getByRole("dialog");
       await dialog.getByLabel(/^Folder; type another/).fill(folder);
       await dialog.getByLabel(/^Folder; type another/).press("Enter");
-      await dialog.getByText("this peer shows nothing outside of").waitFor();
+      await dialog.getByText("it shows only what is in").waitFor();
       expect(await open.look("outside")).toEqual([]);
       await page.keyboard.press("Escape");
     });
