@@ -23,7 +23,7 @@ const runMsMax = { short: 10 * 60_000, long: 120 * 60_000 };
 const timings = join(root, "dist/test-timings.json");
 
 /** Files that measure how fast something is: they have the machine for themselves, after the others. */
-const alone = ["test/e2e/limits.test.ts", "test/peer/rate-limiter.test.ts", "test/wire/cost.test.ts"];
+const alone = ["e2e/floods", "e2e/limits", "peer/rate-limiter", "wire/cost"].map((name) => `test/${name}.test.ts`);
 
 const { values: options, positionals: paths } = parseArgs({
   args: withOptionalSeed(process.argv.slice(2)),
