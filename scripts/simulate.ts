@@ -5,8 +5,9 @@
  *   scripts/simulate --cost
  *
  * The names are those of test/sim/scenario.ts, e.g. `leechers=100 churn=0.2 liars=0.05 seed=7`; a list of numbers
- * stands for leecherUp. The same seed gives the same run, to the event. `--cost` prints what one decision of the engine
- * costs, by chunks and sources.
+ * stands for leecherUp. Holders that are slow, trickle, stall or answer nothing stand beside the seeders, by number:
+ * `leechers=1 seederUp=6291456 chunkCount=48 slow=10 slowUp=4096`, `trickle=3`, `stall=3`, `mute=3`. The same seed gives
+ * the same run, to the event. `--cost` prints what one decision of the engine costs, by chunks and sources.
  */
 import { writeFileSync } from "node:fs";
 import { costReport } from "../test/sim/cost.ts";

@@ -16,6 +16,7 @@ import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { ChunkChecker } from "../disk/chunk-checker.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
 import type { PartFile } from "../disk/part-file.ts";
+import type { DownloadBounds } from "../swarm/bounds.ts";
 import type { Library } from "./library.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Refundable } from "./rate-limiter.ts";
@@ -45,6 +46,8 @@ export interface FetchJobOptions {
   readonly buffers: BufferPool;
   readonly checker: ChunkChecker;
   readonly downThrottle: Refundable;
+  /** Of the engine, where they are not the usual ones. */
+  readonly bounds?: Partial<DownloadBounds> | undefined;
   readonly findHolders: () => Promise<Address[]>;
   /** The part file can be served from now on. */
   readonly began: () => void;

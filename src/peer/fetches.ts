@@ -15,6 +15,7 @@ import { ChunkChecker } from "../disk/chunk-checker.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { LookUp } from "../net/host-name.ts";
+import type { DownloadBounds } from "../swarm/bounds.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
 import { destinationOf } from "./destination.ts";
@@ -56,6 +57,8 @@ export interface FetchesOptions {
   readonly announcer: Announcer;
   /** Of everything that this peer fetches. */
   readonly downLimiter: RateLimiter;
+  /** Of the engine, where they are not the usual ones. */
+  readonly bounds?: Partial<DownloadBounds> | undefined;
   /** The repository folder; made when it is first needed. */
   readonly filesFolder: () => string;
   /** Of host names; the system's without it. */
@@ -78,6 +81,11 @@ export class Fetches {
 
   constructor(options: FetchesOptions) {
     this.#options = options;
+  }
+
+  /** Bytes of chunk buffers that are in use. */
+  get bufferBytesTaken(): number {
+    return this.#buffers.takenBytes;
   }
 
   get runningCount(): number {
@@ -248,6 +256,7 @@ export class Fetches {
         neighbours,
         swarms,
         buffers: this.#buffers,
+        bounds: this.#options.bounds,
         checker: this.#checker,
         downThrottle: inSeries(downLimiter, ...(downLimit === null ? [] : [new RateLimiter(downLimit)])),
         findHolders: () => this.#holdersOf(contentId, noticeDeadline(performance.now())).catch(() => []),

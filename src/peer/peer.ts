@@ -23,6 +23,7 @@ import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { isSamePlace, type LookUp, resolveHostPort } from "../net/host-name.ts";
 import { type DataFolder, randomPeerSecret } from "../store/data-folder.ts";
+import type { DownloadBounds } from "../swarm/bounds.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
 import { holdersOf } from "./content-holders.ts";
@@ -72,6 +73,8 @@ export interface PeerOptions {
   readonly connectionsMax?: number | undefined;
   /** At the start; none without them. */
   readonly limits?: RateLimitsChange | undefined;
+  /** Of the engine of its fetches, where they are not the usual ones. */
+  readonly bounds?: Partial<DownloadBounds> | undefined;
   /** Of the host names in commands; the system's without it. */
   readonly lookUp?: LookUp | undefined;
   readonly log: Log;
@@ -160,6 +163,7 @@ export class Peer {
       sharing: this.#sharing,
       announcer: this.#announcer,
       downLimiter: this.#downLimiter,
+      bounds: options.bounds,
       filesFolder: () => this.#filesFolder(),
       lookUp: options.lookUp,
       events: this.events,
@@ -175,6 +179,11 @@ export class Peer {
 
   get tracker(): HostPort {
     return this.#link.tracker;
+  }
+
+  /** Bytes of chunk buffers that its fetches use. */
+  get bufferBytesTaken(): number {
+    return this.#fetches.bufferBytesTaken;
   }
 
   status(): PeerStatus {

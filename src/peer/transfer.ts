@@ -7,11 +7,13 @@ import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
-import { MiB } from "../core/units.ts";
+import { MiB, SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { PartFile } from "../disk/part-file.ts";
 import type { Reply } from "../net/pending-requests.ts";
+import type { DownloadBounds } from "../swarm/bounds.ts";
+import { rangesInclude } from "../swarm/chunk-bits.ts";
 import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
@@ -20,13 +22,18 @@ import type { Neighbour } from "./neighbour.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Refundable } from "./rate-limiter.ts";
 import { RequestGate } from "./request-gate.ts";
+import { SourceShares } from "./source-shares.ts";
 import type { SwarmListener, Swarms } from "./swarms.ts";
 import type { SourceShare } from "./types.ts";
 
 /** Chunks that wait for the disk; with more than this nothing is asked for, and what was asked for is not read. */
 const UNWRITTEN_BYTES_MAX = 24 * MiB;
-/** How often the engine is told which chunks are on their way, so that it can tell a slow source from a stalled one. */
-const PROGRESS_MS = 500;
+/** How often the engine is told how much of each chunk is here, so that it can tell how long the rest will take. */
+const PROGRESS_MS = 100;
+/** What may still come of a chunk on its way when the fetch has ended, by its rate so far. */
+const REST_MS_MAX = 10 * SECOND_MS;
+/** Culprits that are remembered; of more, the earliest are forgotten. */
+const DROPPED_MAX = 1024;
 
 export interface TransferOptions {
   readonly contentId: ContentId;
@@ -38,6 +45,8 @@ export interface TransferOptions {
   readonly buffers: BufferPool;
   /** The limits on receiving. */
   readonly downThrottle: Refundable;
+  /** Of the engine, where they are not the usual ones. */
+  readonly bounds?: Partial<DownloadBounds> | undefined;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   /** A chunk is on disk and can be given to others. */
@@ -51,14 +60,15 @@ interface PendingChunk {
   readonly wireRequest: number;
   readonly chunks: ChunkRanges;
   buffer: Uint8Array | undefined;
+  /** When the header of its answer was here. */
+  openedMs: number;
 }
 
 export class Transfer implements SwarmListener {
   readonly #options: TransferOptions;
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
-  /** Who gave something and is gone. */
-  readonly #past = new Map<string, Pick<Neighbour, "culprit" | "end" | "address">>();
+  readonly #shares = new SourceShares();
   /** Who has sent what it should not have: by address, or by IP where it came in. */
   readonly #dropped = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
@@ -86,6 +96,7 @@ export class Transfer implements SwarmListener {
       have: new Bitfield(part.have.size, part.have.bytes),
       doubtful: new Bitfield(part.doubtful.size, part.doubtful.bytes),
       random: Math.random,
+      ...options.bounds,
     });
     this.#search = new HolderSearch({
       ...options,
@@ -106,22 +117,16 @@ export class Transfer implements SwarmListener {
     return this.#engine.counters;
   }
 
-  /** What each source gave: those of one address taken together, and those that came in from one IP. */
   shares(): SourceShare[] {
-    const byCulprit = new Map<string, SourceShare>();
-    for (const [id, { bytes, chunks, rejected }] of this.#engine.counters.bySource) {
-      const source = this.#sources.get(id) ?? this.#past.get(id);
-      if (source === undefined) continue;
-      const sum = byCulprit.get(source.culprit) ?? { bytes: 0, chunks: 0, rejected: 0 };
-      byCulprit.set(source.culprit, {
-        address: source.end,
-        inbound: source.address === null,
-        bytes: sum.bytes + bytes,
-        chunks: sum.chunks + chunks,
-        rejected: sum.rejected + rejected,
-      });
+    return this.#shares.sum(this.#presentShares());
+  }
+
+  *#presentShares() {
+    const { bySource } = this.#engine.counters;
+    for (const source of this.#sources.values()) {
+      const given = bySource.get(source.id);
+      if (given !== undefined) yield [source, given] as const;
     }
-    return [...byCulprit.values()];
   }
 
   get sourceCount(): number {
@@ -173,8 +178,8 @@ export class Transfer implements SwarmListener {
   memberGone(member: Neighbour, gaveUp: boolean): void {
     if (!this.#sources.delete(member.id)) return;
     this.#handle({ type: "source_gone", source: member.id, gaveUp });
-    const { culprit, end, address } = member;
-    if (this.#engine.counters.bySource.has(member.id)) this.#past.set(member.id, { culprit, end, address });
+    const given = this.#engine.counters.bySource.get(member.id);
+    if (given !== undefined) this.#shares.keep(member, given);
   }
 
   #handle(event: DownloadEvent): void {
@@ -236,7 +241,7 @@ export class Transfer implements SwarmListener {
       { type: "PEER_REQUEST_CHUNK", filename: fname, content_id: contentId, chunknum: chunks },
       { openPayload: (message, bytes) => this.#openChunk(request, message, bytes) },
     );
-    this.#pending.set(request, { source, wireRequest: id, chunks, buffer: undefined });
+    this.#pending.set(request, { source, wireRequest: id, chunks, buffer: undefined, openedMs: 0 });
     reply.then(
       (answer) => this.#handleReply(request, answer),
       (error: unknown) => this.#handleRefusal(request, asP2pfsError(error)),
@@ -248,18 +253,18 @@ export class Transfer implements SwarmListener {
     const pending = this.#pending.get(request);
     if (pending === undefined || this.#ended || message.type !== "PEER_REPLY_CHUNK") return undefined;
     const { chunknum, content_id } = message;
-    if (content_id !== this.#options.contentId || !includes(pending.chunks, chunknum)) return undefined;
+    if (content_id !== this.#options.contentId || !rangesInclude(pending.chunks, chunknum)) return undefined;
     if (bytes !== this.#chunkLength(chunknum)) return undefined;
     pending.buffer = this.#options.buffers.acquire(bytes);
+    pending.openedMs = performance.now();
     this.#handle({ type: "chunk_opened", source: pending.source.id, request, chunk: chunknum });
     return pending.buffer;
   }
 
   #tellProgress(): void {
-    const since = performance.now() - PROGRESS_MS;
     for (const [request, { source, buffer }] of this.#pending) {
-      if (buffer !== undefined && source.connection.lastReceivedMs > since)
-        this.#handle({ type: "chunk_progress", source: source.id, request });
+      const bytes = source.connection.payloadBytesReceived;
+      if (buffer !== undefined) this.#handle({ type: "chunk_progress", source: source.id, request, bytes });
     }
   }
 
@@ -281,9 +286,8 @@ export class Transfer implements SwarmListener {
     this.#pending.delete(request);
     if (pending === undefined) return;
     this.#options.downThrottle.refund(this.#chunkLength(pending.chunks[0]!));
-    if (this.#ended) return;
     if (pending.buffer !== undefined) this.#options.buffers.release(pending.buffer);
-    if (!pending.source.connection.isOpen) return;
+    if (this.#ended || !pending.source.connection.isOpen) return;
     const { retryable } = errorTable[error.code];
     this.#handle({ type: "request_refused", source: pending.source.id, request, retryable });
   }
@@ -306,6 +310,7 @@ export class Transfer implements SwarmListener {
     if (reason === "stalled")
       return source.connection.close(new P2pfsError("unreachable", "this peer does not answer"));
     this.#dropped.add(source.culprit);
+    if (this.#dropped.size > DROPPED_MAX) this.#dropped.delete(this.#dropped.values().next().value!);
     source.connection.close(new P2pfsError(reason, "what this peer sent is not what it was asked for"));
   }
 
@@ -314,9 +319,9 @@ export class Transfer implements SwarmListener {
     if (bytes === undefined) throw new Error(`no bytes arrived for request ${request}`);
     this.#arrived.delete(request);
     this.#changeUnwritten(bytes.length);
-    this.#options.part.write(chunk, bytes).then(
+    const written = this.#options.part.write(chunk, bytes).finally(() => this.#options.buffers.release(bytes));
+    written.then(
       () => {
-        this.#options.buffers.release(bytes);
         this.#changeUnwritten(-bytes.length);
         this.#options.gained(chunk);
         this.#handle({ type: "chunk_written", chunk });
@@ -359,7 +364,22 @@ export class Transfer implements SwarmListener {
     this.#gate.clear();
     for (const { connection } of this.#sources.values()) connection.resume(this);
     for (const request of this.#pending.keys()) this.#sendCancel(request);
+    for (const request of [...this.#arrived.keys()]) this.#release(request);
+    for (const pending of this.#pending.values()) this.#closeIfHopeless(pending);
     swarms.unlisten(contentId);
+  }
+
+  /**
+   * A frame cannot be cut: the rest of a chunk that nobody needs any more keeps its buffer, and stands in front of all
+   * that the connection could carry. Where that would take long, and nothing is being sent the other way, a new
+   * connection is cheaper for both sides.
+   */
+  #closeIfHopeless({ buffer, openedMs, source: { connection } }: PendingChunk): void {
+    if (buffer === undefined || connection.payloadFramesQueued > 0) return;
+    const received = connection.payloadBytesReceived;
+    const elapsedMs = performance.now() - openedMs;
+    if ((elapsedMs * (buffer.length - received)) / Math.max(received, 1) > REST_MS_MAX)
+      connection.close(new P2pfsError("unreachable", "the rest of a chunk would take too long"));
   }
 
   #chunkLength(chunk: number): number {
@@ -373,11 +393,4 @@ export class Transfer implements SwarmListener {
       ? new P2pfsError(code, `no reachable peer holds ${which}`)
       : new P2pfsError(code, `every holder of ${which} sent damaged data`);
   }
-}
-
-function includes(ranges: ChunkRanges, chunk: number): boolean {
-  for (let i = 0; i < ranges.length; i += 2) {
-    if (chunk >= ranges[i]! && chunk <= ranges[i + 1]!) return true;
-  }
-  return false;
 }

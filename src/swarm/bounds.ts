@@ -2,8 +2,9 @@
  * The named bounds of the transfer engine, together so that their relations can be seen and are asserted at load.
  * Each can be replaced through the constructors, which the tests and the simulator do.
  */
-import { CHUNK_RANGES_MAX, NOTICE_MS_MAX, WINDOW_SIZE } from "../core/limits.ts";
-import { SECOND_MS } from "../core/units.ts";
+import { CHUNK_RANGES_MAX, CHUNK_SIZE_MIN, NOTICE_MS_MAX, WINDOW_SIZE } from "../core/limits.ts";
+import { RATE_LIMIT_MIN } from "../core/rate.ts";
+import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 
 export interface DownloadBounds {
   /** D4: unanswered requests over all sources. */
@@ -42,6 +43,8 @@ export interface DownloadBounds {
   readonly goodChunksPerBad: number;
   /** Chunks never asked for, or other than asked for, after which a source is dropped. */
   readonly breachesMax: number;
+  /** Sources that are gone and whose deeds are remembered: more than can come back in the time of a fetch. */
+  readonly pastRecordsMax: number;
   /** Released requests remembered per source, so that late answers are known as such. */
   readonly releasedMax: number;
   /** A chunk with at most this many holders is asked for as one of many, so that the uploader chooses (see STATE.md). */
@@ -58,17 +61,32 @@ export interface DownloadBounds {
   readonly roomCheckMs: number;
   /** Requests beyond what keeps a source busy from which on one that claims a chunk is taken back. */
   readonly pileMin: number;
-  /** At the end, a waiting request moves to an idle source that is this much faster; one whose bytes flow, this much. */
+  /** At the end, a request that waits moves to an idle source that needs that many times less for it, and so much less. */
   readonly stealFactor: number;
-  readonly stealOpenedFactor: number;
   readonly stealMsMin: number;
-  readonly endgameCheckMs: number;
+  /** One that still needs that many times what a source with room needs from scratch, and so much more; before the end. */
+  readonly stealSlowFactor: number;
+  readonly stealSlowMsMin: number;
+  readonly stealEarlyMsMin: number;
+  readonly stealCheckMs: number;
+  /** Moves of one chunk; after so many of them, each next one has to gain twice as much. */
+  readonly movesMax: number;
+  readonly movesFree: number;
+  /** A rate, or a silence, is judged after this time. */
+  readonly judgeMs: number;
+  /** A source that takes that many times what the fastest one takes for a chunk, and so long, is asked for one at a time. */
+  readonly slowFactor: number;
+  readonly slowMsMin: number;
+  /** A source that lost a place in the window to a faster one gets none for this long. */
+  readonly displacedMs: number;
   /** Pause between two calls for more holders: grows from and up to. */
   readonly findHoldersMsMin: number;
   readonly findHoldersMsMax: number;
   /** D7: how long a chunk may be without a holder: if it never had one (R5), and if its holders left. */
   readonly noHolderMs: number;
   readonly holderLeftMs: number;
+  /** How long nothing new may be verified although there are holders; see proof-watch.ts for what is waited for longer. */
+  readonly unprovenMs: number;
 }
 
 export const DOWNLOAD_BOUNDS: DownloadBounds = {
@@ -92,6 +110,7 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   badChunksMax: 3,
   goodChunksPerBad: 64,
   breachesMax: 3,
+  pastRecordsMax: 256,
   releasedMax: 2 * WINDOW_SIZE,
   scarceHoldersMax: 1,
   requestRangesMax: 64,
@@ -102,13 +121,22 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   roomCheckMs: 20,
   pileMin: 3,
   stealFactor: 3,
-  stealOpenedFactor: 4,
   stealMsMin: 200,
-  endgameCheckMs: 100,
+  stealSlowFactor: 8,
+  stealSlowMsMin: 500,
+  stealEarlyMsMin: 2 * SECOND_MS,
+  stealCheckMs: 100,
+  movesMax: 16,
+  movesFree: 4,
+  judgeMs: 100,
+  slowFactor: 8,
+  slowMsMin: SECOND_MS,
+  displacedMs: SECOND_MS,
   findHoldersMsMin: 500,
   findHoldersMsMax: 5 * SECOND_MS,
   noHolderMs: 1500,
   holderLeftMs: 5 * SECOND_MS,
+  unprovenMs: 2 * MINUTE_MS,
 };
 
 export interface UploadBounds {
@@ -151,6 +179,11 @@ function assertRelation(holds: boolean, sentence: string): void {
 
 assertRelation(DOWNLOAD_BOUNDS.noHolderMs < NOTICE_MS_MAX, "the notice that nobody has a chunk is out in time (R5)");
 assertRelation(DOWNLOAD_BOUNDS.findHoldersMsMin * 2 < DOWNLOAD_BOUNDS.noHolderMs, "holders are looked for repeatedly");
+assertRelation(DOWNLOAD_BOUNDS.silenceDropMs < DOWNLOAD_BOUNDS.unprovenMs, "a silent source has a second connection");
+assertRelation(
+  (CHUNK_SIZE_MIN / RATE_LIMIT_MIN) * SECOND_MS < DOWNLOAD_BOUNDS.unprovenMs,
+  "the smallest chunk comes in time at the lowest limit",
+);
 assertRelation(DOWNLOAD_BOUNDS.crowdSourcesMin <= DOWNLOAD_BOUNDS.crowdWindowSize, "no source of few is left out");
 assertRelation(DOWNLOAD_BOUNDS.requestRangesMax <= CHUNK_RANGES_MAX, "a request fits into its message");
 assertRelation(UPLOAD_BOUNDS.requestsPerRequesterMax >= WINDOW_SIZE, "a whole window may wait at one source");

@@ -9,6 +9,7 @@ import { DOWNLOAD_BOUNDS, type DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, forEachInRanges, hasBit, rangesInclude } from "./chunk-bits.ts";
 import { HolderWatch, type LossReason } from "./holder-watch.ts";
 import { Ledger } from "./ledger.ts";
+import { ProofWatch } from "./proof-watch.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Request, Source } from "./source.ts";
 import { StallWatch } from "./stall-watch.ts";
@@ -42,6 +43,7 @@ export class DownloadManager {
   readonly #random: () => number;
   readonly #ledger: Ledger;
   readonly #holders: HolderWatch;
+  readonly #proofs: ProofWatch;
   readonly #stalls: StallWatch;
   readonly #scheduler: Scheduler;
   readonly #askedBefore: ChunkBits;
@@ -64,9 +66,11 @@ export class DownloadManager {
     this.#random = random;
     this.#ledger = new Ledger(chunkCount, have, doubtful, random, this.#bounds);
     this.#holders = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
+    this.#proofs = new ProofWatch(this.#ledger, this.#bounds);
     this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
-      ask: (source, chunks, exactChunk, isMoved) => this.#ask(source, chunks, exactChunk, isMoved),
+      ask: (source, chunks, exactChunk) => this.#ask(source, chunks, exactChunk),
       giveUp: (request) => this.#giveUp(request),
+      noteQuiet: (source) => this.#stalls.noteQuiet(source),
     });
     this.#stalls = new StallWatch(this.#ledger, this.#bounds, {
       giveUp: (request) => this.#giveUp(request),
@@ -89,26 +93,25 @@ export class DownloadManager {
   deadline(): number | undefined {
     if (this.#hasEnded) return undefined;
     if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
-    let dueAt = this.#holders.deadline();
+    let dueAt = Math.min(this.#holders.deadline(), this.#proofs.deadline());
     if (!this.#isPaused) {
-      dueAt = Math.min(dueAt, this.#stalls.deadline(), this.#newsDueAt);
-      if (this.#scheduler.isEndgame) dueAt = Math.min(dueAt, this.#now + this.#bounds.endgameCheckMs);
+      dueAt = Math.min(dueAt, this.#stalls.deadline(), this.#scheduler.deadline(), this.#newsDueAt);
     }
     return dueAt === Number.POSITIVE_INFINITY ? undefined : dueAt;
   }
 
   /** `now` in milliseconds; time that runs backwards counts as standing still. */
   handle(event: DownloadEvent, now: number): void {
-    if (event.type === "chunk_written") return this.#handleWritten(event.chunk);
+    if (event.type === "chunk_written") return this.#handleWritten(event.chunk, now);
     if (this.#hasEnded) return;
     this.#now = Math.max(this.#now, now);
     if (event.type === "source_has") return this.#handleHas(event);
     if (event.type === "chunk_opened") return this.#handleOpened(event);
+    if (event.type === "chunk_progress") return this.#handleProgress(event);
     this.#takeNews();
     this.#isChanged = true;
     if (event.type === "source_joined") this.#handleJoined(event);
     else if (event.type === "source_gone") this.#handleGone(event.source, event.gaveUp);
-    else if (event.type === "chunk_progress") this.#requestOf(event)?.source.noteHeard(this.#now);
     else if (event.type === "chunk_arrived") this.#handleArrived(event);
     else if (event.type === "request_refused") this.#handleRefused(event);
     else if (event.type === "chunk_lost") this.#handleLost(event.chunk);
@@ -136,6 +139,9 @@ export class DownloadManager {
     this.#holders.update(this.#now, this.#stalls.isStarved);
     const failure = this.#holders.failure(this.#now);
     if (failure !== undefined) return this.#end({ type: "failed", ...failure });
+    this.#proofs.start(this.#now);
+    const chunk = this.#proofs.failure(this.#now);
+    if (chunk !== undefined) return this.#end({ type: "failed", code: "no_holder", chunk });
     if (this.#holders.shouldFind(this.#now)) this.#effects.push({ type: "find_holders" });
     if (!this.#isPaused) this.#scheduler.run(this.#now);
   }
@@ -145,8 +151,8 @@ export class DownloadManager {
     this.#effects.push(effect);
   }
 
-  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean): void {
-    const request = this.#ledger.open(source, chunks, exactChunk, isMoved, this.#now);
+  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void {
+    const request = this.#ledger.open(source, chunks, exactChunk, this.#now);
     this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
     this.#counters.requestsSent++;
     this.#stalls.noteAsked(this.#now);
@@ -173,6 +179,7 @@ export class DownloadManager {
     if (known === undefined) this.#ledger.addSource(id, chunks, this.#now);
     else this.#ledger.growSource(known, chunks);
     this.#noteKnown(chunks);
+    this.#scheduler.noteJoined();
   }
 
   /**
@@ -229,7 +236,7 @@ export class DownloadManager {
     if (request === undefined || !rangesInclude(request.chunks, event.chunk)) return;
     // Nothing is to be decided where a usable source begins to send what it was asked for.
     if (request.claim !== event.chunk || request.source.isStalled) this.#isChanged = true;
-    request.source.noteHeard(this.#now);
+    request.source.noteOpened(request, this.#chunkLength(event.chunk), this.#now);
     if (request.state === "opened") return;
     const state = this.#ledger.state(event.chunk);
     const rival = typeof state === "object" && state !== request ? state : undefined;
@@ -242,6 +249,14 @@ export class DownloadManager {
     // An exact request that was sent after the choice gives way to it: nothing had to be asked for again.
     if (request.isChoice && !(rival !== undefined && rival.id > request.id)) this.#countAsked(event.chunk);
     this.#ledger.bind(request, event.chunk, this.#now);
+  }
+
+  /** Nothing is decided at once: what this tells counts at the next look at slow requests. */
+  #handleProgress(event: EventOf<"chunk_progress">): void {
+    const request = this.#requestOf(event);
+    if (request === undefined) return;
+    if (request.source.isStalled) this.#isChanged = true;
+    request.source.noteProgress(request, event.bytes, this.#now);
   }
 
   #handleArrived(event: EventOf<"chunk_arrived">): void {
@@ -274,6 +289,7 @@ export class DownloadManager {
     if (typeof state === "object" && state !== request) this.#giveUp(state);
     if (request.isChoice && request.claim !== chunk) this.#countAsked(chunk);
     this.#ledger.startWriting(chunk, request);
+    this.#noteProof(this.#now);
     source.record.chunks++;
     source.record.bytes += bytes;
     this.#effects.push({ type: "write", request: request.id, chunk });
@@ -282,7 +298,7 @@ export class DownloadManager {
   /** A source answers in the order of asking, nearly; what it passes over again and again is asked elsewhere. */
   #noteAnswered(answered: Request): void {
     const { source } = answered;
-    source.noteAnswer(answered, this.#now);
+    this.#ledger.noteAnswer(answered, this.#now);
     this.#scheduler.noteAnswer(answered, this.#now);
     if (answered.state === "released" || source.requests[0] === answered) return;
     for (const request of [...source.requests]) {
@@ -318,10 +334,18 @@ export class DownloadManager {
     });
   }
 
-  #handleWritten(chunk: number): void {
+  #noteProof(now: number): void {
+    this.#proofs.noteProof(now);
+    this.#holders.noteProof();
+  }
+
+  #handleWritten(chunk: number, now: number): void {
     this.#holders.noteKnown(chunk);
     const state = this.#ledger.state(chunk);
-    if (state !== "writing" && state !== "doubtful") this.#isChanged = true;
+    if (state !== "writing") {
+      this.#noteProof(Math.max(this.#now, now));
+      if (state !== "doubtful") this.#isChanged = true;
+    }
     this.#ledger.hold(chunk);
     if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
   }
@@ -331,6 +355,8 @@ export class DownloadManager {
   }
 
   #handlePaused(isPaused: boolean): void {
+    if (isPaused) this.#proofs.hold(this.#now);
+    else this.#proofs.goOn(this.#now);
     if (this.#isPaused && !isPaused) for (const source of this.#ledger.sources.values()) source.excuse(this.#now);
     this.#isPaused = isPaused;
   }

@@ -1,7 +1,9 @@
 /**
  * D7: watches for chunks that no source owns. Calls for more holders at growing intervals while there are such chunks,
  * and ends the fetch when waiting is over. While a source that was known before gets further chunks, the swarm is
- * alive and may yet bring the missing one, so the wait starts anew; a swarm at rest gets no such grace.
+ * alive and may yet bring the missing one, so the wait starts anew; a swarm at rest gets no such grace. A holder that
+ * comes back only stops the clock: the wait starts anew when something was proven, so that one who leaves again and again
+ * does not put the end off.
  */
 import type { DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
@@ -28,6 +30,8 @@ export class HolderWatch {
   #waitMs: number;
   #unknownFailsAt: number | undefined;
   #lostFailsAt: number | undefined;
+  /** What was left of the wait when the last holder came back. */
+  #lostLeftMs = Number.POSITIVE_INFINITY;
   #findAt = Number.NEGATIVE_INFINITY;
   #findIntervalMs: number;
   #isCalling = false;
@@ -65,6 +69,11 @@ export class HolderWatch {
     this.#waitMs = why === "left" ? this.#bounds.holderLeftMs : this.#bounds.noHolderMs;
   }
 
+  /** A chunk that was missing is here: holders that left before are forgiven. */
+  noteProof(): void {
+    this.#lostLeftMs = Number.POSITIVE_INFINITY;
+  }
+
   /** Whether some chunk has no holder, as of the last update, or had none yet. */
   get isWaiting(): boolean {
     return this.#isCalling || this.#unknownCount > 0;
@@ -81,8 +90,11 @@ export class HolderWatch {
     const orphanCount = this.#picker.orphanCount;
     if (this.#unknownCount === 0) this.#unknownFailsAt = undefined;
     else this.#unknownFailsAt ??= now + this.#bounds.noHolderMs;
-    if (orphanCount <= this.#unknownCount) this.#lostFailsAt = undefined;
-    else this.#lostFailsAt ??= now + this.#waitMs;
+    if (orphanCount > this.#unknownCount) this.#lostFailsAt ??= now + Math.min(this.#waitMs, this.#lostLeftMs);
+    else if (this.#lostFailsAt !== undefined) {
+      this.#lostLeftMs = this.#lostFailsAt - now;
+      this.#lostFailsAt = undefined;
+    }
     this.#isCalling = orphanCount > 0 || isStarved;
     if (!this.#isCalling) this.#findIntervalMs = this.#bounds.findHoldersMsMin;
   }

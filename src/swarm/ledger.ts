@@ -25,9 +25,13 @@ export class Ledger {
   readonly records = new Map<SourceId, SourceRecord>();
   /** Sources with more requests that leave them the choice than there are chunks to choose from. */
   readonly overAsked = new Set<Source>();
+  /** Of the sources that there are, those that have answered a request. */
+  #answeredSources = 0;
   readonly #bounds: DownloadBounds;
   readonly #have: Bitfield;
   readonly #chunks: ChunkState[] = [];
+  /** By chunk: how often a request for it was moved to a faster source. */
+  readonly #moves: Uint8Array;
   /** D3: pending; released requests that may still be answered are in it as well. */
   readonly #requests = new Map<RequestId, Request>();
   #unanswered = 0;
@@ -43,6 +47,7 @@ export class Ledger {
     this.chunkCount = chunkCount;
     this.#have = have;
     this.#bounds = bounds;
+    this.#moves = new Uint8Array(chunkCount);
     this.picker = new RarestFirst(chunkCount, random);
     for (let chunk = 0; chunk < chunkCount; chunk++) {
       const state = have.has(chunk) ? "held" : doubtful?.has(chunk) ? "doubtful" : "missing";
@@ -56,8 +61,18 @@ export class Ledger {
     return this.#unanswered;
   }
 
+  get answeredSources(): number {
+    return this.#answeredSources;
+  }
+
   state(chunk: number): ChunkState | undefined {
     return this.#chunks[chunk];
+  }
+
+  /** The lowest chunk of which no bytes are here. */
+  lowestMissing(): number | undefined {
+    const chunk = this.#chunks.findIndex((state) => state === "missing" || typeof state === "object");
+    return chunk < 0 ? undefined : chunk;
   }
 
   /** The request under this id, where it was sent to this source and is not answered. */
@@ -145,10 +160,18 @@ export class Ledger {
     source.spoiled.add(chunk);
   }
 
+  /** The source has answered this request. */
+  noteAnswer(request: Request, now: number): void {
+    if (request.source.waitedMs === undefined) this.#answeredSources++;
+    request.source.noteAnswer(request, now);
+  }
+
   /** D6: its requests are void, its chunks have one owner less. `visit` sees every chunk not held here that is lost with it. */
   removeSource(source: Source, visit: (chunk: number) => void): void {
     this.sources.delete(source.id);
+    if (source.waitedMs !== undefined) this.#answeredSources--;
     if (isBlank(source.record)) this.records.delete(source.id);
+    else this.#forgetRecords();
     this.overAsked.delete(source);
     for (const request of [...source.requests, ...source.released]) {
       this.#freeClaim(request);
@@ -169,8 +192,14 @@ export class Ledger {
     this.#restoreSpoiled();
   }
 
+  /** Of sources that are gone, the earliest are forgotten. */
+  #forgetRecords(): void {
+    if (this.records.size <= this.sources.size + this.#bounds.pastRecordsMax) return;
+    for (const id of this.records.keys()) if (!this.sources.has(id)) return void this.records.delete(id);
+  }
+
   /** A new request; one for a single chunk claims it. */
-  open(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean, now: number): Request {
+  open(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, now: number): Request {
     const request: Request = {
       id: this.#nextRequest++,
       source,
@@ -182,7 +211,7 @@ export class Ledger {
       openedAt: now,
       claim: undefined,
       overtaken: 0,
-      isMoved,
+      flow: undefined,
     };
     source.noteAsked(now);
     this.#requests.set(request.id, request);
@@ -214,12 +243,27 @@ export class Ledger {
     this.#freeClaim(request);
     request.source.released.push(request);
     if (request.source.released.length <= this.#bounds.releasedMax) return;
-    this.#requests.delete(request.source.released.shift()!.id);
+    const forgotten = request.source.released.shift()!;
+    this.#requests.delete(forgotten.id);
+    if (forgotten.source.receiving === forgotten) forgotten.source.receiving = undefined;
+  }
+
+  /** What a move of the request has to gain, as a factor: no liar keeps a chunk going to and fro. */
+  moveCost({ claim }: Request): number {
+    const moves = claim === undefined ? 0 : this.#moves[claim]!;
+    if (moves >= this.#bounds.movesMax) return Number.POSITIVE_INFINITY;
+    return 2 ** Math.max(moves - this.#bounds.movesFree, 0);
+  }
+
+  /** Gives the request up for a faster source. */
+  noteMoved({ claim }: Request): void {
+    if (claim !== undefined) this.#moves[claim]!++;
   }
 
   /** The request was answered: it is gone, and the chunk that it claimed is free unless it is being written. */
   settle(request: Request): void {
     this.#freeClaim(request);
+    if (request.source.receiving === request) request.source.receiving = undefined;
     if (request.state === "released") {
       request.source.released.splice(request.source.released.indexOf(request), 1);
     } else {

@@ -1,53 +1,74 @@
 /**
- * Which source is asked for what: fills the window, makes room in it where requests pile up at one source while
- * another is idle, and moves the last requests to sources that will answer sooner. One decision looks at every source
- * once and at a bounded number of chunks.
+ * Which source is asked for what: fills the window, and makes room in it where requests pile up at one source while
+ * another is idle, or wait at slow ones while a fast one could do more. One decision looks at every source once and at
+ * a bounded number of chunks.
  */
 import { type ChunkRanges, NO_CHUNKS } from "../core/bitfield.ts";
+import { SECOND_MS } from "../core/units.ts";
 import type { DownloadBounds } from "./bounds.ts";
 import { longestRanges, lowestInWord } from "./chunk-bits.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Request, Source } from "./source.ts";
+import { Stealing } from "./stealing.ts";
 
 /** What the scheduler does to the world; the manager turns it into effects. */
 export interface SchedulerActions {
-  ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined, isMoved: boolean): void;
+  ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void;
   giveUp(request: Request): void;
+  /** The source is not to be asked for a while. */
+  noteQuiet(source: Source): void;
 }
 
 /** Weight of the newest answer in how crowded sources are. */
 const CROWDING_WEIGHT = 0.05;
+
+/** Time per chunk of a source that was never asked: it has its turn before the slow ones, after the fast ones. */
+const UNTRIED_MS = SECOND_MS;
 
 export class Scheduler {
   readonly #ledger: Ledger;
   readonly #bounds: DownloadBounds;
   readonly #random: () => number;
   readonly #actions: SchedulerActions;
+  readonly #stealing: Stealing;
   /** Sources found to have nothing to be asked for in this round. */
   readonly #spent = new Set<Source>();
   #shareUnmeasured: number | undefined;
+  /** What the fastest source takes for a chunk. */
+  #fastestMs: number | undefined;
   /** Requests of others that are served before one of ours, on average. */
   #crowding = 0;
   #roomCheckedAt = Number.NEGATIVE_INFINITY;
-  #endgameCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ledger: Ledger, bounds: DownloadBounds, random: () => number, actions: SchedulerActions) {
     this.#ledger = ledger;
     this.#bounds = bounds;
     this.#random = random;
     this.#actions = actions;
+    this.#stealing = new Stealing(ledger, bounds, actions, (source, now) => this.#limitOf(source, now));
   }
 
   run(now: number): void {
     if (this.#ledger.overAsked.size > 0) this.#takeBackChoices();
     this.#spent.clear();
     this.#shareUnmeasured = undefined;
+    this.#fastestMs = undefined;
     for (;;) {
       const source = this.hasRoom ? this.#nextSource(now) : this.#makeRoom(now);
       if (source === undefined) break;
       if (!this.#askSource(source)) this.#spent.add(source);
     }
-    if (this.isEndgame) this.#moveLastRequests(now);
+    this.#stealing.run(now, this.#isCrowded);
+  }
+
+  /** When to run at the latest. */
+  deadline(): number {
+    return this.#stealing.deadline();
+  }
+
+  /** There is another source: a full window is searched for room at once. */
+  noteJoined(): void {
+    this.#roomCheckedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** A request was answered: in terms of the time that its own bytes took, how many of others came first? */
@@ -62,13 +83,9 @@ export class Scheduler {
     return this.#ledger.unanswered < (this.#isCrowded ? this.#bounds.crowdWindowSize : this.#bounds.windowSize);
   }
 
+  /** Sources that never answered make no crowd. */
   get #isCrowded(): boolean {
-    return this.#crowding >= this.#bounds.crowdedMin && this.#ledger.sources.size >= this.#bounds.crowdSourcesMin;
-  }
-
-  /** Every chunk is asked for, but not everything has come. */
-  get isEndgame(): boolean {
-    return this.#ledger.picker.wantedCount === 0 && this.#ledger.unanswered > 0 && this.#ledger.sources.size > 1;
+    return this.#crowding >= this.#bounds.crowdedMin && this.#ledger.answeredSources >= this.#bounds.crowdSourcesMin;
   }
 
   /** Requests for which nothing is left to choose. */
@@ -96,8 +113,24 @@ export class Scheduler {
     return (
       source.quietUntil <= now &&
       this.#ledger.usefulCount(source) > source.openChoices &&
-      (source.requests.length === 0 || source.requests.length < (source.depth ?? this.#share()))
+      (source.load === 0 || source.load < this.#limitOf(source, now))
     );
+  }
+
+  /** Requests that a source may have at a time: one, where another is so much faster. */
+  #limitOf(source: Source, now: number): number {
+    return this.#isSlow(source, now) ? 1 : (source.depth ?? this.#share());
+  }
+
+  #isSlow(source: Source, now: number): boolean {
+    const chunkMs = source.chunkMs(now);
+    if (chunkMs === undefined || chunkMs < this.#bounds.slowMsMin) return false;
+    if (this.#fastestMs === undefined) {
+      this.#fastestMs = Number.POSITIVE_INFINITY;
+      for (const each of this.#ledger.sources.values())
+        this.#fastestMs = Math.min(this.#fastestMs, each.provenMs(now) ?? Number.POSITIVE_INFINITY);
+    }
+    return chunkMs > this.#bounds.slowFactor * this.#fastestMs;
   }
 
   #canAsk(source: Source, now: number): boolean {
@@ -137,13 +170,13 @@ export class Scheduler {
     if (picker.holders(chunk) <= this.#bounds.scarceHoldersMax && !source.exactOnly) {
       const candidates = this.#scarceChunks(source, chunk);
       if (candidates.length > Math.max(source.openChoices, 1)) {
-        this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined, false);
+        this.#actions.ask(source, longestRanges(candidates, this.#bounds.requestRangesMax), undefined);
         return true;
       }
       if (source.openChoices > 0) chunk = picker.pick(held, this.#bounds.scarceHoldersMax + 1);
       if (chunk === undefined) return false;
     }
-    this.#actions.ask(source, NO_CHUNKS, chunk, false);
+    this.#actions.ask(source, NO_CHUNKS, chunk);
     return true;
   }
 
@@ -171,17 +204,39 @@ export class Scheduler {
     if (now < this.#roomCheckedAt + this.#bounds.roomCheckMs) return undefined;
     let idle: Source | undefined;
     for (const source of this.#ledger.sources.values()) {
-      if (source.requests.length > 0 || !this.#canAsk(source, now)) continue;
+      const isKnown = source.intervalMs(now) !== undefined;
+      if (source.requests.length > 0 || !this.#canAsk(source, now) || !(isKnown || source.isUntried(now))) continue;
       idle = source;
-      if (source.intervalMs(now) === undefined) break;
+      if (!isKnown) break;
     }
-    const request = idle && this.#requestToSpare(idle.intervalMs(now) === undefined);
+    const request = idle && this.#requestToSpare(idle.isUntried(now));
     if (idle === undefined || request === undefined) {
-      this.#roomCheckedAt = now;
-      return undefined;
+      const faster = this.#isCrowded ? undefined : this.#displaceSlow(now);
+      if (faster === undefined) this.#roomCheckedAt = now;
+      return faster;
     }
     this.#actions.giveUp(request);
     return idle;
+  }
+
+  /** The window is full: takes a place in it from what waits at a slow source, for the fastest that could do more. */
+  #displaceSlow(now: number): Source | undefined {
+    let fastest: Source | undefined;
+    let fastestMs = Number.POSITIVE_INFINITY;
+    for (const source of this.#ledger.sources.values()) {
+      const chunkMs = source.chunkMs(now) ?? UNTRIED_MS;
+      if (chunkMs >= fastestMs || !this.#canAsk(source, now)) continue;
+      if (source.depth === undefined && source.load > 0) continue;
+      fastest = source;
+      fastestMs = chunkMs;
+    }
+    const request = fastest && this.#stealing.requestToDisplace(fastest, now);
+    if (request === undefined) return undefined;
+    this.#ledger.noteMoved(request);
+    this.#actions.giveUp(request);
+    request.source.noteDisplaced(now);
+    this.#actions.noteQuiet(request.source);
+    return fastest;
   }
 
   /** The newest request of the longest pile: more than keep its source busy, or, to try another source, than its share. */
@@ -197,38 +252,6 @@ export class Scheduler {
       pileMax = pile;
     }
     return spare;
-  }
-
-  #moveLastRequests(now: number): void {
-    if (now < this.#endgameCheckedAt + this.#bounds.endgameCheckMs) return;
-    this.#endgameCheckedAt = now;
-    // A source of unknown speed is hardly faster than the others.
-    const unknownMs = Math.max(this.#ledger.typicalWaitMs(), this.#bounds.endgameCheckMs);
-    for (const source of this.#ledger.sources.values()) {
-      if (source.requests.length > 0 || source.isStalled || source.quietUntil > now) continue;
-      const request = this.#slowestRequest(source, source.answerMs(now, unknownMs), now);
-      if (request?.claim === undefined) continue;
-      const chunk = request.claim;
-      this.#actions.giveUp(request);
-      this.#actions.ask(source, NO_CHUNKS, chunk, true);
-    }
-  }
-
-  /** The request that gains most by moving to the source, which answers in that time; undefined where none gains enough. */
-  #slowestRequest(source: Source, answerMs: number, now: number): Request | undefined {
-    let slowest: Request | undefined;
-    let slowestMs = this.#bounds.stealMsMin;
-    for (const request of this.#ledger.unansweredRequests()) {
-      if (request.claim === undefined || request.isMoved || request.source === source || !source.has(request.claim))
-        continue;
-      if (now < request.sentAt + this.#bounds.endgameCheckMs) continue;
-      const factor = request.state === "opened" ? this.#bounds.stealOpenedFactor : this.#bounds.stealFactor;
-      const gainMs = request.source.remainingMs(request, now) - factor * answerMs;
-      if (gainMs <= slowestMs) continue;
-      slowest = request;
-      slowestMs = gainMs;
-    }
-    return slowest;
   }
 }
 

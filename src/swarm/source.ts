@@ -5,6 +5,7 @@
 import type { ChunkRanges } from "../core/bitfield.ts";
 import type { DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
+import { type Flow, leftMs, wholeMs } from "./flow.ts";
 import type { RequestId, SourceId } from "./types.ts";
 
 /** `waiting`: sent, nothing back. `opened`: bytes flow. `released`: given up, a late answer is still welcome. */
@@ -26,8 +27,8 @@ export interface Request {
   claim: number | undefined;
   /** Later requests of the source that were answered before this one. */
   overtaken: number;
-  /** Sent at the end instead of another one: not moved once more. */
-  isMoved: boolean;
+  /** Its answer, once the header is here. */
+  flow: Flow | undefined;
 }
 
 /** Outlives the connection, so that coming back does not clear a bad name. */
@@ -71,6 +72,8 @@ export class Source {
   openChoices = 0;
   /** Released requests that were not answered yet, oldest first. */
   readonly released: Request[] = [];
+  /** The request whose answer is coming in, perhaps one that was given up: a connection carries one at a time. */
+  receiving: Request | undefined;
   /** Gave us chunks that we had too often when left to choose. */
   exactOnly = false;
   duplicates = 0;
@@ -131,10 +134,33 @@ export class Source {
     return stale ? undefined : this.#intervalMs;
   }
 
+  /** Time per chunk by what has come, in whole or in part; undefined while nothing has. */
+  provenMs(now: number): number | undefined {
+    return this.intervalMs(now) ?? this.flowMs;
+  }
+
+  /** Expected time per chunk: by the answers so far, and by how the one that is due now comes in, or does not. */
+  chunkMs(now: number): number | undefined {
+    const lateMs = this.#lateMs(now);
+    const intervalMs = this.intervalMs(now);
+    return lateMs === 0 ? intervalMs : Math.max(intervalMs ?? 0, lateMs);
+  }
+
+  /** Whether it has shown nothing yet, good or bad. */
+  isUntried(now: number): boolean {
+    return this.chunkMs(now) === undefined;
+  }
+
+  /** Requests that it works on: those that are unanswered, and one that was given up too late. */
+  get load(): number {
+    return this.requests.length + (this.receiving?.state === "released" ? 1 : 0);
+  }
+
   /** Expected time that one more request takes, by the last answer; the older that is, the less is expected. */
   expectedMs(now: number): number {
     const fade = 1 + Math.max(now - this.#deliveredAt, 0) / this.#bounds.paceFadeMs;
-    return (this.#paceMs * (this.requests.length + 1)) / fade;
+    const nowMs = this.#intervalMs === undefined ? this.#lateMs(now) : (this.flowMs ?? 0);
+    return Math.max((this.#paceMs * (this.requests.length + 1)) / fade, nowMs);
   }
 
   get waitedMs(): number | undefined {
@@ -149,17 +175,54 @@ export class Source {
   /** Expected time until a request sent now is answered. */
   answerMs(now: number, unknownMs: number): number {
     const intervalMs = this.intervalMs(now);
-    if (intervalMs === undefined) return unknownMs;
-    return this.#roundTripMs + (this.requests.length + 1) * intervalMs;
+    const lateMs = this.#lateMs(now);
+    if (intervalMs === undefined) return Math.max(unknownMs, lateMs * (this.load + 1));
+    return this.#roundTripMs + (this.load + 1) * Math.max(intervalMs, lateMs);
+  }
+
+  /** Expected time for one chunk, were it asked for nothing else. */
+  scratchMs(now: number, unknownMs: number): number {
+    const intervalMs = this.intervalMs(now);
+    const lateMs = this.#lateMs(now);
+    if (intervalMs === undefined) return Math.max(unknownMs, lateMs);
+    return Math.max(this.#roundTripMs + Math.max(intervalMs, lateMs), this.#paceMs);
   }
 
   /** Expected time until this request is answered; the longer a source was silent, the longer it is expected to be. */
   remainingMs(request: Request, now: number): number {
+    const flowMs = this.flowMs;
+    if (flowMs !== undefined) return this.#behindFlowMs(request, flowMs);
     const silentMs = now - Math.max(this.#heardAt, request.sentAt);
     const intervalMs = this.#intervalMs;
     if (intervalMs === undefined) return silentMs;
     const expectedMs = this.#roundTripMs + (this.requests.indexOf(request) + 1) * intervalMs;
     return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
+  }
+
+  /** What is coming in has to be here first; then one after the other. */
+  #behindFlowMs(request: Request, flowMs: number): number {
+    const restMs = leftMs(this.receiving!.flow!, this.#bounds.judgeMs)!;
+    if (request === this.receiving) return restMs;
+    const place = this.requests.indexOf(request) + (this.receiving!.state === "released" ? 1 : 0);
+    return restMs + Math.max(place, 1) * Math.max(this.#intervalMs ?? 0, flowMs);
+  }
+
+  /** Time per chunk at the rate of what is coming in; undefined where nothing is, or it is too early to tell. */
+  get flowMs(): number | undefined {
+    const flow = this.receiving?.flow;
+    return flow === undefined ? undefined : wholeMs(flow, this.#bounds.judgeMs);
+  }
+
+  /**
+   * What the answer that is due now takes at least; 0 where that tells nothing. One that never answered anything does not
+   * become better by losing its requests.
+   */
+  #lateMs(now: number): number {
+    const flowMs = this.flowMs;
+    if (flowMs !== undefined) return flowMs;
+    if (this.requests.length === 0 && (this.#waitedMs !== undefined || this.released.length === 0)) return 0;
+    const silentMs = now - Math.max(this.#heardAt, this.#askedAt);
+    return silentMs < this.#bounds.judgeMs ? 0 : silentMs;
   }
 
   /** When its silence counts as a stall, where sources take that long for an answer; never while it owes nothing. */
@@ -193,11 +256,31 @@ export class Source {
     this.silences = 0;
   }
 
+  /** The header of an answer is here. */
+  noteOpened(request: Request, bytesTotal: number, now: number): void {
+    request.flow ??= { since: now, bytesTotal, bytes: 0, at: now };
+    this.receiving = request;
+    this.noteHeard(now);
+  }
+
+  /** So many bytes of the answer are here. */
+  noteProgress({ flow }: Request, bytes: number, now: number): void {
+    if (flow === undefined) return;
+    if (bytes > flow.bytes) this.noteHeard(now);
+    flow.bytes = Math.min(Math.max(bytes, flow.bytes), flow.bytesTotal);
+    flow.at = now;
+  }
+
   /** It stalled: it keeps what it has and is tried with something new after a while only. */
   noteSilence(now: number): void {
     this.silences++;
     this.#stalledAt = now;
     this.quietUntil = now + this.#silenceMs();
+  }
+
+  /** A request was taken from it for a faster one: that has its turn first for a while. */
+  noteDisplaced(now: number): void {
+    this.quietUntil = Math.max(this.quietUntil, now + this.#bounds.displacedMs);
   }
 
   noteAnswer(request: Request, now: number): void {

@@ -21,8 +21,16 @@ export type DownloadEvent =
   | { readonly type: "source_gone"; readonly source: SourceId; readonly gaveUp?: boolean }
   /** The header of a reply is here: the uploader has bound the request to this chunk, its bytes follow. */
   | { readonly type: "chunk_opened"; readonly source: SourceId; readonly request: RequestId; readonly chunk: number }
-  /** Some of the bytes are here. Optional, at most a few times a second: it tells a slow source from a stalled one. */
-  | { readonly type: "chunk_progress"; readonly source: SourceId; readonly request: RequestId }
+  /**
+   * So many bytes of the chunk are here, also where there are no more than before. Told about ten times a second of each
+   * chunk that is opened: it tells how long the rest will take.
+   */
+  | {
+      readonly type: "chunk_progress";
+      readonly source: SourceId;
+      readonly request: RequestId;
+      readonly bytes: number;
+    }
   /**
    * All bytes are here and their digest was compared with the manifest's. Answered by exactly one write or discard of
    * this request (after which a drop of the source may follow), unless the fetch has ended.

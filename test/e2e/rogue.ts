@@ -2,18 +2,23 @@
 import { readFileSync } from "node:fs";
 import type { Address } from "../../src/core/address.ts";
 import { Bitfield } from "../../src/core/bitfield.ts";
+import { P2pfsError } from "../../src/core/errors.ts";
 import { type ContentId, chunkCountOf } from "../../src/core/manifest.ts";
 import { digest } from "../../src/disk/blake3.ts";
 import { hashFile } from "../../src/disk/hash-file.ts";
 import type { Connection, Outgoing } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
-import { payloadOf } from "../../src/net/send-queue.ts";
+import { payloadOf, type Throttle } from "../../src/net/send-queue.ts";
 import { peerIdAt } from "../../src/peer/peer-id.ts";
 import { randomPeerSecret } from "../../src/store/data-folder.ts";
 import type { Fields } from "../../src/wire/messages.ts";
+import { chunksIn } from "../swarm/support.ts";
 
 /** What it answers a chunk request with, given the right chunk and its bytes; undefined for silence. */
-export type Answer = (chunk: number, bytes: Uint8Array) => { chunk: number; bytes: Uint8Array } | undefined;
+export type Answer = (
+  chunk: number,
+  bytes: Uint8Array,
+) => { chunk: number; bytes: Uint8Array } | P2pfsError | "close" | "leave" | undefined;
 
 export interface RogueOptions {
   readonly tracker: Address;
@@ -26,6 +31,24 @@ export interface RogueOptions {
   readonly joinReply?: Outgoing;
   /** Holds the answer to those who join back. */
   readonly beforeJoinReply?: () => Promise<unknown>;
+  /** Holds the bytes of one chunk back, once its header and one byte are out; as fast as they go without this. */
+  readonly hold?: () => Throttle | undefined;
+}
+
+/** Sends one byte of a chunk each time that so much has passed; for ever is a long time. */
+export function drip(intervalMs: number): Throttle {
+  let dueMs = 0;
+  return {
+    allow(resume) {
+      const waitMs = dueMs - performance.now();
+      if (waitMs <= 0) return 1;
+      if (intervalMs !== Number.POSITIVE_INFINITY) setTimeout(resume, waitMs).unref();
+      return 0;
+    },
+    spend(bytes) {
+      if (bytes > 0) dueMs = performance.now() + intervalMs;
+    },
+  };
 }
 
 export class Rogue {
@@ -46,19 +69,33 @@ export class Rogue {
     this.contentId = contentId;
   }
 
-  static async start({ tracker, path, answer, manifest, joinReply, beforeJoinReply }: RogueOptions): Promise<Rogue> {
+  static async start({
+    tracker,
+    path,
+    answer,
+    manifest,
+    joinReply,
+    beforeJoinReply,
+    hold,
+  }: RogueOptions): Promise<Rogue> {
     const hashed = await hashFile(path);
     const content = readFileSync(path);
     const { chunkSize } = hashed.manifest;
     const all = Bitfield.full(chunkCountOf(hashed.manifest)).toRanges();
     const told = new Bitfield(chunkCountOf(hashed.manifest));
+    /** Of those left to its choice, it takes each once. */
+    const chosen = new Set<number>();
     let rogue: Rogue | undefined;
     const local = { role: "peer", agent: "rogue", address: null } as const;
     const sendChunk = (connection: Connection, message: Fields<"PEER_REQUEST_CHUNK">) => {
       rogue!.requests++;
-      const asked = message.chunknum[0]!;
+      const asked = chunksIn(message.chunknum).find((chunk) => !chosen.has(chunk)) ?? message.chunknum[0]!;
+      chosen.add(asked);
       const answered = answer(asked, content.subarray(asked * chunkSize, (asked + 1) * chunkSize));
       if (answered === undefined) return;
+      if (answered === "close") return connection.close();
+      if (answered === "leave") return connection.send({ type: "LEAVE_SWARM", content_id: message.content_id });
+      if (answered instanceof P2pfsError) return connection.refuse(message.request, answered);
       const reply: Outgoing = {
         type: "PEER_REPLY_CHUNK",
         filename: message.filename,
@@ -66,7 +103,7 @@ export class Rogue {
         chunknum: answered.chunk,
         digest: digest(answered.bytes),
       };
-      connection.replyWithPayload(message.request, reply, payloadOf(answered.bytes));
+      connection.replyWithPayload(message.request, reply, payloadOf(answered.bytes), { throttle: hold?.() });
     };
     const queue: { connection: Connection; message: Fields<"PEER_REQUEST_CHUNK"> }[] = [];
     const pump = () => {

@@ -12,6 +12,8 @@ import type { Swarm } from "./swarm.ts";
 const CONTENT = "0".repeat(64) as ContentId;
 /** What a peer called slow has of its line. */
 const SLOW_SHARE = 0.02;
+/** How often a receiver looks at how much of a chunk is here. */
+const PROGRESS_MS = 100;
 
 export interface PeerOptions {
   readonly index: number;
@@ -84,6 +86,7 @@ export class SimPeer {
   }
 
   receiveRequest(from: SimPeer, request: RequestId, chunks: ChunkRanges): void {
+    if (this.options.conduct === "mute") return;
     const result = this.uploads.enqueue({ requester: from.name, request, contentId: CONTENT, chunks });
     if (result === "queued") return this.#send();
     const refused = { type: "request_refused", source: this.name, request, retryable: result === "busy" } as const;
@@ -109,10 +112,24 @@ export class SimPeer {
     this.chunksSent++;
     const reply = { source: this.name, request: grant.request, chunk: grant.chunk };
     this.#swarm.deliver(this, receiver, () => receiver.handle({ type: "chunk_opened", ...reply }));
+    if (sendMs > PROGRESS_MS) this.#tellProgress(receiver, grant, clock.now, up);
+    if (this.options.conduct === "stall" || this.options.conduct === "trickle") return;
     clock.after(sendMs, () => {
       this.#isSending = false;
       this.#swarm.deliver(this, receiver, () => receiver.#receiveChunk(this, grant));
       this.#send();
+    });
+  }
+
+  /** What the receiver sees of a chunk on its way, for as long as both are there. */
+  #tellProgress(receiver: SimPeer, grant: UploadGrant, sinceMs: number, up: number): void {
+    const { clock, scenario } = this.#swarm;
+    clock.after(PROGRESS_MS, () => {
+      const sent = this.options.conduct === "stall" ? 0 : Math.floor(((clock.now - sinceMs) * up) / SECOND_MS);
+      if (sent >= scenario.chunkBytes || receiver.outcome !== undefined || !this.neighbours.has(receiver.name)) return;
+      const progress = { source: this.name, request: grant.request, bytes: sent };
+      this.#swarm.deliver(this, receiver, () => receiver.handle({ type: "chunk_progress", ...progress }));
+      this.#tellProgress(receiver, grant, sinceMs, up);
     });
   }
 
@@ -131,13 +148,11 @@ export class SimPeer {
 
   #carryOut(): void {
     const manager = this.manager!;
-    let hasActed = this.#timerAt === Number.POSITIVE_INFINITY;
     for (let effect = manager.poll(); effect !== undefined; effect = manager.poll()) {
-      hasActed = true;
       this.#swarm.trace(this, effect);
       this.#apply(effect);
     }
-    if (hasActed) this.#plan();
+    this.#plan();
   }
 
   #apply(effect: DownloadEffect): void {

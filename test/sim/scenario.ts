@@ -3,7 +3,8 @@ import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { DownloadBounds, GossipBounds } from "../../src/swarm/bounds.ts";
 
-export type Conduct = "honest" | "liar" | "stalling" | "slow";
+/** Stalling: silent from the start, but cancels are answered. Mute: nothing is answered. Trickle and stall: after a header. */
+export type Conduct = "honest" | "liar" | "stalling" | "slow" | "mute" | "trickle" | "stall";
 
 export interface Scenario {
   readonly seed: number;
@@ -27,7 +28,16 @@ export interface Scenario {
   /** Shares of the leechers. */
   readonly liars: number;
   readonly stalling: number;
+  readonly slowLeechers: number;
+  /**
+   * Holders of everything beside the seeders: limited to a rate in bytes per second; sending a header and then a byte a
+   * second; sending a header and nothing more; answering nothing.
+   */
   readonly slow: number;
+  readonly slowUp: number;
+  readonly trickle: number;
+  readonly stall: number;
+  readonly mute: number;
   /** Share of the leechers that leaves for good, at a random moment before the bound. */
   readonly churn: number;
   /** Connections that break, in the whole swarm, a second. */
@@ -53,7 +63,12 @@ export const SCENARIO: Scenario = {
   sampleMax: 50,
   liars: 0,
   stalling: 0,
+  slowLeechers: 0,
   slow: 0,
+  slowUp: 4 * KiB,
+  trickle: 0,
+  stall: 0,
+  mute: 0,
   churn: 0,
   resetsPerSecond: 0,
   bounds: {},

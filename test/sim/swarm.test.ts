@@ -64,10 +64,10 @@ describe("faults", () => {
   test.each<[string, Partial<Scenario>]>([
     ["liars", { liars: 0.2 }],
     ["stalling peers", { stalling: 0.2 }],
-    ["slow peers", { slow: 0.2 }],
+    ["slow peers", { slowLeechers: 0.2 }],
     ["peers that leave", { churn: 0.3 }],
     ["connections that break", { resetsPerSecond: 20 }],
-    ["all of it", { liars: 0.1, stalling: 0.1, slow: 0.1, churn: 0.2, resetsPerSecond: 5 }],
+    ["all of it", { liars: 0.1, stalling: 0.1, slowLeechers: 0.1, churn: 0.2, resetsPerSecond: 5 }],
   ])("with %s every honest peer that stays completes", (_, faults) => {
     for (const seed of [1, 2, 3]) {
       check({ ...small, ...faults, seed }, (result) => {
@@ -98,6 +98,53 @@ describe("faults", () => {
   test("the harness notices what must fail, and says how to run it again", () => {
     const hopeless = { leechers: 3, chunkCount: 100, timeMsMax: 500 };
     expect(() => check(hopeless, (result) => expect(result.incomplete).toEqual([]))).toThrow("run again: simulate(");
+  });
+});
+
+/** As `scripts/simulate leechers=1 seederUp=6291456 chunkCount=48 slow=10 slowUp=4096`. */
+describe("slow holders beside one fast seeder cost little", () => {
+  const fast = { leechers: 1, seederUp: 6 * MiB, neighboursAim: 50, timeMsMax: 120 * SECOND_MS };
+  const contents = [
+    { chunkCount: 48, chunkBytes: 64 * KiB },
+    { chunkCount: 512, chunkBytes: 128 * KiB },
+  ];
+  const kinds: [string, (count: number) => Partial<Scenario>][] = [
+    ...[1, 4, 16, 64].map((kibibytes): [string, (count: number) => Partial<Scenario>] => [
+      `${kibibytes} KiB/s`,
+      (slow) => ({ slow, slowUp: kibibytes * KiB }),
+    ]),
+    ["a byte a second", (trickle) => ({ trickle })],
+    ["a header and silence", (stall) => ({ stall })],
+    ["no answer at all", (mute) => ({ mute })],
+  ];
+
+  test.each(kinds)("of %s: 1, 2, 3 and 10 of them", (_kind, holders) => {
+    for (const content of contents) {
+      const alone = simulate({ ...fast, ...content }).completionMs[0]!;
+      for (const count of [1, 2, 3, 10]) {
+        for (const seed of [1, 2, 3]) {
+          check({ ...fast, ...content, ...holders(count), seed }, (result) => {
+            expect(result.completionMs[0]).toBeLessThanOrEqual(1.3 * alone + SECOND_MS);
+            expect(result.duplicates / result.deliveries).toBeLessThanOrEqual(0.02);
+          });
+        }
+      }
+    }
+  });
+
+  test("the window is not filled by 35 of them", () => {
+    for (const kind of [{ slow: 35 }, { trickle: 35 }, { stall: 35 }]) {
+      check({ ...fast, ...contents[0], ...kind }, (result) => {
+        expect(result.completionMs[0]).toBeLessThanOrEqual(2 * SECOND_MS);
+      });
+    }
+  });
+
+  test("alone, one of 1 KiB/s serves the whole file", () => {
+    check({ leechers: 1, seeders: 0, slow: 1, slowUp: KiB, chunkCount: 8, sampleMax: 8 }, (result) => {
+      expect(result.incomplete).toEqual([]);
+      expect(result.duplicates).toBe(0);
+    });
   });
 });
 

@@ -11,6 +11,8 @@ import { boundMs, type Conduct, leecherUp, SCENARIO, type Scenario } from "./sce
 
 /** Of the bound: when the last of the churning peers has left. */
 const CHURN_PERIOD = 1;
+/** Bytes per second. */
+const TRICKLE_UP = 1;
 const HASH_PRIME = 0x0100_0193;
 const EFFECT_NUMBERS: Record<DownloadEffect["type"], number> = {
   request: 1,
@@ -62,12 +64,18 @@ export class Swarm {
     for (let index = 0; index < leechers; index++) {
       this.#addPeer(seeders + index, false, this.#conductOf(index), leecherUp(this.scenario, index));
     }
+    const { slow, slowUp } = this.scenario;
+    for (let index = 0; index < slow; index++) this.#addPeer(this.#peers.length, true, "honest", slowUp);
+    for (const conduct of ["trickle", "stall", "mute"] as const) {
+      for (let index = 0; index < this.scenario[conduct]; index++)
+        this.#addPeer(this.#peers.length, true, conduct, TRICKLE_UP);
+    }
   }
 
   run(): SimResult {
-    const { resetsPerSecond, seeders, startMsMax, timeMsMax } = this.scenario;
-    for (const [index, peer] of this.#peers.entries()) {
-      const startAt = index < seeders ? 0 : this.#random() * startMsMax;
+    const { resetsPerSecond, startMsMax, timeMsMax } = this.scenario;
+    for (const peer of this.#peers) {
+      const startAt = peer.options.isSeeder ? 0 : this.#random() * startMsMax;
       this.clock.at(startAt, () => this.#start(peer));
     }
     this.#planChurn();
@@ -133,11 +141,11 @@ export class Swarm {
   }
 
   #conductOf(index: number): Conduct {
-    const { leechers, liars, slow, stalling } = this.scenario;
+    const { leechers, liars, slowLeechers, stalling } = this.scenario;
     const place = (index + 0.5) / leechers;
     if (place < liars) return "liar";
     if (place < liars + stalling) return "stalling";
-    return place < liars + stalling + slow ? "slow" : "honest";
+    return place < liars + stalling + slowLeechers ? "slow" : "honest";
   }
 
   #start(peer: SimPeer): void {
@@ -154,9 +162,9 @@ export class Swarm {
 
   /** The last of the leechers are honest: some of them leave. */
   #planChurn(): void {
-    const { churn, leechers } = this.scenario;
+    const { churn, leechers, seeders } = this.scenario;
     const count = Math.round(churn * leechers);
-    for (const peer of count === 0 ? [] : this.#peers.slice(-count)) {
+    for (const peer of this.#peers.slice(seeders + leechers - count, seeders + leechers)) {
       this.clock.at(this.#random() * CHURN_PERIOD * boundMs(this.scenario), () => this.#stop(peer));
     }
   }
@@ -178,7 +186,7 @@ export class Swarm {
   #leechersThatCount(): SimPeer[] {
     const { churn, leechers, seeders } = this.scenario;
     const leavers = Math.round(churn * leechers);
-    const stayers = this.#peers.slice(seeders, this.#peers.length - leavers);
+    const stayers = this.#peers.slice(seeders, seeders + leechers - leavers);
     return stayers.filter((peer) => peer.options.conduct === "honest");
   }
 
@@ -222,7 +230,8 @@ export class Swarm {
       duplicates: counters("duplicates"),
       rerequests: counters("rerequests"),
       rejected: counters("chunksRejected"),
-      seederCopies: sum((peer) => (peer.options.isSeeder ? peer.chunksSent : 0)) / this.scenario.chunkCount,
+      seederCopies:
+        sum((peer) => (peer.index < this.scenario.seeders ? peer.chunksSent : 0)) / this.scenario.chunkCount,
       steps: this.clock.steps,
       traceHash: this.#traceHash,
       progress: this.#progress,

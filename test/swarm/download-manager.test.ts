@@ -4,7 +4,16 @@ import { Bitfield } from "../../src/core/bitfield.ts";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { DOWNLOAD_BOUNDS } from "../../src/swarm/bounds.ts";
 import type { DownloadEffect } from "../../src/swarm/types.ts";
-import { allOf, chunksIn, Driver, onlyChunk, rangeOfOne, rangesOf } from "./support.ts";
+import {
+  allOf,
+  CHUNK_BYTES,
+  chunksIn,
+  Driver,
+  onlyChunk,
+  type RequestEffect,
+  rangeOfOne,
+  rangesOf,
+} from "./support.ts";
 
 const NO_ONE = rangesOf([]);
 
@@ -289,7 +298,9 @@ describe("D3, D5, D6: pending", () => {
     expect(late).toBeDefined();
     driver.advance(2000);
     const [alive] = driver.waitingAt("quick");
-    driver.send({ type: "chunk_progress", source: "quick", request: alive!.request });
+    const opened = { source: "quick", request: alive!.request };
+    driver.send({ type: "chunk_opened", ...opened, chunk: onlyChunk(alive!.chunks)! });
+    driver.send({ type: "chunk_progress", ...opened, bytes: 1 });
     driver.advance(2100);
     expect(driver.waitingAt("slow")).toEqual([]);
     expect(driver.waitingAt("quick")).toHaveLength(6);
@@ -362,14 +373,102 @@ describe("D3, D5, D6: pending", () => {
     const before = driver.waitingAt("slow").length;
     expect(before).toBeGreaterThan(0);
     driver.advance(1000);
-    for (let steps = 0; driver.waitingAt("quick").length > 0 && steps < 100; steps++) {
-      driver.now += 1;
-      driver.answer(driver.waitingAt("quick")[0]!);
-      driver.advance(200);
+    for (let steps = 0; !driver.types().includes("done") && steps < 100; steps++) {
+      const [request] = driver.waitingAt("quick");
+      if (request !== undefined) driver.answer(request);
+      driver.advance(20);
     }
     expect(last(driver.effects)).toEqual({ type: "done" });
     expect(driver.manager.counters.bySource.get("quick")!.chunks).toBe(40);
     expect(driver.manager.counters.duplicates).toBe(0);
+  });
+});
+
+describe("a source that is slow beside a fast one", () => {
+  /** Asks both, then has the slow one open a chunk and the fast one answer all that it is asked for. */
+  function beside(chunkCount: number): { driver: Driver; opened: RequestEffect; chunk: number } {
+    const driver = new Driver(chunkCount, { scarceHoldersMax: 0 });
+    driver.send({ type: "paused", paused: true });
+    driver.join("slow", allOf(chunkCount));
+    driver.join("fast", allOf(chunkCount));
+    driver.send({ type: "paused", paused: false });
+    const opened = driver.waitingAt("slow")[0]!;
+    const chunk = onlyChunk(opened.chunks)!;
+    driver.send({ type: "chunk_opened", source: "slow", request: opened.request, chunk });
+    return { driver, opened, chunk };
+  }
+
+  function serveFast(driver: Driver, ms: number, slow: RequestEffect, bytesAt: (ms: number) => number): void {
+    for (const endMs = driver.now + ms; driver.now < endMs; ) {
+      driver.advance(10);
+      const request = driver.waitingAt("fast")[0];
+      if (request !== undefined) driver.answer(request);
+      driver.send({ type: "chunk_progress", source: "slow", request: slow.request, bytes: bytesAt(driver.now) });
+    }
+  }
+
+  test("loses a chunk that trickles in, at the end, long before any silence", () => {
+    const { driver, opened, chunk } = beside(40);
+    serveFast(driver, 1000, opened, (ms) => Math.floor(ms / 1000));
+    expect(driver.effects).toContainEqual({ type: "cancel", source: "slow", request: opened.request });
+    expect(driver.manager.have.has(chunk)).toBe(true);
+    expect(last(driver.effects)).toEqual({ type: "done" });
+  });
+
+  test("keeps a chunk that is nearly here", () => {
+    const { driver, opened } = beside(40);
+    serveFast(driver, 1000, opened, (ms) => Math.min(CHUNK_BYTES - 1, CHUNK_BYTES * 0.95 + ms / 10));
+    expect(driver.effects).not.toContainEqual({ type: "cancel", source: "slow", request: opened.request });
+    expect(last(driver.answer(opened))).toEqual({ type: "done" });
+    expect(driver.manager.counters.duplicates).toBe(0);
+  });
+
+  test("is used for what it delivers in the end, where that is still missing", () => {
+    const { driver, opened, chunk } = beside(60);
+    for (const ms of [100, 200, 300]) {
+      driver.advance(100);
+      driver.send({ type: "chunk_progress", source: "slow", request: opened.request, bytes: ms / 100 });
+    }
+    const effects = driver.answer(opened);
+    expect(effects).toContainEqual({ type: "write", request: opened.request, chunk });
+  });
+
+  test("is asked for one chunk at a time while the fast one is there, and for all of them alone", () => {
+    const { driver, opened } = beside(400);
+    serveFast(driver, 2500, opened, (ms) => ms);
+    expect(driver.waitingAt("slow").length).toBeLessThanOrEqual(1 + WINDOW_SIZE / 2);
+    driver.answer(opened);
+    serveFast(driver, 100, opened, () => 0);
+    driver.gone("fast");
+    driver.advance(10_000);
+    expect(driver.waitingAt("slow").length).toBeGreaterThan(0);
+  });
+
+  test("does not keep a fast one out of a full window", () => {
+    const driver = new Driver(400, { scarceHoldersMax: 0 });
+    driver.join("slow", allOf(400));
+    expect(driver.waitingAt("slow")).toHaveLength(WINDOW_SIZE);
+    const opened = driver.waitingAt("slow")[0]!;
+    const chunk = onlyChunk(opened.chunks)!;
+    driver.send({ type: "chunk_opened", source: "slow", request: opened.request, chunk });
+    driver.join("fast", allOf(400));
+    serveFast(driver, 1000, opened, () => 1);
+    expect(driver.waitingAt("fast").length).toBeGreaterThanOrEqual(2);
+    expect(driver.manager.have.count).toBeGreaterThan(90);
+  });
+
+  test("each chunk is moved a bounded number of times, however many trickle", () => {
+    const sources = Array.from({ length: 20 }, (_, index) => `trickle ${index}`);
+    const driver = new Driver(1, { scarceHoldersMax: 0 });
+    for (const source of sources) driver.join(source, allOf(1));
+    for (let steps = 0; steps < 1000; steps++) {
+      for (const { source, request } of driver.waiting.values()) {
+        driver.send({ type: "chunk_opened", source, request, chunk: 0 });
+        driver.send({ type: "chunk_progress", source, request, bytes: 1 });
+      }
+      driver.advance(100);
+    }
+    expect(driver.manager.counters.requestsSent).toBeLessThanOrEqual(1 + 2 * DOWNLOAD_BOUNDS.movesMax);
   });
 });
 

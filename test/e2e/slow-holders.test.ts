@@ -1,0 +1,102 @@
+/**
+ * Holders that are slow, trickle, stall or are mute beside one that is fast: the fetch takes little longer than from the
+ * fast one alone, and next to nothing is sent twice. The whole matrix runs with P2PFS_TEST_LONG=1.
+ */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import { Cluster, fetchTo } from "./cluster.ts";
+import { drip, Rogue } from "./rogue.ts";
+
+const isLong = process.env.P2PFS_TEST_LONG === "1";
+const FAST_UP = 6 * MiB;
+const ALONE_FACTOR = 1.3;
+const ALONE_SLACK_SECONDS = 1;
+const DUPLICATES_SHARE_MAX = 0.02;
+const TEST_MS_MAX = 90 * SECOND_MS;
+
+type Kind = number | "trickle" | "stall" | "mute";
+
+let cluster: Cluster;
+let rogues: Rogue[];
+beforeEach(async () => {
+  cluster = await Cluster.start();
+  rogues = [];
+});
+afterEach(async () => {
+  for (const rogue of rogues) rogue.close();
+  await cluster.close();
+});
+
+/** A number is a limit on sending, in bytes per second. */
+async function startHolder(kind: Kind, source: string, index: number): Promise<Peer | undefined> {
+  if (typeof kind === "number") {
+    const peer = await cluster.startPeer(`slow-${index}`, { limits: { up_limit: kind } });
+    await peer.connect(peer.tracker);
+    await cluster.publish(peer, source);
+    return peer;
+  }
+  const rogue = await Rogue.start({
+    tracker: cluster.trackerAddress,
+    path: source,
+    answer: (chunk, bytes) => (kind === "mute" ? undefined : { chunk, bytes }),
+    hold: () => drip(kind === "trickle" ? SECOND_MS : Number.POSITIVE_INFINITY),
+  });
+  rogues.push(rogue);
+  return undefined;
+}
+
+async function timedFetch(name: string, ticket: string): Promise<number> {
+  const leecher = await cluster.startPeer(name);
+  await leecher.connect(leecher.tracker);
+  const startedMs = performance.now();
+  await fetchTo(leecher, ticket, cluster.path(`${name}.copy`));
+  const seconds = (performance.now() - startedMs) / SECOND_MS;
+  await cluster.stopPeer(leecher);
+  return seconds;
+}
+
+async function compare(size: number, kind: Kind, count: number): Promise<void> {
+  const source = cluster.makeFile("source.bin", size);
+  const [fast] = await cluster.startPeers(["fast"]);
+  const { ticket } = await cluster.publish(fast!, source);
+  fast!.setLimits({ up_limit: FAST_UP });
+  const aloneSeconds = await timedFetch("alone", ticket);
+  const sentBefore = fast!.status().bytes_sent;
+  const holders: Peer[] = [fast!];
+  for (let index = 0; index < count; index++) {
+    const holder = await startHolder(kind, source, index);
+    if (holder !== undefined) holders.push(holder);
+  }
+  const leecher = await cluster.startPeer("leecher");
+  await leecher.connect(leecher.tracker);
+  const startedMs = performance.now();
+  const receipt = await fetchTo(leecher, ticket, cluster.path("copy"));
+  const seconds = (performance.now() - startedMs) / SECOND_MS;
+  const sent = holders.reduce((sum, holder) => sum + holder.status().bytes_sent, -sentBefore);
+  if (isLong)
+    console.log(
+      `${size / MiB} MiB, ${count} × ${kind}: ${seconds.toFixed(2)} s, alone ${aloneSeconds.toFixed(2)} s, ${((100 * (sent - size)) / size).toFixed(2)} % twice, ${receipt.rerequests} asked again`,
+    );
+  expect(seconds).toBeLessThan(ALONE_FACTOR * aloneSeconds + ALONE_SLACK_SECONDS);
+  expect((sent - size) / size).toBeLessThanOrEqual(DUPLICATES_SHARE_MAX);
+}
+
+const kinds: readonly Kind[] = [1 * KiB, 4 * KiB, 16 * KiB, 64 * KiB, "trickle", "stall", "mute"];
+const combinations: [number, Kind, number][] = isLong
+  ? [3, 64].flatMap((mebibytes) =>
+      kinds.flatMap((kind) => [1, 2, 3, 10].map((count): [number, Kind, number] => [mebibytes, kind, count])),
+    )
+  : [
+      [3, 4 * KiB, 3],
+      [3, "trickle", 2],
+      [3, "stall", 3],
+    ];
+
+describe("beside one holder of 6 MiB/s", () => {
+  test.each(combinations)(
+    "%d MiB with holders of %s bytes per second: %d of them",
+    (mebibytes, kind, count) => compare(mebibytes * MiB, kind, count),
+    TEST_MS_MAX,
+  );
+});
