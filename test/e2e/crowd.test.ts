@@ -7,8 +7,12 @@ import { Cluster, fetchTo } from "./cluster.ts";
 
 const PEERS = 50;
 const SIZE = (process.env.P2PFS_TEST_LONG === "1" ? 100 : 40) * MiB;
-/** Of the seeder; the rest has to come from one another. */
-const COPIES_MAX = 1.5;
+/**
+ * Of the seeder; the rest has to come from one another. All of them share one core with each other and whatever else the
+ * machine does, so that they hear late of each other's chunks: without any care it is five copies. The simulator, where
+ * nothing is late, holds the number tightly.
+ */
+const COPIES_MAX = 2;
 const TEST_MS_MAX = 240 * SECOND_MS;
 
 let cluster: Cluster;

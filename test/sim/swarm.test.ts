@@ -36,6 +36,13 @@ describe("near the bound of Kumar and Ross", () => {
     });
   });
 
+  test("50 leechers draw hardly more than one copy from the seeder", () => {
+    check({ leechers: 50, chunkCount: 640 }, (result) => {
+      expect(result.incomplete).toEqual([]);
+      expect(result.seederCopies).toBeLessThanOrEqual(1.08);
+    });
+  });
+
   test("unequal uploads", () => {
     const unequal = { leechers: 4, seederUp: 8 * MiB, leecherUp: [MiB, 2 * MiB, 4 * MiB, 8 * MiB] };
     check(unequal, (result) => expect(ratioOf(result)).toBeLessThanOrEqual(1.2));
