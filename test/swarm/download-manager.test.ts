@@ -275,6 +275,17 @@ test("sources that come and go and send nothing leave no trace; one that sent so
   expect([...driver.manager.counters.bySource.keys()]).toEqual(["giver"]);
 });
 
+test("sources that gave something and are gone are remembered up to a bound", () => {
+  const count = 2 * DOWNLOAD_BOUNDS.pastRecordsMax;
+  const driver = new Driver(count, { scarceHoldersMax: 0 });
+  for (let index = 0; index < count; index++) {
+    driver.join(`comes back ${index}`, allOf(count));
+    driver.answer([...driver.waiting.values()][0]!);
+    driver.gone(`comes back ${index}`);
+  }
+  expect(driver.manager.counters.bySource.size).toBeLessThanOrEqual(DOWNLOAD_BOUNDS.pastRecordsMax);
+});
+
 describe("D3, D5, D6: pending", () => {
   test("requests of a source that is gone go to others", () => {
     const driver = new Driver(10);
