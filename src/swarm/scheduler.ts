@@ -111,10 +111,14 @@ export class Scheduler {
   /** Whether the source has something for us and would work on it soon. */
   isAskable(source: Source, now: number): boolean {
     return (
-      source.quietUntil <= now &&
-      this.#ledger.usefulCount(source) > source.openChoices &&
-      (source.load === 0 || source.load < this.#limitOf(source, now))
+      source.quietUntil <= now && this.#ledger.usefulCount(source) > source.openChoices && this.#takesMore(source, now)
     );
+  }
+
+  /** Looks at what costs least first: this is asked of every source at each decision. */
+  #takesMore(source: Source, now: number): boolean {
+    const { load } = source;
+    return load === 0 || (load < (source.depth ?? this.#share()) && !this.#isSlow(source, now));
   }
 
   /** Requests that a source may have at a time: one, where another is so much faster. */

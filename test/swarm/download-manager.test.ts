@@ -277,9 +277,9 @@ test("sources that come and go and send nothing leave no trace; one that sent so
 
 test("sources that gave something and are gone are remembered up to a bound", () => {
   const count = 2 * DOWNLOAD_BOUNDS.pastRecordsMax;
-  const driver = new Driver(count, { scarceHoldersMax: 0 });
+  const driver = new Driver(count + 1, { scarceHoldersMax: 0 });
   for (let index = 0; index < count; index++) {
-    driver.join(`comes back ${index}`, allOf(count));
+    driver.join(`comes back ${index}`, allOf(count + 1));
     driver.answer([...driver.waiting.values()][0]!);
     driver.gone(`comes back ${index}`);
   }
