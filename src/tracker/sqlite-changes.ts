@@ -1,5 +1,5 @@
 /** The statements that every registration, publication and report of chunks runs, prepared once. */
-import { and, eq, ne, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 
@@ -16,10 +16,11 @@ export function prepareChanges(db: RegistryDatabase) {
       .from(peers)
       .where(and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")), sql`online = 1`))
       .prepare(),
-    content: db
-      .select({ id: contents.id })
+    /** One for each size that was told. */
+    contents: db
+      .select({ id: contents.id, size: contents.size })
       .from(contents)
-      .where(and(eq(contents.contentId, hole("contentId")), eq(contents.size, hole("size"))))
+      .where(eq(contents.contentId, hole("contentId")))
       .prepare(),
     addContent: db
       .insert(contents)
@@ -53,15 +54,9 @@ export function prepareChanges(db: RegistryDatabase) {
       .where(eq(publications.id, hole("id")))
       .prepare(),
     holding: db
-      .select({ chunks: holdings.chunks })
+      .select({ chunks: holdings.chunks, session: holdings.session })
       .from(holdings)
       .where(and(eq(holdings.content, hole("content")), eq(holdings.peer, hole("peer"))))
-      .prepare(),
-    otherSize: db
-      .select({ content: contents.id, size: contents.size, session: holdings.session })
-      .from(contents)
-      .innerJoin(holdings, and(eq(holdings.content, contents.id), eq(holdings.peer, hole("peer"))))
-      .where(and(eq(contents.contentId, hole("contentId")), ne(contents.size, hole("size"))))
       .prepare(),
     hold: db
       .insert(holdings)

@@ -4,7 +4,7 @@
  * file ask together.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { and, asc, desc, eq, gt, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, sql } from "drizzle-orm";
 import { hostOf, isLoopback, portOf } from "../core/address.ts";
 import { foldFileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
@@ -204,24 +204,34 @@ type SampledRow = ReturnType<ReturnType<typeof prepareLocations>["sampled"]["all
 
 const isComplete = sql<number>`${holdings.chunks} IS NULL`;
 
+/**
+ * Cross joins are those that SQLite takes in the order as written: a peer may hold many contents, a name may be published
+ * by many, and what is looked up first decides how many rows are gone through.
+ */
 function prepareLocations(db: RegistryDatabase) {
   const hole = sql.placeholder;
-  const files = (where: SQL | undefined) =>
-    db
-      .select(fileColumns)
-      .from(publications)
-      .innerJoin(contents, eq(contents.id, publications.content))
-      .innerJoin(peers, eq(peers.id, publications.peer))
-      .where(and(where, hasItsAddress))
-      .limit(1);
   const isContent = eq(contents.contentId, hole("contentId"));
   const isPeer = eq(holdings.peer, hole("peer"));
   const at = and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")));
   const named = and(eq(publications.fold, hole("fold")), eq(publications.fname, hole("fname")));
   return {
-    fileOfKey: files(and(at, named)).orderBy(desc(peers.online), desc(peers.lastSeen)).prepare(),
-    fileOfContent: files(eq(publications.content, hole("content")))
+    fileOfKey: db
+      .select(fileColumns)
+      .from(peers)
+      .crossJoin(publications)
+      .innerJoin(contents, eq(contents.id, publications.content))
+      .where(and(at, eq(publications.peer, peers.id), named, hasItsAddress))
+      .orderBy(desc(peers.online), desc(peers.lastSeen))
+      .limit(1)
+      .prepare(),
+    fileOfContent: db
+      .select(fileColumns)
+      .from(publications)
+      .innerJoin(contents, eq(contents.id, publications.content))
+      .innerJoin(peers, eq(peers.id, publications.peer))
+      .where(and(eq(publications.content, hole("content")), hasItsAddress))
       .orderBy(asc(publications.id))
+      .limit(1)
       .prepare(),
     contents: db.select({ id: contents.id }).from(contents).where(isContent).prepare(),
     holderCount: db
@@ -245,9 +255,9 @@ function prepareLocations(db: RegistryDatabase) {
       .prepare(),
     holding: db
       .select({ isComplete })
-      .from(holdings)
-      .innerJoin(contents, eq(contents.id, holdings.content))
-      .where(and(isContent, isPeer))
+      .from(contents)
+      .crossJoin(holdings)
+      .where(and(isContent, eq(holdings.content, contents.id), isPeer))
       .prepare(),
     sampled: db
       .select({
@@ -258,10 +268,17 @@ function prepareLocations(db: RegistryDatabase) {
         size: contents.size,
         chunks: holdings.chunks,
       })
-      .from(holdings)
-      .innerJoin(contents, eq(contents.id, holdings.content))
+      .from(contents)
+      .crossJoin(holdings)
       .innerJoin(peers, eq(peers.id, holdings.peer))
-      .where(and(isContent, isOnline, sql`${holdings.peer} IN (SELECT value FROM json_each(${hole("picked")}))`))
+      .where(
+        and(
+          isContent,
+          eq(holdings.content, contents.id),
+          isOnline,
+          sql`${holdings.peer} IN (SELECT value FROM json_each(${hole("picked")}))`,
+        ),
+      )
       .prepare(),
   };
 }

@@ -113,8 +113,7 @@ export class SqliteRegistry implements Registry {
     const publisher = await this.#write(() => {
       const current = this.#currentPeer(ref);
       const { id: peer, session } = current;
-      const content = this.#contentRow(contentId, size);
-      this.#expectOneSize(contentId, size, current);
+      const content = this.#contentRow(contentId, size, current);
       const fold = foldFileName(fname);
       const old = this.#statements.publication.get({ peer, fold });
       if (old === undefined) this.#statements.addPublication.run({ peer, fname, fold, content, path, session });
@@ -144,8 +143,7 @@ export class SqliteRegistry implements Registry {
       const total = chunkCountFor(size);
       if ((chunks.at(-1) ?? -1) >= total)
         throw new P2pfsError("refused", `content ${contentId} has only ${total} chunks, not ${chunks.at(-1)! + 1}`);
-      const content = this.#contentRow(contentId, size);
-      this.#expectOneSize(contentId, size, current);
+      const content = this.#contentRow(contentId, size, current);
       const held = replace ? undefined : this.#statements.holding.get({ content, peer });
       const field = held === undefined ? new Bitfield(total) : fieldOf(held.chunks, total);
       field.addRanges(chunks);
@@ -294,23 +292,22 @@ export class SqliteRegistry implements Registry {
   }
 
   /**
-   * A content's size follows from its id, so that a peer that tells two sizes in one session contradicts itself. What it
-   * told in an earlier one does not count and gives way.
+   * The row of this content with this size. A content's size follows from its id, so that a peer that tells two in one
+   * session contradicts itself. What it told in an earlier one does not count and gives way.
    */
-  #expectOneSize(contentId: string, size: number, { id: peer, session }: CurrentPeer): void {
-    const other = this.#statements.otherSize.get({ contentId, size, peer });
-    if (other === undefined) return;
-    if (other.session === session)
-      throw new P2pfsError("refused", `you told that content ${contentId} has ${other.size} bytes, not ${size}`);
-    this.#db
-      .delete(holdings)
-      .where(and(eq(holdings.peer, peer), eq(holdings.content, other.content)))
-      .run();
-  }
-
-  #contentRow(contentId: string, size: number): number {
-    const known = this.#statements.content.get({ contentId, size });
-    return known?.id ?? this.#statements.addContent.get({ contentId, size }).id;
+  #contentRow(contentId: string, size: number, { id: peer, session }: CurrentPeer): number {
+    const known = this.#statements.contents.all({ contentId });
+    for (const other of known) {
+      const held = other.size === size ? undefined : this.#statements.holding.get({ content: other.id, peer });
+      if (held === undefined) continue;
+      if (held.session === session)
+        throw new P2pfsError("refused", `you told that content ${contentId} has ${other.size} bytes, not ${size}`);
+      this.#db
+        .delete(holdings)
+        .where(and(eq(holdings.peer, peer), eq(holdings.content, other.id)))
+        .run();
+    }
+    return known.find((row) => row.size === size)?.id ?? this.#statements.addContent.get({ contentId, size }).id;
   }
 }
 

@@ -117,3 +117,33 @@ test("a location costs no more in a large swarm than in a small one", async () =
   const [small, large] = [await medianMs(0), await medianMs(1)];
   expect(large).toBeLessThan(3 * small);
 }, 60_000);
+
+test("a change costs no more for a peer that shares much than for one that begins", async () => {
+  const folder = temporaryFolder();
+  const registry = openSqliteRegistry({ path: join(folder.path, "registry.sqlite"), now: Date.now });
+  cleanups.push(async () => {
+    await registry.close();
+    folder.remove();
+  });
+  const session = await registry.register({ peerId: peerId(1), address: address("10.0.0.1:7000"), hostName: "" });
+  const size = 10 * chunkSizeFor(0);
+  const batch = 1000;
+  /** Publishes, reports and locates so many contents, one after another. */
+  const batchMs = async (first: number) => {
+    const startedMs = performance.now();
+    for (let number = first; number < first + batch; number++) {
+      const content = contentId(number);
+      registry.publish(session, { fname: fileName(`f${number}`), contentId: content, size, path: "p" });
+      await registry.registerChunks(session, { contentId: content, size, chunks: ranges(0, 9), replace: false });
+      if (number % 10 === 0) await registry.locate({ key: `f${number}_10.0.0.1_7000` }, { sameHost: false });
+    }
+    return performance.now() - startedMs;
+  };
+  const first = await batchMs(0);
+  await Promise.all(
+    Array.from({ length: 8 * batch }, (_, i) =>
+      registry.publish(session, { fname: fileName(`g${i}`), contentId: contentId(10 * batch + i), size, path: "p" }),
+    ),
+  );
+  expect(await batchMs(batch)).toBeLessThan(4 * first);
+}, 60_000);
