@@ -81,7 +81,7 @@ describe("kept in a folder", () => {
       `${folder}/in/way out/secret`,
       `${folder}/in/nothing`,
       `/${"x".repeat(300)}`,
-      join("/proc/1", "root", "nothing"),
+      "/proc/1/nothing",
     ])
       expect([path, await answerTo(path)]).toEqual([path, forbidden]);
   });
