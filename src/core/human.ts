@@ -5,6 +5,8 @@ const SIZE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 const CONTENT_ID_DIGITS = 12;
 /** Control, format (bidi, zero-width) and line-breaking characters, with which a stranger's text could mislead. */
 const MISLEADING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** Nothing to look for: almost every text is so, and a list has a million of them. */
+const PLAIN = /^[\x20-\x7e]*$/;
 
 export function formatSize(bytes: number): string {
   let value = bytes;
@@ -35,12 +37,15 @@ export function formatContentId(contentId: string): string {
 
 /** A stranger's text as it is safe to print: what would move the cursor or turn the line round shows as its code. */
 export function printable(text: string): string {
+  if (PLAIN.test(text)) return text;
   return text.replace(MISLEADING, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
 }
 
 /** The value as JSON in which the same shows as JSON's own escapes: it is safe to print, and reads back as it was. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(MISLEADING, (sign) =>
+  const json = JSON.stringify(value);
+  if (PLAIN.test(json)) return json;
+  return json.replace(MISLEADING, (sign) =>
     Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
   );
 }
