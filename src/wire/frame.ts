@@ -3,13 +3,13 @@
  * pieces arrive; it never joins them. Headers are small and collected, payload bytes are copied once, straight into
  * the buffer that the handler names for them.
  */
-// These entries have no native part: an optional one is looked for on the disk, where others may have planted it.
+// This entry has no native part: an optional one is looked for on the disk, where others may have planted it.
 import { Packr } from "msgpackr/pack";
-import { Unpackr } from "msgpackr/unpack";
 import * as v from "valibot";
 import type { ErrorCode } from "../core/errors.ts";
 import { KiB } from "../core/units.ts";
 import { type HeaderBounds, scanHeader } from "./header-scan.ts";
+import { readHeaderValues } from "./header-values.ts";
 import { isRequest, type Message, type MessageName, messageNameById, messageTable } from "./messages.ts";
 
 /** u32 length of header and payload together, u8 message id, u24 length of the header; all big-endian. */
@@ -23,7 +23,6 @@ export const UNKNOWN_HEADER_BYTES_MAX = 64 * KiB;
 const UNKNOWN_HEADER: HeaderBounds = { valuesMax: 16 * KiB, containersMax: 1024 };
 
 const packr = new Packr({ useRecords: false });
-const unpackr = new Unpackr({ useRecords: false, copyBuffers: true, int64AsType: "number" });
 
 /** Prefix and header of a frame; exactly `payloadBytes` bytes of payload must follow it on the stream. */
 export function encodeFrame(message: Message, payloadBytes = 0): Uint8Array {
@@ -202,7 +201,7 @@ export class FrameDecoder {
     if (fault !== undefined) return faulty(fault);
     const refusal = this.#handler.checkHeader(name, request);
     if (refusal !== undefined) return { refusal };
-    const parsed = v.safeParse(messageTable[name].schema, unpackr.unpack(header), { abortEarly: true });
+    const parsed = v.safeParse(messageTable[name].schema, readHeaderValues(header), { abortEarly: true });
     if (!parsed.success)
       return faulty(`does not fit: ${v.getDotPath(parsed.issues[0]) ?? "header"}: ${parsed.issues[0].message}`);
     return { message: { type: name, ...parsed.output } as Message<MessageName> };

@@ -1,9 +1,11 @@
 /** Headers as bytes: what is refused before anything is built of them, and that nothing valid is. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Packr, Unpackr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
+import { Unpackr } from "msgpackr/unpack";
 import { encodeFrame, FRAME_PREFIX_BYTES } from "../../src/wire/frame.ts";
 import { MAP_KEYS_MAX, NESTING_MAX, scanHeader } from "../../src/wire/header-scan.ts";
+import { readHeaderValues } from "../../src/wire/header-values.ts";
 import { messageTable } from "../../src/wire/messages.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { anyMessage } from "./arbitraries.ts";
@@ -72,7 +74,7 @@ test("every message that can be sent is let through, and its request is known", 
   );
 });
 
-test("what is let through is read by the decoder without a fault", () => {
+test("what is let through is read as the library reads it", () => {
   const leaf = fc.oneof(fc.integer(), fc.double(), fc.string({ unit: "binary" }), fc.boolean(), fc.constant(null));
   const value = fc.letrec((tie) => ({
     value: fc.oneof({ depthSize: "small" }, leaf, fc.uint8Array({ maxLength: 9 }), tie("list"), tie("map")),
@@ -85,10 +87,63 @@ test("what is let through is read by the decoder without a fault", () => {
       const header = pack(fields);
       for (const { at, byte } of changes) header[at % header.length] = byte;
       if (faultOf(header) !== undefined) return;
-      const read = unpackr.unpack(header) as { request?: unknown };
+      const read = readHeaderValues(header) as { request?: unknown };
+      expect(read).toEqual(unpackr.unpack(header));
       const { request } = scanHeader(header, bounds);
       if (request !== null) expect(read.request).toBe(request);
     }),
     { numRuns: numRuns * 20 },
   );
+});
+
+describe("a value is read", () => {
+  const read = (digits: string) => (readHeaderValues(hex(`81 a161 ${digits}`)) as { a: unknown }).a;
+
+  test.each([
+    ["7f", 127],
+    ["e0", -32],
+    ["ff", -1],
+    ["cc ff", 255],
+    ["cd ffff", 65_535],
+    ["ce ffffffff", 4_294_967_295],
+    ["cf 001fffffffffffff", Number.MAX_SAFE_INTEGER],
+    ["d0 80", -128],
+    ["d1 8000", -32_768],
+    ["d2 80000000", -2_147_483_648],
+    ["d3 ffffffffffffffff", -1],
+    ["ca 3fc00000", 1.5],
+    ["cb 3ff8000000000000", 1.5],
+    ["c0", null],
+    ["c2", false],
+    ["c3", true],
+    ["a0", ""],
+    ["a2 6162", "ab"],
+    ["d9 02 c3a9", "é"],
+    ["da 0004 f09f8d89", "🍉"],
+    ["db 00000003 efbbbf", "\ufeff"],
+    ["a1 00", "\0"],
+    ["c4 02 0102", Uint8Array.of(1, 2)],
+    ["c5 0001 ff", Uint8Array.of(255)],
+    ["c6 00000000", new Uint8Array(0)],
+    ["92 01 80", [1, {}]],
+    ["dc 0001 c0", [null]],
+    ["dd 00000001 c0", [null]],
+    ["de 0001 a162 01", { b: 1 }],
+    ["df 00000001 a162 01", { b: 1 }],
+  ])("from %s", (digits, expected) => {
+    expect(read(digits)).toEqual(expected);
+  });
+
+  test("but no prototype", () => {
+    const fields = readHeaderValues(hex("82 a95f5f70726f746f5f5f 81a16101 a162 02")) as Record<string, unknown>;
+    expect(fields).toEqual({ b: 2 });
+    expect(fields.a).toBeUndefined();
+  });
+
+  test("and a binary is a copy", () => {
+    const header = hex("81 a161 c401 07");
+    const { a } = readHeaderValues(header) as { a: Uint8Array };
+    header.fill(0);
+    expect([...a]).toEqual([7]);
+  });
 });
