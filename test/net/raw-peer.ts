@@ -50,9 +50,9 @@ export function rawPeer(role: Role, agent = "raw") {
     async connect(to: Address): Promise<void> {
       await Bun.connect({ hostname: hostOf(to), port: portOf(to), socket: handlers });
     },
-    /** Resolves when a frame of this id has come. */
-    async received(id: number): Promise<void> {
-      while (!ids().includes(id)) await Bun.sleep(1);
+    /** Resolves when so many frames of this id have come. */
+    async received(id: number, times = 1): Promise<void> {
+      while (ids().filter((each) => each === id).length < times) await Bun.sleep(1);
     },
     stop(): void {
       listener.stop(true);

@@ -141,6 +141,25 @@ describe("what nobody asked for ends the connection", () => {
   });
 });
 
+test("an id that is not answered yet cannot be used again, one that is answered can", async () => {
+  const { connection, other } = await connected("peer", "peer");
+  const gone = Promise.withResolvers<P2pfsError | undefined>();
+  const held = Promise.withResolvers<Outgoing>();
+  connection.serve({
+    request: ({ type }) => (type === "REQUEST_MANIFEST" ? held.promise : { type: "REPLY_PING_PONG", response: "pong" }),
+    closed: gone.resolve,
+  });
+  const ping = encodeFrame({ type: "REQUEST_PING_PONG", request: 5, peer_address: null });
+  for (const times of [1, 2]) {
+    other.write(ping);
+    await other.received(messageTable.REPLY_PING_PONG.id, times);
+  }
+  other.write(encodeFrame({ ...sampleOf("REQUEST_MANIFEST"), request: 5 } as Message));
+  other.write(ping);
+  expect(await gone.promise).toMatchObject({ code: "protocol", message: "request id 5 is in use" });
+  other.stop();
+});
+
 describe("a message that the other side's role does not send", () => {
   const strays = messageNames
     .filter((name) => messageTable[name].kind !== "reply" && !mayGo(messageTable[name].way, "peer", "peer"))

@@ -4,7 +4,10 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Address, portOf } from "../../src/core/address.ts";
 import type { Tracker, TrackerOptions } from "../../src/tracker/tracker.ts";
-import { errorOf, temporaryFolder } from "./fixtures.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+import { messageTable } from "../../src/wire/messages.ts";
+import { rawPeer } from "../net/raw-peer.ts";
+import { errorOf, fileName, peerId, temporaryFolder } from "./fixtures.ts";
 import { openTracker, TestPeer } from "./test-peer.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -175,6 +178,23 @@ describe("leases", () => {
     await frozen.gone;
     await TestPeer.join(at, 1);
     expect((await alive.listed()).sort()).toEqual(["a_127.0.0.1_7001", "b_127.0.0.1_7002"]);
+  });
+
+  test("bytes that make no frame renew no lease", async () => {
+    const { tracker, at } = await started({ leaseMs });
+    const raw = rawPeer("peer");
+    await raw.connect(at);
+    const address = "127.0.0.1:7001" as Address;
+    const registration = { request: 1, peer_id: peerId(1), address, advertised: false, host_name: "" } as const;
+    raw.write(encodeFrame({ type: "REQUEST_REGISTER", ...registration }));
+    await raw.received(messageTable.REPLY_REGISTER.id);
+    const half = encodeFrame({ type: "REQUEST_UNPUBLISH", request: 2, fname: fileName("x".repeat(200)) });
+    let sent = 0;
+    const drip = setInterval(() => raw.write(half.subarray(sent, ++sent)), 20);
+    cleanups.push(() => clearInterval(drip), raw.stop);
+    expect(await left(tracker)).toMatchObject({ address, reason: "expired" });
+    expect(sent).toBeLessThan(half.length);
+    await raw.closed;
   });
 
   test("after a restart stored leases run one period more, then those that did not come back are gone", async () => {

@@ -306,6 +306,18 @@ describe("any other fault leaves the stream in step", () => {
     ["a digest of 31 bytes", rawFrame(0x21, pack({ request: 9, proof: new Uint8Array(31) }))],
     ["no field but the request", rawFrame(0x37, pack({ request: 9 }), new Uint8Array(1000))],
     ["no request", rawFrame(0x06, pack({}))],
+    ...[
+      { lease_ms: 99, heartbeat_ms: 100 },
+      { lease_ms: 3_600_001, heartbeat_ms: 100 },
+      { lease_ms: 1000, heartbeat_ms: 99 },
+      { lease_ms: 1000, heartbeat_ms: 600_001 },
+    ].map(
+      (times) =>
+        [
+          `lease and heartbeat of ${times.lease_ms} and ${times.heartbeat_ms} ms`,
+          rawFrame(0x11, pack({ request: 9, address: "10.0.0.1:7000", ...times })),
+        ] as const,
+    ),
     ["bytes behind the map", rawFrame(0x06, concat(pack({ request: 9 }), Uint8Array.of(1)))],
   ] as const)("but a reply with %s ends it: its request has no answer to come", (_what, bytes) => {
     const recorder = Recorder.of(bytes, heartbeatBytes);
