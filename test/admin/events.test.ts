@@ -1,5 +1,5 @@
 /** The stream of events over HTTP, as the page reads it. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { answerOf, linesOf } from "../../src/admin/client.ts";
@@ -124,7 +124,7 @@ describe("a stream", () => {
     await stranger.close();
   });
 
-  test("tells a fetch from beginning to end, its progress at most ten times a second, every chunk once", async () => {
+  step("tells a fetch from beginning to end, its progress at most ten times a second, every chunk once", async () => {
     await publish("film", 6 * MiB);
     await answerOf(leecher.client.api.limits.$put({ json: { down_limit: 4 * MiB } }));
     const stream = await Stream.open(leecher.data);
@@ -144,7 +144,7 @@ describe("a stream", () => {
     await stream.close();
   });
 
-  test("of a detached fetch that is asked for twice ends with neither of them", async () => {
+  step("of a detached fetch that is asked for twice ends with neither of them", async () => {
     await publish("show", 4 * MiB);
     const json = { what: "show" };
     await Array.fromAsync(linesOf(leecher.client.api.fetches.$post({ json: { ...json, detached: true } })));
@@ -157,7 +157,7 @@ describe("a stream", () => {
     await until("it is done", async () => (await state()) === "done");
   });
 
-  test("needs the token, and two hundred idle ones are nothing", async () => {
+  step("needs the token, and two hundred idle ones are nothing", async () => {
     const { url } = readAdminFile(leecher.data)!;
     expect((await fetch(`${url}/api/events`)).status).toBe(401);
     const streams = await Promise.all(Array.from({ length: 200 }, () => Stream.open(leecher.data)));

@@ -167,7 +167,8 @@ test(
       // A kill right after the file was placed leaves the journal, which the next fetch to this place would remove.
       if (kept !== undefined) expect(readdirSync(folder)).toEqual(["copy.bin"]);
       const lost = Math.ceil((seeder.status().bytes_sent - sentBefore - SIZE) / CHUNK);
-      expect(lost).toBeLessThanOrEqual(killsHere * WINDOW_SIZE + damagedHere);
+      // Of each process: what it had asked for, and what had come and waited for the disk, which is no more than that.
+      expect(lost).toBeLessThanOrEqual(killsHere * 2 * WINDOW_SIZE + damagedHere);
       damaged += damagedHere;
     }
     console.log(`${kills} kills, ${inMidst} of them in midst of it, ${damaged} chunks damaged (seed ${SEED})`);
