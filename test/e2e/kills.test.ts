@@ -44,13 +44,16 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.close());
 
+/** What the child tells when the first chunk counts. */
+const HAS_CHUNKS = /"chunks":[1-9]/;
+
 interface Run {
   /** Chunks that the process said count; undefined where it had not come so far. */
   readonly told: number | undefined;
   readonly receipt: FetchReceipt | undefined;
 }
 
-/** Fetches in a process of its own; `killAfter` says when to end it, from its start or from its first chunks. */
+/** Fetches in a process of its own; `killAfter` says when to end it, from its start or from its first chunk. */
 async function fetchInChild(destination: string, killAfter?: { fromStart: boolean; ms: number }): Promise<Run> {
   const child = Bun.spawn(
     [
@@ -72,7 +75,7 @@ async function fetchInChild(destination: string, killAfter?: { fromStart: boolea
   const decoder = new TextDecoder();
   for await (const bytes of child.stdout) {
     output += decoder.decode(bytes, { stream: true });
-    if (killAfter !== undefined) arm();
+    if (killAfter !== undefined && HAS_CHUNKS.test(output)) arm();
   }
   clearTimeout(timer);
   const exitCode = await child.exited;
@@ -90,32 +93,33 @@ interface Kept {
   readonly claimed: number;
   /** Those of them whose bytes are right, by the manifest as it is known here. */
   readonly right: number;
+  /** One of the right ones, by chance. */
+  readonly victim: number | undefined;
 }
 
 /** What a resume starts from; undefined where the file is placed. */
-async function whatIsKept(destination: string): Promise<Kept | undefined> {
+async function whatIsKept(destination: string, random: () => number): Promise<Kept | undefined> {
   if (existsSync(destination)) return undefined;
   const { contentId, manifest } = hashed;
   const part = await PartFile.open({ destination, contentId, manifest });
   try {
-    let right = 0;
+    const right: number[] = [];
     for (const chunk of part.doubtful) {
       const bytes = new Uint8Array(chunkLengthAt(SIZE, CHUNK, chunk));
       await part.read(chunk * CHUNK, bytes);
-      if (isChunk(bytes, manifest, chunk)) right++;
+      if (isChunk(bytes, manifest, chunk)) right.push(chunk);
     }
-    return { claimed: part.doubtful.count, right };
+    return { claimed: part.doubtful.count, right: right.length, victim: right[Math.floor(random() * right.length)] };
   } finally {
     await part.close();
   }
 }
 
 /** As a failing disk might, or somebody with an editor. */
-function flipBit(destination: string, random: () => number): void {
+function flipBit(destination: string, chunk: number, random: () => number): void {
   const { part } = partPathsFor(destination, hashed.contentId);
-  if (!existsSync(part)) return;
   const file = openSync(part, "r+");
-  const offset = Math.floor(random() * SIZE);
+  const offset = chunk * CHUNK + Math.floor(random() * chunkLengthAt(SIZE, CHUNK, chunk));
   const byte = new Uint8Array(1);
   readSync(file, byte, 0, 1, offset);
   byte[0]! ^= 1 << Math.floor(random() * 8);
@@ -135,7 +139,7 @@ test(
       mkdirSync(folder);
       const destination = join(folder, "copy.bin");
       const sentBefore = seeder.status().bytes_sent;
-      let kept: Kept | undefined = { claimed: 0, right: 0 };
+      let kept: Kept | undefined = { claimed: 0, right: 0, victim: undefined };
       let killsHere = 0;
       let damagedHere = 0;
       while (kills < KILLS && killsHere < KILLS_PER_FETCH_MAX && kept !== undefined) {
@@ -143,7 +147,7 @@ test(
         const ms = random() * (fromStart ? START_MS + FETCH_MS : FETCH_MS);
         const run = await fetchInChild(destination, { fromStart, ms });
         const before: Kept = kept;
-        kept = await whatIsKept(destination);
+        kept = await whatIsKept(destination, random);
         kills++;
         killsHere++;
         if (kept === undefined) break;
@@ -151,10 +155,10 @@ test(
         expect(kept.right).toBeGreaterThanOrEqual(Math.max(before.right, run.told ?? 0));
         if (kept.claimed > 0) inMidst++;
         // Every other fetch is damaged as well as killed.
-        if (fetch % 2 === 0) continue;
-        flipBit(destination, random);
+        if (fetch % 2 === 0 || kept.victim === undefined) continue;
+        flipBit(destination, kept.victim, random);
         const { right }: Kept = kept;
-        kept = (await whatIsKept(destination))!;
+        kept = (await whatIsKept(destination, random))!;
         damagedHere += right - kept.right;
       }
       if (kept !== undefined) {
