@@ -142,9 +142,12 @@ test(
       let kept: Kept | undefined = { claimed: 0, right: 0, victim: undefined };
       let killsHere = 0;
       let damagedHere = 0;
+      // Every other fetch is damaged as well as killed.
+      const isDamaged = fetch % 2 === 1;
       while (kills < KILLS && killsHere < KILLS_PER_FETCH_MAX && kept !== undefined) {
-        const fromStart = random() < 0.5;
-        const ms = random() * (fromStart ? START_MS + FETCH_MS : FETCH_MS);
+        // What is to be damaged has a chunk by then, and is far from its end.
+        const fromStart = !isDamaged && random() < 0.5;
+        const ms = random() * (isDamaged ? FETCH_MS / 4 : fromStart ? START_MS + FETCH_MS : FETCH_MS);
         const run = await fetchInChild(destination, { fromStart, ms });
         const before: Kept = kept;
         kept = await whatIsKept(destination, random);
@@ -154,8 +157,7 @@ test(
         expect(kept.claimed).toBeGreaterThanOrEqual(Math.max(before.claimed, run.told ?? 0));
         expect(kept.right).toBeGreaterThanOrEqual(Math.max(before.right, run.told ?? 0));
         if (kept.claimed > 0) inMidst++;
-        // Every other fetch is damaged as well as killed.
-        if (fetch % 2 === 0 || kept.victim === undefined) continue;
+        if (!isDamaged || kept.victim === undefined) continue;
         flipBit(destination, kept.victim, random);
         const { right }: Kept = kept;
         kept = (await whatIsKept(destination, random))!;
