@@ -1,4 +1,4 @@
-/** A process to be killed while it fetches: tells each time how many chunks count, then the receipt. */
+/** A process to be killed while it fetches: reports how many chunks have arrived and how many of them count, then the receipt. */
 import { type Address, hostOf, portOf } from "../../src/core/address.ts";
 import { Peer } from "../../src/peer/peer.ts";
 
@@ -16,14 +16,15 @@ const peer = await Peer.open({
   log: () => undefined,
 });
 const job = await peer.fetch({ what, destination });
-let told = -1;
-const tell = () => {
-  const { chunks } = job.progress();
-  if (chunks !== told) process.stdout.write(`${JSON.stringify({ chunks })}\n`);
-  told = chunks;
+let reported = "";
+const report = () => {
+  const arrived = job.shares().reduce((sum, { chunks }) => sum + chunks, 0);
+  const line = JSON.stringify({ arrived, chunks: job.progress().chunks });
+  if (line !== reported) process.stdout.write(`${line}\n`);
+  reported = line;
 };
-tell();
-const timer = setInterval(tell, POLL_MS);
+report();
+const timer = setInterval(report, POLL_MS);
 const receipt = await job.done;
 clearInterval(timer);
 process.stdout.write(`${JSON.stringify({ receipt })}\n`);

@@ -44,12 +44,14 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.close());
 
-/** What the child tells when the first chunk counts. */
+/** What the child reports when the first chunk counts. */
 const HAS_CHUNKS = /"chunks":[1-9]/;
 
 interface Run {
-  /** Chunks that the process said count; undefined where it had not come so far. */
-  readonly told: number | undefined;
+  /** Chunks of which the process reported last that they count; none where it had not come so far. */
+  readonly counted: number;
+  /** Chunks that came from the seeder, whether they were written yet or not. */
+  readonly arrived: number;
   readonly receipt: FetchReceipt | undefined;
 }
 
@@ -84,8 +86,9 @@ async function fetchInChild(destination: string, killAfter?: { fromStart: boolea
   const lines = output
     .split("\n")
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as { chunks?: number; receipt?: FetchReceipt });
-  return { told: lines.findLast(({ chunks }) => chunks !== undefined)?.chunks, receipt: lines.at(-1)?.receipt };
+    .map((line) => JSON.parse(line) as { chunks?: number; arrived?: number; receipt?: FetchReceipt });
+  const last = lines.findLast(({ chunks }) => chunks !== undefined);
+  return { counted: last?.chunks ?? 0, arrived: last?.arrived ?? 0, receipt: lines.at(-1)?.receipt };
 }
 
 interface Kept {
@@ -142,6 +145,7 @@ test(
       let kept: Kept | undefined = { claimed: 0, right: 0, victim: undefined };
       let killsHere = 0;
       let damagedHere = 0;
+      let unwrittenHere = 0;
       // Every other fetch is damaged as well as killed.
       const isDamaged = fetch % 2 === 1;
       while (kills < KILLS && killsHere < KILLS_PER_FETCH_MAX && kept !== undefined) {
@@ -154,8 +158,9 @@ test(
         kills++;
         killsHere++;
         if (kept === undefined) break;
-        expect(kept.claimed).toBeGreaterThanOrEqual(Math.max(before.claimed, run.told ?? 0));
-        expect(kept.right).toBeGreaterThanOrEqual(Math.max(before.right, run.told ?? 0));
+        expect(kept.claimed).toBeGreaterThanOrEqual(Math.max(before.claimed, run.counted));
+        expect(kept.right).toBeGreaterThanOrEqual(Math.max(before.right, run.counted));
+        unwrittenHere += Math.max(0, run.arrived - (kept.right - before.right));
         if (kept.claimed > 0) inMidst++;
         if (!isDamaged || kept.victim === undefined) continue;
         flipBit(destination, kept.victim, random);
@@ -173,8 +178,9 @@ test(
       // A kill right after the file was placed leaves the journal, which the next fetch to this place would remove.
       if (kept !== undefined) expect(readdirSync(folder)).toEqual(["copy.bin"]);
       const lost = Math.ceil((seeder.status().bytes_sent - sentBefore - SIZE) / CHUNK);
-      // Of each process: what it had asked for, and what had come and waited for the disk, which is no more than that.
-      expect(lost).toBeLessThanOrEqual(killsHere * 2 * WINDOW_SIZE + damagedHere);
+      // Of each process: a window it waited for, one that may have come since its last report, and what had come and
+      // waited for the disk, which on a busy machine was as much as 94 chunks.
+      expect(lost).toBeLessThanOrEqual(killsHere * 2 * WINDOW_SIZE + unwrittenHere + damagedHere);
       damaged += damagedHere;
     }
     console.log(`${kills} kills, ${inMidst} of them in midst of it, ${damaged} chunks damaged (seed ${SEED})`);
