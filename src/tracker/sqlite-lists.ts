@@ -4,7 +4,7 @@
  * have no holder online and are passed over.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { and, asc, desc, eq, gt, inArray, or, type SQL, sql } from "drizzle-orm";
+import { and, asc, type Column, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
@@ -22,7 +22,6 @@ import {
   type FileRow,
   fileInfoOf,
   formatCursor,
-  type Position,
   parseCursor,
   peerRecordOf,
 } from "./sqlite-rows.ts";
@@ -63,11 +62,15 @@ export const fileColumns = {
 
 export class SqliteLists {
   readonly #db: RegistryDatabase;
-  /** Run once for every row of list_chunkinfo. */
+  // Run in each step of a list, #holdersAfter once for every row of list_chunkinfo.
+  readonly #filesAfter;
+  readonly #holderCounts;
   readonly #holdersAfter;
 
   constructor(db: RegistryDatabase) {
     this.#db = db;
+    this.#filesAfter = prepareFilesAfter(db, undefined);
+    this.#holderCounts = prepareHolderCounts(db);
     this.#holdersAfter = prepareHoldersAfter(db);
   }
 
@@ -135,11 +138,12 @@ export class SqliteLists {
     cursor: string | null,
   ): Promise<Page<FileInfo>> {
     const page = new PageBuilder<FileInfo>();
+    const filesAfter = where === undefined ? this.#filesAfter : prepareFilesAfter(this.#db, where);
     let position = parseCursor(cursor);
     for (;;) {
-      const files = this.#filesAfter(position, where);
-      const holders = this.#holderCounts(files);
-      const ofHolder = holder === undefined ? undefined : this.#contentsOf(holder, files);
+      const files = filesAfter.all({ fold: position[0], id: position[1] });
+      const holders = this.#holdersOf(files);
+      const ofHolder = holder === undefined ? undefined : this.#heldBy(holder, files);
       for (const file of files) {
         const count = holders.get(file.content) ?? 0;
         if (count > 0 && (ofHolder === undefined || ofHolder.has(file.content))) {
@@ -160,7 +164,7 @@ export class SqliteLists {
     let position = parseCursor(cursor);
     for (;;) {
       // One less than the position's own row, whose holders may go on in this page.
-      const files = this.#filesAfter([position[0], position[1] - 1, 0], undefined);
+      const files = this.#filesAfter.all({ fold: position[0], id: position[1] - 1 });
       for (const [index, file] of files.entries()) {
         if (index % STEP_FILES === STEP_FILES - 1) await nextTurn();
         if (file.id !== position[1] || file.fold !== position[0]) position = [file.fold, file.id, 0];
@@ -224,44 +228,50 @@ export class SqliteLists {
     return this.#db.select({ id: peers.id }).from(peers).where(at).get()?.id ?? NOBODY;
   }
 
-  #filesAfter([fold, id]: Position, where: SQL | undefined): FileRow[] {
-    return this.#db
-      .select(fileColumns)
-      .from(publications)
-      .innerJoin(contents, eq(contents.id, publications.content))
-      .innerJoin(peers, eq(peers.id, publications.peer))
-      .where(and(where, hasItsAddress, sql`(${publications.fold}, ${publications.id}) > (${fold}, ${id})`))
-      .orderBy(asc(publications.fold), asc(publications.id))
-      .limit(STEP_ROWS)
-      .all();
-  }
-
   /** For each of these files' contents: how many peers hold it and are online. */
-  #holderCounts(files: readonly FileRow[]): Map<number, number> {
-    const rows = this.#db
-      .select({ content: contents.id, count: onlineHolders(sql`${contents.id}`) })
-      .from(contents)
-      .where(among(contents.id, files))
-      .all();
+  #holdersOf(files: readonly FileRow[]): Map<number, number> {
+    const rows = this.#holderCounts.all({ contents: contentsOf(files) });
     return new Map(rows.map((row) => [row.content, row.count]));
   }
 
   /** Those of these files' contents that the peer publishes or holds. */
-  #contentsOf(peer: number, files: readonly FileRow[]): Set<number> {
+  #heldBy(peer: number, files: readonly FileRow[]): Set<number> {
+    const list = contentsOf(files);
     const held = this.#db
       .select({ content: holdings.content })
       .from(holdings)
-      .where(and(among(holdings.content, files), eq(holdings.peer, peer)));
+      .where(and(among(holdings.content, list), eq(holdings.peer, peer)));
     const published = this.#db
       .select({ content: publications.content })
       .from(publications)
-      .where(and(among(publications.content, files), eq(publications.peer, peer)));
+      .where(and(among(publications.content, list), eq(publications.peer, peer)));
     return new Set([...held.all(), ...published.all()].map((row) => row.content));
   }
 }
 
 /** No row has this id. */
 const NOBODY = -1;
+
+function prepareFilesAfter(db: RegistryDatabase, where: SQL | undefined) {
+  const after = sql`(${sql.placeholder("fold")}, ${sql.placeholder("id")})`;
+  return db
+    .select(fileColumns)
+    .from(publications)
+    .innerJoin(contents, eq(contents.id, publications.content))
+    .innerJoin(peers, eq(peers.id, publications.peer))
+    .where(and(where, hasItsAddress, sql`(${publications.fold}, ${publications.id}) > ${after}`))
+    .orderBy(asc(publications.fold), asc(publications.id))
+    .limit(STEP_ROWS)
+    .prepare();
+}
+
+function prepareHolderCounts(db: RegistryDatabase) {
+  return db
+    .select({ content: contents.id, count: onlineHolders(sql`${contents.id}`) })
+    .from(contents)
+    .where(among(contents.id, sql.placeholder("contents")))
+    .prepare();
+}
 
 function prepareHoldersAfter(db: RegistryDatabase) {
   const { content, peer, chunks } = holdings;
@@ -277,12 +287,13 @@ function prepareHoldersAfter(db: RegistryDatabase) {
 
 type HolderRow = ReturnType<ReturnType<typeof prepareHoldersAfter>["all"]>[number];
 
-function among(
-  column: typeof contents.id | typeof holdings.content | typeof publications.content,
-  files: readonly FileRow[],
-): SQL {
-  const ids = JSON.stringify([...new Set(files.map((file) => file.content))]);
-  return sql`${column} IN (SELECT value FROM json_each(${ids}))`;
+/** Their contents, each once, as `among` takes them. */
+function contentsOf(files: readonly FileRow[]): string {
+  return JSON.stringify([...new Set(files.map((file) => file.content))]);
+}
+
+function among(column: Column, list: string | Placeholder): SQL {
+  return sql`${column} IN (SELECT value FROM json_each(${list}))`;
 }
 
 function chunkInfoOf(file: FileRow, holder: HolderRow): ChunkInfo {

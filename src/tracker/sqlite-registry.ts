@@ -228,7 +228,6 @@ export class SqliteRegistry implements Registry {
     return this.#read(() => this.#locations.locate(query, asker));
   }
 
-  /** Counting takes a while with many files, so that one count serves until something changes. */
   async assertWritable(): Promise<void> {
     try {
       assertWritable(this.#database.sqlite);
@@ -237,6 +236,7 @@ export class SqliteRegistry implements Registry {
     }
   }
 
+  /** Counting takes a while with many files, so that one count serves until something changes. */
   counts(): Promise<Counts> {
     if (this.#countsCached !== undefined) return this.#countsCached;
     const counting = this.#read(() => this.#lists.counts());
