@@ -43,6 +43,7 @@ export function portOf(address: Address): number {
  * mapped into IPv6. What is no IP comes back as it is, in lower case.
  */
 export function canonicalIp(ip: string): string {
+  if (DOTTED.test(ip)) return ip;
   const bare = ip
     .toLowerCase()
     .replace(/^\[|\]$/g, "")
@@ -55,6 +56,8 @@ export function canonicalIp(ip: string): string {
   const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
 }
+
+const DOTTED = /^[\d.]+$/;
 
 export function isIp(text: string): boolean {
   return v.is(ipSchema, text);

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { FILE_NAME_BYTES_MAX } from "./limits.ts";
+import { fitsBytes } from "./text.ts";
 
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 /**
@@ -29,7 +30,7 @@ export function fileNameFault(name: string): string | undefined {
   if (LONE_SURROGATE.test(name)) return "a name must be valid Unicode";
   if (/[. ]$/.test(name)) return "a name cannot end with a dot or a space";
   if (WINDOWS_DEVICE.test(name)) return "a name cannot be that of a Windows device";
-  if (new TextEncoder().encode(name.normalize("NFC")).length > FILE_NAME_BYTES_MAX)
+  if (!fitsBytes(name.normalize("NFC"), FILE_NAME_BYTES_MAX))
     return `a name cannot be longer than ${FILE_NAME_BYTES_MAX} bytes in UTF-8`;
   return undefined;
 }
