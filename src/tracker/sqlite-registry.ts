@@ -59,6 +59,7 @@ export class SqliteRegistry implements Registry {
   readonly #path: string;
   readonly #now: () => number;
   #countsCached: Promise<Counts> | undefined;
+  #isClosed = false;
 
   constructor(database: OpenDatabase<typeof schema>, { path, now }: SqliteRegistryOptions) {
     this.#database = database;
@@ -248,6 +249,7 @@ export class SqliteRegistry implements Registry {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#commits.close();
     this.#database.close();
   }
@@ -264,6 +266,8 @@ export class SqliteRegistry implements Registry {
   }
 
   async #read<T>(read: () => T | Promise<T>): Promise<T> {
+    // A statement that was prepared before still answers from a closed database.
+    if (this.#isClosed) throw new Error("the registry is closed");
     try {
       return await read();
     } catch (thrown) {
