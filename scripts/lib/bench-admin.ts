@@ -249,7 +249,6 @@ async function publishMany(tracker: Address): Promise<{ close(): void }> {
   const ask = await dial(tracker, {
     local: { role: "peer", agent: "bench", address: null },
     timeoutMs: 2000,
-    onConnection: (ready) => ready.serve({ request: () => ({ type: "REPLY_PING_PONG", response: "pong" }) }),
   });
   const registered = await ask.request<"REQUEST_REGISTER">({
     type: "REQUEST_REGISTER",

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "bun";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
-import { KiB, SECOND_MS } from "../core/units.ts";
+import { SECOND_MS } from "../core/units.ts";
 import { encodeFrame, type FrameFault, type FrameHandler } from "../wire/frame.ts";
 import {
   type Fields,
@@ -16,50 +16,30 @@ import {
   PROTOCOL_VERSION,
   type ReplyName,
   type RequestName,
+  type Role,
+  STRANGER_HEADER_BYTES_MAX,
 } from "../wire/messages.ts";
-import { Allowance } from "./allowance.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
+import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
 import { Inflow } from "./inflow.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
+import { ServedRequests } from "./served-requests.ts";
 
 /** The other side's HELLO must be here within this time. */
 export const HELLO_MS_MAX = 2 * SECOND_MS;
-/** Requests of the other side that are being answered; more are refused as busy. */
-export const REQUESTS_SERVED_MAX = 512;
-/** Whoever goes on at a faster rate after it was told that there is no room is not waited for. */
-const BUSY_REFUSALS = { perSecond: 500, burst: 5000 };
 /** Frames that were not understood, before the connection is given up. */
 const FAULTS_MAX = 100;
-/** Headers of somebody whom this side has not let in yet: enough for HELLO and for registering. */
-export const STRANGER_HEADER_BYTES_MAX = 8 * KiB;
 /** A closing connection may take this long to send its last frames. */
 const LINGER_MS_MAX = SECOND_MS;
 
 /** What this side says of itself. */
 export type LocalHello = Omit<Fields<"HELLO">, "version">;
 
-/** A message before the connection has given it its request id. */
-export type Outgoing<Name extends MessageName = MessageName> = {
-  [N in Name]: { readonly type: N } & Omit<Fields<N>, "request">;
-}[Name];
-
-export interface ConnectionHandlers {
-  /**
-   * Answers a request. A thrown P2pfsError becomes its ERROR. `undefined` says that the answer follows by `reply` or
-   * `refuse`.
-   */
-  request?(message: Message<RequestName>): Promise<Outgoing | undefined> | Outgoing | undefined;
-  notice?(message: Message): void;
-  /** The error to tell for what a handler threw; a role logs its defects there. */
-  errorToTell?(thrown: unknown, during: string): P2pfsError;
-  /** Called once, when the connection is gone, by whoever's doing. */
-  closed?(cause: P2pfsError | undefined): void;
-  /** The send queue moved on: more payload frames may fit. */
-  sent?(): void;
-  /** The send queue stands still, since the other side does not read as fast. */
-  blocked?(): void;
-}
+/** The handlers of any two roles, as they are looked up by name. */
+type HandlerOf = Partial<
+  Record<MessageName, (message: Message) => Promise<Outgoing | undefined> | Outgoing | undefined>
+>;
 
 export interface RemoteEnd {
   readonly ip: string;
@@ -70,7 +50,7 @@ export class Connection implements FrameHandler {
   readonly remote: RemoteEnd;
   /** What this side said of itself. */
   readonly local: LocalHello;
-  /** Only short headers are taken from the other side, until whoever serves it lets it in. */
+  /** Until whoever serves the other side lets it in: only short headers, and messages that need no registration. */
   isStranger = false;
   readonly #socket: Socket<unknown>;
   readonly #inflow: Inflow;
@@ -78,13 +58,12 @@ export class Connection implements FrameHandler {
   readonly #pending = new PendingRequests();
   readonly #greeted: (connection: Connection) => void;
   readonly #helloTimer: Timer;
-  /** Requests of the other side that wait for our answer. */
-  readonly #served = new Set<number>();
+  readonly #served = new ServedRequests();
   readonly #pausers = new Set<object>();
-  #handlers: ConnectionHandlers = {};
+  #handlers: HandlerOf = commonAnswers;
+  #events: ConnectionEvents = {};
   #hello: Fields<"HELLO"> | undefined;
   #faults = 0;
-  readonly #busyRefusals = new Allowance(BUSY_REFUSALS);
   #closed = false;
   #closing = false;
   #closeCause: P2pfsError | undefined;
@@ -105,11 +84,11 @@ export class Connection implements FrameHandler {
       handler: this,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
-      failed: (thrown) => this.#abort(this.#handlers.errorToTell?.(thrown, "a frame") ?? asP2pfsError(thrown)),
+      failed: (thrown) => this.#abort(this.#events.errorToTell?.(thrown, "a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
       write: (bytes) => socket.write(bytes),
-      blocked: () => this.#handlers.blocked?.(),
+      blocked: () => this.#events.blocked?.(),
       broken: (error) => this.#abort(error),
     });
     this.#helloTimer = setTimeout(() => this.close(new P2pfsError("protocol", "no HELLO came in time")), HELLO_MS_MAX);
@@ -165,8 +144,10 @@ export class Connection implements FrameHandler {
     return this.#queue.blockedSinceMs;
   }
 
-  serve(handlers: ConnectionHandlers): void {
-    this.#handlers = handlers;
+  /** Handles what the other side, of role `From`, sends to this side, of role `To`. */
+  serve<From extends Role, To extends Role>({ requests, notices, ...events }: ConnectionHandlers<From, To>): void {
+    this.#handlers = { ...commonAnswers, ...requests, ...notices } as HandlerOf;
+    this.#events = events;
   }
 
   /** Sends a request and resolves with its reply; rejects with the other side's ERROR, at the timeout, or at close. */
@@ -203,7 +184,7 @@ export class Connection implements FrameHandler {
 
   /** Answers the request of this id, if it still waits. */
   reply(request: number, message: Outgoing): void {
-    if (!this.isOpen || !this.#served.delete(request)) return;
+    if (!this.isOpen || !this.#served.end(request)) return;
     this.#queue.pushControl(encodeFrame({ ...message, request } as unknown as Message));
   }
 
@@ -214,7 +195,7 @@ export class Connection implements FrameHandler {
     source: PayloadSource,
     { throttle, sent }: PayloadOptions = {},
   ): boolean {
-    if (!this.isOpen || !this.#served.delete(request)) return false;
+    if (!this.isOpen || !this.#served.end(request)) return false;
     const head = encodeFrame({ ...message, request } as unknown as Message, source.bytes);
     this.#queue.pushPayload({
       head,
@@ -222,15 +203,15 @@ export class Connection implements FrameHandler {
       throttle,
       sent: () => {
         sent?.();
-        this.#handlers.sent?.();
+        this.#events.sent?.();
       },
     });
     return true;
   }
 
   refuse(request: number, error: P2pfsError): void {
-    if (!this.isOpen || !this.#served.delete(request)) return;
-    if (error.code === "busy" && !this.#busyRefusals.take()) return this.close(error);
+    if (!this.isOpen || !this.#served.end(request)) return;
+    if (error.code === "busy" && !this.#served.mayRefuseAsBusy()) return this.close(error);
     this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 
@@ -291,7 +272,7 @@ export class Connection implements FrameHandler {
     const lost = cause ?? new P2pfsError("unreachable", "the other side closed the connection");
     this.#pending.failAll(lost);
     this.#served.clear();
-    this.#handlers.closed?.(cause);
+    this.#events.closed?.(cause);
   }
 
   // From the decoder
@@ -324,7 +305,7 @@ export class Connection implements FrameHandler {
     if (kind === "reply") return this.#pending.settle(message, payload);
     if (!mayGo(way, this.#hello.role, this.local.role)) return this.#handleStray(message);
     if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
-    if (message.type !== "HELLO") this.#handlers.notice?.(message);
+    this.#handlers[message.type]?.(message);
   }
 
   handleFault(fault: FrameFault): void {
@@ -363,23 +344,32 @@ export class Connection implements FrameHandler {
   }
 
   #serve(message: Message<RequestName>): void {
-    const { request } = message;
-    if (this.#served.has(request)) return this.close(new P2pfsError("protocol", `request id ${request} is in use`));
-    this.#served.add(request);
-    if (this.#served.size > REQUESTS_SERVED_MAX)
-      return this.refuse(request, new P2pfsError("busy", "too many requests"));
-    if (this.#handlers.request === undefined)
-      return this.refuse(request, new P2pfsError("unknown_message", `${message.type} is not served here`));
-    this.#answer(message, this.#handlers.request);
+    const { request, type } = message;
+    const begun = this.#served.begin(request);
+    if (begun === "in_use") return this.close(new P2pfsError("protocol", `request id ${request} is in use`));
+    if (begun === "too_many") return this.refuse(request, new P2pfsError("busy", "too many requests"));
+    if (this.isStranger && messageTable[type].stage === "registered")
+      return this.refuse(
+        request,
+        new P2pfsError("unauthorised", `${type} needs a registered session`, { hint: "register first" }),
+      );
+    this.#answer(message);
   }
 
-  async #answer(message: Message<RequestName>, handler: NonNullable<ConnectionHandlers["request"]>): Promise<void> {
+  async #answer(message: Message<RequestName>): Promise<void> {
+    const { request, type } = message;
+    const receivedMs = performance.now();
+    let granted = false;
     try {
+      const handler = this.#handlers[type];
+      if (handler === undefined) throw new P2pfsError("unknown_message", `${type} is not served here`);
       const reply = await handler(message);
-      if (reply !== undefined) this.reply(message.request, reply);
+      granted = true;
+      if (reply !== undefined) this.reply(request, reply);
     } catch (thrown) {
-      this.refuse(message.request, this.#handlers.errorToTell?.(thrown, message.type) ?? asP2pfsError(thrown));
+      this.refuse(request, this.#events.errorToTell?.(thrown, type) ?? asP2pfsError(thrown));
     }
+    this.#events.handled?.(type, performance.now() - receivedMs, granted);
   }
 
   #endWhenSent(): void {

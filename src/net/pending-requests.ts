@@ -4,7 +4,7 @@
  * asked for.
  */
 import { P2pfsError } from "../core/errors.ts";
-import { type Message, type MessageName, type RequestName, replyOf } from "../wire/messages.ts";
+import { type Message, type MessageName, type RequestName, replyNameOf } from "../wire/messages.ts";
 
 /** Requests that were given up and are still owed an answer; a side that owes more does not work. */
 export const OVERDUE_MAX = 1024;
@@ -49,7 +49,7 @@ export class PendingRequests {
     { timeoutMs, openPayload }: RequestOptions,
   ): { readonly id: number; readonly reply: Promise<Reply> } {
     const id = this.#nextId++ >>> 0;
-    const replyName = replyOf[name];
+    const replyName = replyNameOf(name);
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     const expire = () => {
       this.#overdue.set(id, replyName);

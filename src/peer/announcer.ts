@@ -8,7 +8,7 @@ import { asP2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
-import type { Outgoing } from "../net/connection.ts";
+import type { Outgoing } from "../net/handlers.ts";
 import type { Library, Offer } from "./library.ts";
 import type { LocalCopy, Repository, Share } from "./repository.ts";
 import type { TrackerSession } from "./tracker-link.ts";

@@ -7,12 +7,13 @@ import type { Address } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Admission, type Conduct } from "../net/admission.ts";
-import type { Connection, ConnectionHandlers, LocalHello } from "../net/connection.ts";
+import type { Connection, LocalHello } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
 import { dial } from "../net/endpoint.ts";
 import { CONFIRM_NONCES_MAX, type Fields } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
 import { NEIGHBOURS_MAX, Neighbour } from "./neighbour.ts";
+import type { SharingHandlers } from "./sharing.ts";
 
 /** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
 export const DIAL_MS_MAX = 1000;
@@ -29,7 +30,7 @@ export interface NeighboursOptions {
   /** Where others know this peer to listen; null before its registration. */
   readonly ownAddress: () => Address | null;
   /** What a neighbour's messages do; called once for each. */
-  readonly handlersOf: (neighbour: Neighbour) => ConnectionHandlers;
+  readonly handlersOf: (neighbour: Neighbour) => SharingHandlers;
   readonly events: PeerEvents;
 }
 
@@ -177,12 +178,11 @@ export class Neighbours {
       this.#places.enter(connection, () => queueMicrotask(() => connection.close()));
     }
     const handlers = this.#options.handlersOf(neighbour);
-    connection.serve({
+    connection.serve<"peer", "peer">({
       ...handlers,
-      request: (message) => {
-        if (message.type === "REQUEST_CONFIRM") return this.#confirm(message);
-        this.#show(neighbour);
-        return handlers.request?.(message);
+      requests: { ...handlers.requests, REQUEST_CONFIRM: (message) => this.#confirm(message) },
+      handled: (name) => {
+        if (name !== "REQUEST_CONFIRM") this.#show(neighbour);
       },
       closed: (cause) => {
         this.#all.delete(connection);

@@ -10,10 +10,11 @@ import type { FileName } from "../core/file-name.ts";
 import type { Log } from "../core/log.ts";
 import { type ContentId, digestOfChunk } from "../core/manifest.ts";
 import { Allowance } from "../net/allowance.ts";
-import type { Connection, ConnectionHandlers, Outgoing } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
+import type { ConnectionEvents, NoticeHandlers, Outgoing, RequestHandlers } from "../net/handlers.ts";
 import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
-import type { Fields, Message, RequestName } from "../wire/messages.ts";
+import type { Fields } from "../wire/messages.ts";
 import type { Library } from "./library.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { inSeries, type RateLimiter } from "./rate-limiter.ts";
@@ -43,6 +44,12 @@ export interface SharingOptions {
   readonly log: Log;
 }
 
+/** REQUEST_CONFIRM is about connections, not about what is shared. */
+export interface SharingHandlers extends ConnectionEvents {
+  readonly requests: Omit<RequestHandlers<"peer", "peer">, "REQUEST_CONFIRM">;
+  readonly notices: NoticeHandlers<"peer", "peer">;
+}
+
 interface Requester {
   readonly neighbour: Neighbour;
   /** Names that its queued requests gave, to be repeated in the replies. */
@@ -69,8 +76,8 @@ export class Sharing {
     return this.#bytesSent;
   }
 
-  handlersOf(neighbour: Neighbour): ConnectionHandlers {
-    const requester = {
+  handlersOf(neighbour: Neighbour): SharingHandlers {
+    const requester: Requester = {
       neighbour,
       filenames: new Map(),
       haves: new Allowance(HAVES),
@@ -78,8 +85,16 @@ export class Sharing {
     };
     this.#requesters.set(neighbour.id, requester);
     return {
-      request: (message) => this.#handleRequest(requester, message),
-      notice: (message) => this.#handleNotice(requester, message),
+      requests: {
+        REQUEST_MANIFEST: (message) => this.#sendManifest(neighbour, message),
+        REQUEST_JOIN_SWARM: (message) => this.#join(requester, message),
+        PEER_REQUEST_CHUNK: (message) => this.#enqueue(neighbour, message),
+      },
+      notices: {
+        HAVE: (message) => this.#handleHave(requester, message),
+        LEAVE_SWARM: ({ content_id }) => this.#options.swarms.leave(content_id, neighbour),
+        CANCEL: ({ request }) => this.#cancel(requester, request),
+      },
       errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       sent: () => this.#pump(),
       blocked: () => {
@@ -113,32 +128,15 @@ export class Sharing {
     };
   }
 
-  #handleRequest({ neighbour, joins }: Requester, message: Message<RequestName>): Outgoing | undefined {
-    switch (message.type) {
-      case "REQUEST_MANIFEST":
-        return this.#sendManifest(neighbour, message);
-      case "REQUEST_JOIN_SWARM":
-        if (!joins.take()) throw new P2pfsError("busy", "this connection joins too often");
-        return this.#join(neighbour, message);
-      case "PEER_REQUEST_CHUNK":
-        return this.#enqueue(neighbour, message);
-      case "REQUEST_PING_PONG":
-        return { type: "REPLY_PING_PONG", response: "pong" };
-      default:
-        throw new P2pfsError("unknown_message", `${message.type} is for trackers`);
-    }
+  #handleHave({ neighbour, haves }: Requester, { content_id, chunks }: Fields<"HAVE">): void {
+    this.#options.swarms.has(content_id, neighbour, chunks);
+    haves.holdBack(neighbour.connection, 1 + chunks.length / RANGE_NUMBERS_PER_HAVE);
   }
 
-  #handleNotice({ neighbour, filenames, haves }: Requester, message: Message): void {
-    const { swarms, uploads } = this.#options;
-    if (message.type === "HAVE") {
-      swarms.has(message.content_id, neighbour, message.chunks);
-      haves.holdBack(neighbour.connection, 1 + message.chunks.length / RANGE_NUMBERS_PER_HAVE);
-    } else if (message.type === "LEAVE_SWARM") swarms.leave(message.content_id, neighbour);
-    else if (message.type === "CANCEL" && uploads.cancel(neighbour.id, message.request)) {
-      filenames.delete(message.request);
-      neighbour.connection.refuse(message.request, new P2pfsError("cancelled", "cancelled as asked"));
-    }
+  #cancel({ neighbour, filenames }: Requester, request: number): void {
+    if (!this.#options.uploads.cancel(neighbour.id, request)) return;
+    filenames.delete(request);
+    neighbour.connection.refuse(request, new P2pfsError("cancelled", "cancelled as asked"));
   }
 
   #sendManifest(neighbour: Neighbour, { request, content_id }: Fields<"REQUEST_MANIFEST">): undefined {
@@ -149,7 +147,11 @@ export class Sharing {
     neighbour.connection.replyWithPayload(request, { type: "REPLY_MANIFEST", content_id }, payloadOf(bytes));
   }
 
-  #join(neighbour: Neighbour, { content_id, chunks }: Fields<"REQUEST_JOIN_SWARM">): Outgoing {
+  #join(
+    { neighbour, joins }: Requester,
+    { content_id, chunks }: Fields<"REQUEST_JOIN_SWARM">,
+  ): Outgoing<"REPLY_JOIN_SWARM"> {
+    if (!joins.take()) throw new P2pfsError("busy", "this connection joins too often");
     const offer = this.#options.library.offer(content_id);
     if (offer === undefined) throw notHeld(content_id);
     this.#options.uploads.setHoldings(content_id, offer.have);

@@ -9,9 +9,9 @@ import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
-import type { Connection, Outgoing } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
+import type { RequestHandlers } from "../net/handlers.ts";
 import { proofOf } from "../net/proof.ts";
-import type { Message, RequestName } from "../wire/messages.ts";
 
 /** Calls at a time; of more the oldest ends. A tracker is done with one in the time of two messages. */
 export const TRACKER_CALLS_MAX = 16;
@@ -43,19 +43,22 @@ export class TrackerCalls {
       oldest.close(new P2pfsError("busy", "too many trackers call at once"));
     }
     this.#calls.set(connection, performance.now());
-    connection.serve({
-      request: (message) => this.#answer(message),
+    connection.serve<"tracker", "peer">({
+      requests: answersToTracker(this.#idToProve),
+      notices: {},
       errorToTell: (thrown, during) => errorToTell(thrown, during, this.#log),
       closed: () => void this.#calls.delete(connection),
     });
   }
+}
 
-  #answer(message: Message<RequestName>): Outgoing {
-    if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
-    if (message.type !== "REQUEST_PROOF")
-      throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
-    const peerId = this.#idToProve();
-    if (peerId === undefined) throw new P2pfsError("refused", "this peer waits for no proof of its address");
-    return { type: "REPLY_PROOF", proof: proofOf(peerId, message.challenge) };
-  }
+/** What a peer answers a tracker, whoever of the two has dialled. */
+export function answersToTracker(idToProve: () => PeerId | undefined): RequestHandlers<"tracker", "peer"> {
+  return {
+    REQUEST_PROOF: ({ challenge }) => {
+      const peerId = idToProve();
+      if (peerId === undefined) throw new P2pfsError("refused", "this peer waits for no proof of its address");
+      return { type: "REPLY_PROOF", proof: proofOf(peerId, challenge) };
+    },
+  };
 }

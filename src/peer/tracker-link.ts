@@ -12,11 +12,13 @@ import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Backoff } from "../net/backoff.ts";
-import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
+import type { Connection, LocalHello } from "../net/connection.ts";
 import { dial } from "../net/endpoint.ts";
+import type { Outgoing } from "../net/handlers.ts";
 import { type LookUp, resolveHostPort } from "../net/host-name.ts";
 import type { Message, ReplyName, RequestName } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
+import { answersToTracker } from "./tracker-calls.ts";
 
 const DIAL_MS_MAX = 5 * SECOND_MS;
 const REGISTER_MS_MAX = 5 * SECOND_MS;
@@ -171,11 +173,9 @@ export class TrackerLink {
   #adopt(connection: Connection): void {
     if (this.#closed) return connection.close();
     this.#connection = connection;
-    connection.serve({
-      request(message) {
-        if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
-        throw new P2pfsError("unknown_message", `${message.type} is not for a tracker to send`);
-      },
+    connection.serve<"tracker", "peer">({
+      requests: answersToTracker(() => this.#idToProve),
+      notices: {},
       errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
       closed: (cause) => {
         if (this.#connection === connection) this.#lost(cause);

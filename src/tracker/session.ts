@@ -10,8 +10,9 @@ import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
 import { Allowance } from "../net/allowance.ts";
-import type { Connection, Outgoing } from "../net/connection.ts";
-import type { Message, RequestName } from "../wire/messages.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Outgoing, RequestHandlers } from "../net/handlers.ts";
+import type { Message } from "../wire/messages.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
@@ -76,42 +77,23 @@ export class Session {
     };
   }
 
-  async answer(message: Message<RequestName>): Promise<Outgoing> {
-    switch (message.type) {
-      case "REQUEST_PING_PONG":
-        return { type: "REPLY_PING_PONG", response: "pong" };
-      case "HEARTBEAT":
-        return { type: "REPLY_HEARTBEAT" };
-      case "REQUEST_REGISTER":
-        this.#assertAllowed(this.#registrations);
-        return this.#register(message);
-    }
-    const peer = this.#peer;
-    if (peer === undefined)
-      throw new P2pfsError("unauthorised", `${message.type} needs a registered session`, { hint: "register first" });
-    const { changes, lists, locations } = this.#host.turns;
-    switch (message.type) {
-      case "REQUEST_PUBLISH":
-        return changes.run(this, () => this.#publish(peer, message));
-      case "REQUEST_UNPUBLISH":
-        return changes.run(this, () => this.#unpublish(peer, message));
-      case "REQUEST_CHUNK_REGISTER":
-        return this.#registerChunks(peer, message);
-      case "REQUEST_ANNOUNCED":
-        this.#assertAllowed(this.#announcements);
-        return changes.run(this, () => this.#announced(peer));
-      case "REQUEST_FILE_LIST":
-        return lists.run(this, () => this.#listFiles(message));
-      case "REQUEST_DISCOVER":
-        return lists.run(this, () => this.#discover(message));
-      case "REQUEST_FILE_LOCATION":
-        return locations.run(this, () => this.#locate(peer, message));
-      case "REQUEST_PEERS":
-        return locations.run(this, () => this.#peersAt(message.host));
-      default:
-        throw new P2pfsError("unknown_message", `${message.type} is for peers among themselves`);
-    }
-  }
+  readonly requests: RequestHandlers<"peer", "tracker"> = {
+    REQUEST_REGISTER: (message) => {
+      assertAllowed(this.#registrations);
+      return this.#register(message);
+    },
+    REQUEST_PUBLISH: (message) => this.#host.turns.changes.run(this, () => this.#publish(this.#member, message)),
+    REQUEST_UNPUBLISH: (message) => this.#host.turns.changes.run(this, () => this.#unpublish(this.#member, message)),
+    REQUEST_CHUNK_REGISTER: (message) => this.#registerChunks(this.#member, message),
+    REQUEST_ANNOUNCED: () => {
+      assertAllowed(this.#announcements);
+      return this.#host.turns.changes.run(this, () => this.#announced(this.#member));
+    },
+    REQUEST_FILE_LIST: (message) => this.#host.turns.lists.run(this, () => this.#listFiles(message)),
+    REQUEST_DISCOVER: (message) => this.#host.turns.lists.run(this, () => this.#discover(message)),
+    REQUEST_FILE_LOCATION: (message) => this.#host.turns.locations.run(this, () => this.#locate(this.#member, message)),
+    REQUEST_PEERS: ({ host }) => this.#host.turns.locations.run(this, () => this.#peersAt(host)),
+  };
 
   /** The connection is gone: the peer is offline, unless it has a newer session. Resolves to whether it was online. */
   async end(): Promise<boolean> {
@@ -121,8 +103,10 @@ export class Session {
     return this.#leave();
   }
 
-  #assertAllowed(allowance: Allowance): void {
-    if (!allowance.take()) throw new P2pfsError("busy", "this was done too often on this connection");
+  /** The connection lets nobody else's requests through. */
+  get #member(): PeerRecord {
+    if (this.#peer === undefined) throw new Error("a request of a member came before its registration");
+    return this.#peer;
   }
 
   async #leave(): Promise<boolean> {
@@ -245,4 +229,8 @@ export class Session {
     const beginning = contentMeant === undefined ? [] : newcomers.of(contentMeant, asker, room);
     return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...beginning] };
   }
+}
+
+function assertAllowed(allowance: Allowance): void {
+  if (!allowance.take()) throw new P2pfsError("busy", "this was done too often on this connection");
 }

@@ -14,12 +14,11 @@ import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
-import type { Connection, LocalHello, Outgoing } from "../net/connection.ts";
+import type { Connection, LocalHello } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
 import { dial, type Listener, listen } from "../net/endpoint.ts";
 import { type LookUp, lookUpDeadline, resolveHost } from "../net/host-name.ts";
 import type { DataFolder } from "../store/data-folder.ts";
-import type { Message, RequestName } from "../wire/messages.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
@@ -266,30 +265,20 @@ export class Tracker implements SessionHost {
     const session = new Session(connection, this);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#connections.set(connection, { session, gone: promise });
-    connection.serve({
-      request: (message) => this.#answer(session, message),
-      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
+    connection.serve<"peer", "tracker">({
+      requests: session.requests,
+      notices: {},
+      handled: (name, durationMs, granted) => this.#options.observeRequest?.(name, durationMs, granted),
+      errorToTell: (thrown, during) => {
+        this.#logDiskFault(during, thrown);
+        return errorToTell(thrown, during, this.#options.log);
+      },
       closed: () => {
         this.#connections.delete(connection);
         resolve();
         if (!this.#closing) this.#end(session);
       },
     });
-  }
-
-  async #answer(session: Session, message: Message<RequestName>): Promise<Outgoing> {
-    const receivedMs = performance.now();
-    let granted = false;
-    try {
-      const reply = await session.answer(message);
-      granted = true;
-      return reply;
-    } catch (thrown) {
-      this.#logDiskFault(message.type, thrown);
-      throw thrown;
-    } finally {
-      this.#options.observeRequest?.(message.type, performance.now() - receivedMs, granted);
-    }
   }
 
   /** The peer is not told the words; a disk that is full fails every request, and one line a while says so. */

@@ -4,7 +4,7 @@
  * under way and not for what somebody else has piled up.
  */
 import { P2pfsError } from "../core/errors.ts";
-import { REQUESTS_SERVED_MAX } from "../net/connection.ts";
+import { REQUESTS_SERVED_MAX } from "../net/served-requests.ts";
 
 export interface TurnsOptions {
   /** Under way at the same time, of all askers. */

@@ -36,6 +36,8 @@ export const PROTOCOL_VERSION = 1;
 export const TEXT_BYTES_MAX = 1024;
 /** Connections that one REQUEST_CONFIRM can ask about. */
 export const CONFIRM_NONCES_MAX = 16;
+/** Headers of somebody who is not registered yet: enough for HELLO and for registering. */
+export const STRANGER_HEADER_BYTES_MAX = 8 * KiB;
 const UINT32_MAX = 0xffff_ffff;
 const LEASE_MS_MAX = 60 * MINUTE_MS;
 const HEARTBEAT_MS_MAX = 10 * MINUTE_MS;
@@ -61,6 +63,9 @@ export type Role = "tracker" | "peer";
 /** Who may send a message to whom. */
 type Way = "any" | "peer_to_tracker" | "tracker_to_peer" | "peer_to_peer";
 
+/** The stage of a session from which on a message may come: after HELLO, or after a granted REQUEST_REGISTER. */
+type Stage = "greeted" | "registered";
+
 /** Whether a message that goes this way may go from the one role to the other. */
 export function mayGo(way: Way, from: Role, to: Role): boolean {
   return way === "any" || way === `${from}_to_${to}`;
@@ -72,7 +77,12 @@ interface MessageLimits extends HeaderBounds {
 }
 
 /** Headers of a few fields. */
-const SMALL: MessageLimits = { headerBytesMax: 8 * KiB, payloadBytesMax: 0, valuesMax: 64, containersMax: 8 };
+const SMALL: MessageLimits = {
+  headerBytesMax: STRANGER_HEADER_BYTES_MAX,
+  payloadBytesMax: 0,
+  valuesMax: 64,
+  containersMax: 8,
+};
 /** Headers with one set of chunk ranges. */
 const RANGES: MessageLimits = { ...SMALL, headerBytesMax: 64 * KiB, valuesMax: 2 * CHUNK_RANGES_MAX + 64 };
 /** A page of files. */
@@ -90,25 +100,39 @@ const HOLDERS: MessageLimits = {
   containersMax: 2 * HOLDER_SAMPLE_MAX + 16,
 };
 
-function messagesGoing<const W extends Way>(way: W) {
-  return function message<const Id extends number, Fields extends v.ObjectEntries>(
-    id: Id,
-    kind: MessageKind,
-    fields: Fields,
-    limits: MessageLimits = SMALL,
-  ) {
-    return { id, kind, way, schema: v.object(fields), ...limits } as const;
+/** The rows of messages that go one way, and from one stage of a session on. */
+function messagesGoing<const W extends Way>(way: W, stage: Stage = "greeted") {
+  return {
+    notice<const Id extends number, Entries extends v.ObjectEntries>(id: Id, fields: Entries, limits = SMALL) {
+      return { id, kind: "notice", way, stage, schema: v.object(fields), ...limits } as const;
+    },
+    request<const Id extends number, const Reply extends string, Entries extends v.ObjectEntries>(
+      id: Id,
+      reply: Reply,
+      fields: Entries,
+      limits = SMALL,
+    ) {
+      return { id, kind: "request", way, stage, reply, schema: withId(fields), ...limits } as const;
+    },
+    reply<const Id extends number, Entries extends v.ObjectEntries>(id: Id, fields: Entries, limits = SMALL) {
+      return { id, kind: "reply", way, stage, schema: withId(fields), ...limits } as const;
+    },
   };
+}
+
+function withId<Entries extends v.ObjectEntries>(fields: Entries) {
+  return v.object({ request: requestId, ...fields });
 }
 
 const anyWay = messagesGoing("any");
 const toTracker = messagesGoing("peer_to_tracker");
+const fromMembers = messagesGoing("peer_to_tracker", "registered");
 const toPeer = messagesGoing("tracker_to_peer");
 const amongPeers = messagesGoing("peer_to_peer");
 
 export const messageTable = {
   // Every connection
-  HELLO: anyWay(0x01, "notice", {
+  HELLO: anyWay.notice(0x01, {
     version: v.pipe(v.number(), v.integer()),
     role: v.picklist(["tracker", "peer"]),
     agent: text,
@@ -117,21 +141,27 @@ export const messageTable = {
     /** Another one on every connection: whoever dialled it can say later that it was heard there. */
     nonce: v.optional(nonce),
   }),
-  ERROR: anyWay(0x02, "reply", {
-    /** The request that failed; null where the connection as a whole is meant. */
-    request: v.nullable(requestId),
-    /** wireId of the error table. */
-    code: v.pipe(v.number(), v.integer()),
-    message: text,
-  }),
-  REQUEST_PING_PONG: anyWay(0x03, "request", { request: requestId, peer_address: v.nullable(AddressSchema) }),
-  REPLY_PING_PONG: anyWay(0x04, "reply", { request: requestId, response: v.literal("pong") }),
-  HEARTBEAT: toTracker(0x05, "request", { request: requestId }),
-  REPLY_HEARTBEAT: toPeer(0x06, "reply", { request: requestId }),
+  ERROR: {
+    id: 0x02,
+    kind: "reply",
+    way: "any",
+    stage: "greeted",
+    schema: v.object({
+      /** The request that failed; null where the connection as a whole is meant. */
+      request: v.nullable(requestId),
+      /** wireId of the error table. */
+      code: v.pipe(v.number(), v.integer()),
+      message: text,
+    }),
+    ...SMALL,
+  },
+  REQUEST_PING_PONG: anyWay.request(0x03, "REPLY_PING_PONG", { peer_address: v.nullable(AddressSchema) }),
+  REPLY_PING_PONG: anyWay.reply(0x04, { response: v.literal("pong") }),
+  HEARTBEAT: toTracker.request(0x05, "REPLY_HEARTBEAT", {}),
+  REPLY_HEARTBEAT: toPeer.reply(0x06, {}),
 
   // Peer to tracker
-  REQUEST_REGISTER: toTracker(0x10, "request", {
-    request: requestId,
+  REQUEST_REGISTER: toTracker.request(0x10, "REPLY_REGISTER", {
     peer_id: PeerIdSchema,
     /** Where the peer listens; of its host only an advertised one counts. */
     address: AddressSchema,
@@ -139,15 +169,13 @@ export const messageTable = {
     advertised: v.boolean(),
     host_name: HostNameSchema,
   }),
-  REPLY_REGISTER: toPeer(0x11, "reply", {
-    request: requestId,
+  REPLY_REGISTER: toPeer.reply(0x11, {
     /** The peer's address as the tracker tells it to others. */
     address: AddressSchema,
     lease_ms: durationMs(LEASE_MS_MAX),
     heartbeat_ms: durationMs(HEARTBEAT_MS_MAX),
   }),
-  REQUEST_PUBLISH: toTracker(0x12, "request", {
-    request: requestId,
+  REQUEST_PUBLISH: fromMembers.request(0x12, "REPLY_PUBLISH", {
     primary_key: key,
     fname: FileNameSchema,
     size: SizeSchema,
@@ -156,39 +184,27 @@ export const messageTable = {
     local_file: PathTextSchema,
     content_id: ContentIdSchema,
   }),
-  REPLY_PUBLISH: toPeer(0x13, "reply", {
-    request: requestId,
-    filename: FileNameSchema,
-    result: v.literal("ok"),
-  }),
-  REQUEST_UNPUBLISH: toTracker(0x14, "request", { request: requestId, fname: FileNameSchema }),
-  REPLY_UNPUBLISH: toPeer(0x15, "reply", {
-    request: requestId,
-    filename: FileNameSchema,
-    result: v.literal("ok"),
-  }),
-  REQUEST_FILE_LIST: toTracker(0x16, "request", {
-    request: requestId,
+  REPLY_PUBLISH: toPeer.reply(0x13, { filename: FileNameSchema, result: v.literal("ok") }),
+  REQUEST_UNPUBLISH: fromMembers.request(0x14, "REPLY_UNPUBLISH", { fname: FileNameSchema }),
+  REPLY_UNPUBLISH: toPeer.reply(0x15, { filename: FileNameSchema, result: v.literal("ok") }),
+  REQUEST_FILE_LIST: fromMembers.request(0x16, "REPLY_FILE_LIST", {
     /** Only files of this name. */
     fname: v.nullable(FileNameSchema),
     /** Only contents of which the peer at this address is a publisher or holder. */
     holder: v.nullable(AddressSchema),
     cursor,
   }),
-  REPLY_FILE_LIST: toPeer(0x17, "reply", { request: requestId, file_list: fileList, next: cursor }, FILES),
-  REQUEST_DISCOVER: toTracker(0x18, "request", { request: requestId, address: AddressSchema, cursor }),
-  REPLY_DISCOVER: toPeer(0x19, "reply", { request: requestId, file_list: fileList, next: cursor }, FILES),
-  REQUEST_FILE_LOCATION: toTracker(0x1a, "request", {
-    request: requestId,
+  REPLY_FILE_LIST: toPeer.reply(0x17, { file_list: fileList, next: cursor }, FILES),
+  REQUEST_DISCOVER: fromMembers.request(0x18, "REPLY_DISCOVER", { address: AddressSchema, cursor }),
+  REPLY_DISCOVER: toPeer.reply(0x19, { file_list: fileList, next: cursor }, FILES),
+  REQUEST_FILE_LOCATION: fromMembers.request(0x1a, "REPLY_FILE_LOCATION", {
     /** One of the two: a publication's key, or the content itself. */
     primary_key: v.nullable(key),
     content_id: v.nullable(ContentIdSchema),
   }),
-  REPLY_FILE_LOCATION: toPeer(
+  REPLY_FILE_LOCATION: toPeer.reply(
     0x1b,
-    "reply",
     {
-      request: requestId,
       /** Null where the content is held but published by nobody. */
       fileinfo: v.nullable(FileInfoSchema),
       /** A random sample of the online holders, the requester left out. */
@@ -196,11 +212,10 @@ export const messageTable = {
     },
     HOLDERS,
   ),
-  REQUEST_CHUNK_REGISTER: toTracker(
+  REQUEST_CHUNK_REGISTER: fromMembers.request(
     0x1c,
-    "request",
+    "REPLY_CHUNK_REGISTER",
     {
-      request: requestId,
       primary_key: v.nullable(key),
       content_id: ContentIdSchema,
       size: SizeSchema,
@@ -210,58 +225,45 @@ export const messageTable = {
     },
     RANGES,
   ),
-  REPLY_CHUNK_REGISTER: toPeer(0x1d, "reply", { request: requestId, content_id: ContentIdSchema }),
-  REQUEST_ANNOUNCED: toTracker(0x1e, "request", { request: requestId }),
-  REPLY_ANNOUNCED: toPeer(0x1f, "reply", { request: requestId }),
+  REPLY_CHUNK_REGISTER: toPeer.reply(0x1d, { content_id: ContentIdSchema }),
+  REQUEST_ANNOUNCED: fromMembers.request(0x1e, "REPLY_ANNOUNCED", {}),
+  REPLY_ANNOUNCED: toPeer.reply(0x1f, {}),
 
   // Tracker to peer, on a connection of its own: proof of an advertised address
-  REQUEST_PROOF: toPeer(0x20, "request", { request: requestId, challenge: digest }),
-  REPLY_PROOF: toTracker(0x21, "reply", { request: requestId, proof: digest }),
+  REQUEST_PROOF: toPeer.request(0x20, "REPLY_PROOF", { challenge: digest }),
+  REPLY_PROOF: toTracker.reply(0x21, { proof: digest }),
 
   // Peer to tracker, once more
-  REQUEST_PEERS: toTracker(0x22, "request", { request: requestId, host: IpSchema }),
-  REPLY_PEERS: toPeer(0x23, "reply", {
-    request: requestId,
+  REQUEST_PEERS: fromMembers.request(0x22, "REPLY_PEERS", { host: IpSchema }),
+  REPLY_PEERS: toPeer.reply(0x23, {
     /** Of the online peers at this IP. */
     addresses: v.pipe(v.array(AddressSchema), v.maxLength(PEERS_NAMED_MAX)),
   }),
 
   // Peer to peer
-  REQUEST_MANIFEST: amongPeers(0x30, "request", { request: requestId, content_id: ContentIdSchema }),
-  REPLY_MANIFEST: amongPeers(
+  REQUEST_MANIFEST: amongPeers.request(0x30, "REPLY_MANIFEST", { content_id: ContentIdSchema }),
+  REPLY_MANIFEST: amongPeers.reply(
     0x31,
-    "reply",
-    { request: requestId, content_id: ContentIdSchema },
+    { content_id: ContentIdSchema },
     { ...SMALL, payloadBytesMax: MANIFEST_BYTES_MAX },
   ),
-  REQUEST_JOIN_SWARM: amongPeers(
+  REQUEST_JOIN_SWARM: amongPeers.request(
     0x32,
-    "request",
+    "REPLY_JOIN_SWARM",
     {
-      request: requestId,
       content_id: ContentIdSchema,
       /** What the sender has already; more follows in HAVE. */
       chunks: ChunkRangesSchema,
     },
     RANGES,
   ),
-  REPLY_JOIN_SWARM: amongPeers(
-    0x33,
-    "reply",
-    {
-      request: requestId,
-      content_id: ContentIdSchema,
-      chunks: ChunkRangesSchema,
-    },
-    RANGES,
-  ),
-  HAVE: amongPeers(0x34, "notice", { content_id: ContentIdSchema, chunks: ChunkRangesSchema }, RANGES),
-  LEAVE_SWARM: amongPeers(0x35, "notice", { content_id: ContentIdSchema }),
-  PEER_REQUEST_CHUNK: amongPeers(
+  REPLY_JOIN_SWARM: amongPeers.reply(0x33, { content_id: ContentIdSchema, chunks: ChunkRangesSchema }, RANGES),
+  HAVE: amongPeers.notice(0x34, { content_id: ContentIdSchema, chunks: ChunkRangesSchema }, RANGES),
+  LEAVE_SWARM: amongPeers.notice(0x35, { content_id: ContentIdSchema }),
+  PEER_REQUEST_CHUNK: amongPeers.request(
     0x36,
-    "request",
+    "PEER_REPLY_CHUNK",
     {
-      request: requestId,
       filename: FileNameSchema,
       content_id: ContentIdSchema,
       /** Any one chunk of these answers the request; the uploader chooses. */
@@ -272,22 +274,19 @@ export const messageTable = {
     },
     RANGES,
   ),
-  PEER_REPLY_CHUNK: amongPeers(
+  PEER_REPLY_CHUNK: amongPeers.reply(
     0x37,
-    "reply",
-    { request: requestId, filename: FileNameSchema, content_id: ContentIdSchema, chunknum: ChunkNumberSchema, digest },
+    { filename: FileNameSchema, content_id: ContentIdSchema, chunknum: ChunkNumberSchema, digest },
     { ...SMALL, payloadBytesMax: CHUNK_SIZE_MAX },
   ),
-  CANCEL: amongPeers(0x38, "notice", { request: requestId }),
-  REQUEST_CONFIRM: amongPeers(0x39, "request", {
-    request: requestId,
+  CANCEL: amongPeers.notice(0x38, { request: requestId }),
+  REQUEST_CONFIRM: amongPeers.request(0x39, "REPLY_CONFIRM", {
     /** Where the sender takes connections. */
     address: AddressSchema,
     /** Of its own HELLOs, on connections that came in. */
     nonces: v.pipe(v.array(nonce), v.minLength(1), v.maxLength(CONFIRM_NONCES_MAX)),
   }),
-  REPLY_CONFIRM: amongPeers(0x3a, "reply", {
-    request: requestId,
+  REPLY_CONFIRM: amongPeers.reply(0x3a, {
     /** The one that was heard on the connection that the replying side dialled to that address; null for none. */
     nonce: v.nullable(nonce),
   }),
@@ -303,31 +302,27 @@ export type Message<Name extends MessageName = MessageName> = {
   [N in Name]: { readonly type: N } & Readonly<Fields<N>>;
 }[Name];
 
-/** The reply that each request gets. */
-export const replyOf = {
-  REQUEST_PING_PONG: "REPLY_PING_PONG",
-  HEARTBEAT: "REPLY_HEARTBEAT",
-  REQUEST_REGISTER: "REPLY_REGISTER",
-  REQUEST_PUBLISH: "REPLY_PUBLISH",
-  REQUEST_UNPUBLISH: "REPLY_UNPUBLISH",
-  REQUEST_FILE_LIST: "REPLY_FILE_LIST",
-  REQUEST_DISCOVER: "REPLY_DISCOVER",
-  REQUEST_FILE_LOCATION: "REPLY_FILE_LOCATION",
-  REQUEST_CHUNK_REGISTER: "REPLY_CHUNK_REGISTER",
-  REQUEST_ANNOUNCED: "REPLY_ANNOUNCED",
-  REQUEST_PROOF: "REPLY_PROOF",
-  REQUEST_PEERS: "REPLY_PEERS",
-  REQUEST_MANIFEST: "REPLY_MANIFEST",
-  REQUEST_JOIN_SWARM: "REPLY_JOIN_SWARM",
-  PEER_REQUEST_CHUNK: "PEER_REPLY_CHUNK",
-  REQUEST_CONFIRM: "REPLY_CONFIRM",
-} as const satisfies Partial<Record<MessageName, MessageName>>;
+type Table = typeof messageTable;
+type NameOfKind<Kind extends MessageKind> = {
+  [N in MessageName]: Table[N]["kind"] extends Kind ? N : never;
+}[MessageName];
 
-export type RequestName = keyof typeof replyOf;
-export type ReplyName<Name extends RequestName> = (typeof replyOf)[Name];
+export type RequestName = NameOfKind<"request">;
+export type NoticeName = Exclude<NameOfKind<"notice">, "HELLO">;
+/** The reply that a request gets. */
+export type ReplyName<Name extends RequestName> = Extract<Table[Name]["reply"], MessageName>;
+
+/** Of these messages, those that one role may send to another. */
+export type Sendable<Name extends MessageName, From extends Role, To extends Role> = {
+  [N in Name]: Table[N]["way"] extends "any" | `${From}_to_${To}` ? N : never;
+}[Name];
 
 export function isRequest(name: MessageName): name is RequestName {
-  return Object.hasOwn(replyOf, name);
+  return messageTable[name].kind === "request";
+}
+
+export function replyNameOf<Name extends RequestName>(name: Name): ReplyName<Name> {
+  return messageTable[name].reply as ReplyName<Name>;
 }
 
 export const messageNameById: ReadonlyMap<number, MessageName> = new Map(

@@ -5,10 +5,12 @@ import type { Address } from "../../src/core/address.ts";
 import { type ChunkRanges, NO_CHUNKS } from "../../src/core/bitfield.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
-import type { Connection, Outgoing } from "../../src/net/connection.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import { dial } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import type { Peer } from "../../src/peer/peer.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { Cluster, fetchTo } from "./cluster.ts";
 
 const SIZE = 4 * MiB;
@@ -38,7 +40,7 @@ async function impostor(victim: Peer, claim: Address, contentId: ContentId, beha
     local: { role: "peer", agent: "impostor", address: claim, nonce: "ab".repeat(16) },
     timeoutMs: 1000,
     onConnection: (ready) =>
-      ready.serve({
+      serveFake(ready, {
         request(message) {
           if (message.type !== "PEER_REQUEST_CHUNK" || behaviour !== "garbage") return undefined;
           const { request, filename, content_id, chunknum } = message;

@@ -17,6 +17,7 @@ import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import { Library } from "../../src/peer/library.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { Repository } from "../../src/peer/repository.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
 import { Rogue } from "./rogue.ts";
 
@@ -198,7 +199,7 @@ test("a damaged chunk is told of to nobody and sent to nobody while the check ru
   const told = new Bitfield(CHUNK_COUNT);
   const local = { role: "peer", agent: "third", address: null } as const;
   const third = await dial(leecher.status().listen, { local, timeoutMs: NOTICE_MS_MAX });
-  third.serve({ notice: (message) => message.type === "HAVE" && told.addRanges(message.chunks) });
+  serveFake(third, { notice: (message) => message.type === "HAVE" && told.addRanges(message.chunks) });
   const content = { content_id: hashed.contentId };
   const joined = await third.request({ type: "REQUEST_JOIN_SWARM", ...content, chunks: NO_CHUNKS });
   told.addRanges(joined.chunks);

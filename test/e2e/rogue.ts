@@ -6,12 +6,14 @@ import { P2pfsError } from "../../src/core/errors.ts";
 import { type ContentId, chunkCountOf } from "../../src/core/manifest.ts";
 import { digest } from "../../src/disk/blake3.ts";
 import { hashFile } from "../../src/disk/hash-file.ts";
-import type { Connection, Outgoing } from "../../src/net/connection.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { payloadOf, type Throttle } from "../../src/net/send-queue.ts";
 import { peerIdAt } from "../../src/peer/peer-id.ts";
 import { randomPeerSecret } from "../../src/store/data-folder.ts";
 import type { Fields } from "../../src/wire/messages.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { chunksIn } from "../swarm/support.ts";
 
 /** What it answers a chunk request with, given the right chunk and its bytes; undefined for silence. */
@@ -117,7 +119,7 @@ export class Rogue {
       port: 0,
       local: () => local,
       onConnection: (connection) =>
-        connection.serve({
+        serveFake(connection, {
           notice: (message) => message.type === "HAVE" && told.addRanges(message.chunks),
           async request(message) {
             if (message.type === "REQUEST_JOIN_SWARM") {

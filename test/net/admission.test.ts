@@ -11,6 +11,7 @@ import { type ListenOptions, listen } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { until } from "../e2e/cluster.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { connectRaw, type RawClient } from "./raw-client.ts";
 
 const PLACES = 64;
@@ -174,7 +175,7 @@ test("who does not read what it asked for loses its place", async () => {
   const door = await openDoor({
     admission: bounds,
     onConnection: (connection) =>
-      connection.serve({
+      serveFake(connection, {
         request(message) {
           const { filename, content_id } = chunkRequest;
           const reply = { type: "PEER_REPLY_CHUNK", filename, content_id, chunknum: 7, digest } as const;

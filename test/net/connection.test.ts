@@ -6,11 +6,12 @@ import { P2pfsError } from "../../src/core/errors.ts";
 import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
-import type { Connection, ConnectionHandlers, LocalHello } from "../../src/net/connection.ts";
+import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { messageTable } from "../../src/wire/messages.ts";
+import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 
 const local: LocalHello = { role: "peer", agent: "test", address: null };
 const contentId = "ab".repeat(32) as ContentId;
@@ -24,12 +25,12 @@ afterEach(() => {
   for (const listener of listeners.splice(0)) listener.stop();
 });
 
-async function serving(handlersOf: (connection: Connection) => ConnectionHandlers): Promise<Address> {
+async function serving(handlersOf: (connection: Connection) => FakeHandlers): Promise<Address> {
   const listener = await listen({
     host: "127.0.0.1",
     port: 0,
     local: () => local,
-    onConnection: (connection) => connection.serve(handlersOf(connection)),
+    onConnection: (connection) => serveFake(connection, handlersOf(connection)),
   });
   listeners.push(listener);
   return listener.address;
@@ -146,7 +147,7 @@ test("closing rejects what is pending on both sides and tells the cause", async 
     },
   }));
   const connection = await dial(address, { local, timeoutMs: 1000 });
-  connection.serve({ closed: resolve });
+  serveFake(connection, { closed: resolve });
   const pending = connection.request(ping);
   expect(await pending.catch((error) => error)).toMatchObject({ code: "refused", message: "go away" });
   expect(await closed).toMatchObject({ code: "refused" });

@@ -6,25 +6,28 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Address } from "../../src/core/address.ts";
 import type { P2pfsError } from "../../src/core/errors.ts";
-import type { Connection, LocalHello, Outgoing } from "../../src/net/connection.ts";
-import { STRANGER_HEADER_BYTES_MAX } from "../../src/net/connection.ts";
+import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import {
+  isRequest,
   type Message,
   type MessageName,
   mayGo,
   messageTable,
   type RequestName,
-  replyOf,
+  replyNameOf,
+  STRANGER_HEADER_BYTES_MAX,
 } from "../../src/wire/messages.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { messageNames, messageOf } from "../wire/arbitraries.ts";
 import { concat } from "../wire/recorder.ts";
 import { rawPeer } from "./raw-peer.ts";
 
 const hello = (role: LocalHello["role"]): LocalHello => ({ role, agent: "test", address: null });
-const requestNames = Object.keys(replyOf) as RequestName[];
+const requestNames = messageNames.filter(isRequest);
 const replyNames = messageNames.filter((name) => messageTable[name].kind === "reply" && name !== "ERROR");
 
 const listeners: Listener[] = [];
@@ -48,7 +51,7 @@ function rolesOf(name: RequestName) {
 async function connected(asking: LocalHello["role"], answering: LocalHello["role"]) {
   const other = rawPeer(answering);
   const connection = await dial(other.address, { local: hello(asking), timeoutMs: 2000 });
-  const closed = new Promise<P2pfsError | undefined>((resolve) => connection.serve({ closed: resolve }));
+  const closed = new Promise<P2pfsError | undefined>((resolve) => serveFake(connection, { closed: resolve }));
   return { connection, other, closed };
 }
 
@@ -61,7 +64,7 @@ describe.each(requestNames.map((name) => [name]))("%s", (name) => {
   const { from, to } = rolesOf(name);
 
   test.each(replyNames.map((reply) => [reply]))(`is not answered by %s`, async (replyName) => {
-    if (replyName === replyOf[name]) return;
+    if (replyName === replyNameOf(name)) return;
     const { connection, other, closed } = await connected(from, to);
     const { id, reply } = ask(connection, name);
     const failed = reply.catch((error: P2pfsError) => error);
@@ -78,7 +81,7 @@ describe.each(requestNames.map((name) => [name]))("%s", (name) => {
     const refused = ask(connection, name);
     refused.reply.catch(() => {});
     await other.received(messageTable[name].id);
-    const reply = { ...sampleOf(replyOf[name]), request: answered.id } as Message;
+    const reply = { ...sampleOf(replyNameOf(name)), request: answered.id } as Message;
     other.write(encodeFrame(reply));
     other.write(encodeFrame({ type: "ERROR", request: refused.id, code: 4, message: "no" }));
     expect((await answered.reply).message).toEqual(reply as never);
@@ -145,7 +148,7 @@ test("an id that is not answered yet cannot be used again, one that is answered 
   const { connection, other } = await connected("peer", "peer");
   const gone = Promise.withResolvers<P2pfsError | undefined>();
   const held = Promise.withResolvers<Outgoing>();
-  connection.serve({
+  serveFake(connection, {
     request: ({ type }) => (type === "REQUEST_MANIFEST" ? held.promise : { type: "REPLY_PING_PONG", response: "pong" }),
     closed: gone.resolve,
   });
@@ -168,7 +171,7 @@ describe("a message that the other side's role does not send", () => {
   test.each(strays)("%s among peers is unknown, and the connection lives", async (name) => {
     const { connection, other } = await connected("peer", "peer");
     let served = 0;
-    connection.serve({
+    serveFake(connection, {
       request: () => {
         served++;
         return { type: "REPLY_PING_PONG", response: "pong" };
@@ -219,7 +222,7 @@ test("somebody who sends small messages without end is heard a little at a time,
     local: () => hello("peer"),
     onConnection: (connection) => {
       const { agent } = connection.hello;
-      connection.serve({
+      serveFake(connection, {
         notice: () => {
           handled.push(agent);
           const until = performance.now() + 0.2;

@@ -2,15 +2,19 @@
 import { afterEach, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { type Address, portOf } from "../../src/core/address.ts";
+import { P2pfsError } from "../../src/core/errors.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
-import type { Connection, LocalHello, Outgoing } from "../../src/net/connection.ts";
+import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import { dial, listen } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { PeerEvents } from "../../src/peer/events.ts";
 import type { Neighbour } from "../../src/peer/neighbour.ts";
 import { Neighbours } from "../../src/peer/neighbours.ts";
+import type { SharingHandlers } from "../../src/peer/sharing.ts";
 import { until } from "../e2e/cluster.ts";
 import { FaultProxy } from "../e2e/fault-proxy.ts";
+import { serveFake } from "../support/serve-fake.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(() => {
@@ -33,6 +37,14 @@ interface Side {
   open(): Neighbour[];
 }
 
+const notHeld = () => {
+  throw new P2pfsError("not_found", "this peer shares nothing");
+};
+const sharesNothing: SharingHandlers = {
+  requests: { REQUEST_MANIFEST: notHeld, REQUEST_JOIN_SWARM: notHeld, PEER_REQUEST_CHUNK: notHeld },
+  notices: { HAVE: () => {}, LEAVE_SWARM: () => {}, CANCEL: () => {} },
+};
+
 /** A peer that is nothing but its neighbours. */
 async function startSide(): Promise<Side> {
   const met: Neighbour[] = [];
@@ -42,7 +54,7 @@ async function startSide(): Promise<Side> {
     ownAddress: () => listener.address,
     handlersOf: (neighbour) => {
       met.push(neighbour);
-      return { request: () => ({ type: "REPLY_PING_PONG", response: "pong" }) };
+      return sharesNothing;
     },
     events: new PeerEvents(),
   });
@@ -121,7 +133,7 @@ test("a peer that knows no REQUEST_CONFIRM is reached by the connection that was
     host: "127.0.0.1",
     port: 0,
     local: () => ({ role: "peer", agent: "older", address: null }),
-    onConnection: (connection) => connection.serve({}),
+    onConnection: (connection) => serveFake(connection, {}),
   });
   cleanups.push(() => older.stop());
   const { nonce: _, ...withoutNonce } = helloOf(older.address);
@@ -143,7 +155,7 @@ test("where both sides have asked each other, the connection of the lesser addre
       return local;
     },
     onConnection: (connection) =>
-      connection.serve({
+      serveFake(connection, {
         async request(message) {
           if (message.type !== "REQUEST_CONFIRM") return undefined;
           const dialled = await asked;

@@ -10,7 +10,7 @@ import { fetchLines, Watchers } from "../../src/admin/peer-streams.ts";
 import type { HostPort } from "../../src/core/address.ts";
 import { asP2pfsError } from "../../src/core/errors.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
-import type { Outgoing } from "../../src/net/connection.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import type { LookUp } from "../../src/net/host-name.ts";
 import type { Peer, PeerOptions } from "../../src/peer/peer.ts";
 import { address, fileName, ranges } from "../tracker/fixtures.ts";

@@ -2,10 +2,11 @@
 import type { Address, HostPort } from "../../src/core/address.ts";
 import { hostOf, portOf } from "../../src/core/address.ts";
 import { type FileInfo, publicationKey } from "../../src/core/model.ts";
-import type { Outgoing } from "../../src/net/connection.ts";
 import { type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { Peer, type PeerOptions } from "../../src/peer/peer.ts";
 import type { Message, RequestName } from "../../src/wire/messages.ts";
+import { serveFake } from "../support/serve-fake.ts";
 import { address, contentId, fileName } from "../tracker/fixtures.ts";
 
 /** What it answers; undefined for silence. What is not answered here is answered as a tracker without files does. */
@@ -31,7 +32,7 @@ export class TestTracker {
       host: "127.0.0.1",
       port: 0,
       local: () => ({ role: "tracker", agent: "test", address: null }),
-      onConnection: (connection) => connection.serve({ request: (message) => tracker!.#answer(message) }),
+      onConnection: (connection) => serveFake(connection, { request: (message) => tracker!.#answer(message) }),
     });
     tracker = new TestTracker(listener, answers);
     return tracker;

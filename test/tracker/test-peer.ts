@@ -3,12 +3,14 @@ import type { Address } from "../../src/core/address.ts";
 import { chunkCountFor } from "../../src/core/manifest.ts";
 import { type PeerId, publicationKey } from "../../src/core/model.ts";
 import { KiB } from "../../src/core/units.ts";
-import type { Connection, ConnectionHandlers, LocalHello, Outgoing } from "../../src/net/connection.ts";
+import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Outgoing } from "../../src/net/handlers.ts";
 import { proofOf } from "../../src/net/proof.ts";
 import { openDataFolder } from "../../src/store/data-folder.ts";
 import { Tracker, type TrackerOptions } from "../../src/tracker/tracker.ts";
 import type { Message, ReplyName, RequestName } from "../../src/wire/messages.ts";
+import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 import { contentId, fileName, peerId } from "./fixtures.ts";
 
 export const localPeer: LocalHello = { role: "peer", agent: "test", address: null };
@@ -42,13 +44,13 @@ export class TestPeer {
   }
 
   /** Connects without registering. */
-  static async dial(tracker: Address, number: number, handlers: ConnectionHandlers = {}): Promise<TestPeer> {
+  static async dial(tracker: Address, number: number, handlers: FakeHandlers = {}): Promise<TestPeer> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const connection = await dial(tracker, {
       local: localPeer,
       timeoutMs: 2000,
       onConnection: (ready) =>
-        ready.serve({
+        serveFake(ready, {
           request: () => ({ type: "REPLY_PING_PONG", response: "pong" }),
           ...handlers,
           closed: () => resolve(),
@@ -114,7 +116,7 @@ export async function provingListener(id: PeerId, host = "127.0.0.2"): Promise<L
     port: 0,
     local: () => localPeer,
     onConnection: (connection) =>
-      connection.serve({
+      serveFake(connection, {
         request(message) {
           if (message.type !== "REQUEST_PROOF") return undefined;
           return { type: "REPLY_PROOF", proof: proofOf(id, message.challenge) };

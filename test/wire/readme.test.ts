@@ -9,13 +9,20 @@ import { FileNameSchema, fileNameFault, foldFileName } from "../../src/core/file
 import { HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX, WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkSizeFor, contentIdOf, encodeManifest, manifestOfFile } from "../../src/core/manifest.ts";
 import { WALK_CHARACTERS_MAX, WALK_MS_MAX, WALK_PAGES_MAX, WALK_ROWS_MAX } from "../../src/core/page-walk.ts";
-import { STRANGER_HEADER_BYTES_MAX } from "../../src/net/connection.ts";
 import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
 import { CANDIDATES_MAX } from "../../src/peer/candidates.ts";
 import { COMPLETE_NAMED_MIN, SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
 import { encodeFrame, FRAME_BODY_BYTES_MAX, UNKNOWN_HEADER_BYTES_MAX } from "../../src/wire/frame.ts";
 import { MAP_KEYS_MAX, NESTING_MAX } from "../../src/wire/header-scan.ts";
-import { type MessageName, mayGo, messageTable, PROTOCOL_VERSION, replyOf } from "../../src/wire/messages.ts";
+import {
+  type MessageName,
+  mayGo,
+  messageTable,
+  PROTOCOL_VERSION,
+  type RequestName,
+  replyNameOf,
+  STRANGER_HEADER_BYTES_MAX,
+} from "../../src/wire/messages.ts";
 import { messageNames } from "./arbitraries.ts";
 
 const readme = readFileSync(join(import.meta.dir, "../../src/wire/README.md"), "utf8");
@@ -54,7 +61,7 @@ test.each(messageNames.map((name) => [name]))("%s is documented with its id, kin
   const { id, kind, schema } = messageTable[name];
   const row = rows.find((cells) => cells[1] === name);
   expect(row?.[0]).toBe(`0x${id.toString(16).padStart(2, "0")}`);
-  expect(row?.[3]).toBe(kind === "request" ? `request → ${replyOf[name as keyof typeof replyOf]}` : kind);
+  expect(row?.[3]).toBe(kind === "request" ? `request → ${replyNameOf(name as RequestName)}` : kind);
   const roles = { T: "tracker", P: "peer" } as const;
   for (const from of ["T", "P"] as const)
     for (const to of ["T", "P"] as const)
