@@ -12,7 +12,7 @@ import { type Address, AddressSchema } from "../../src/core/address.ts";
 import { FileNameSchema } from "../../src/core/file-name.ts";
 import { ContentIdSchema } from "../../src/core/manifest.ts";
 import { PeerIdSchema, publicationKey } from "../../src/core/model.ts";
-import { dial } from "../../src/net/endpoint.ts";
+import { dial } from "../../test/support/endpoint.ts";
 import { launchChromium } from "./chromium.ts";
 import { missingPackage } from "./debian.ts";
 import { GiB, list, makeFile, median, seconds, settle } from "./measure.ts";

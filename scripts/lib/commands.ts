@@ -9,9 +9,10 @@ import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { publicationKey } from "../../src/core/model.ts";
 import type { Connection } from "../../src/net/connection.ts";
-import { dial } from "../../src/net/endpoint.ts";
+import { realSystem } from "../../src/net/system.ts";
 import { peerIdAt } from "../../src/peer/peer-id.ts";
 import { randomPeerSecret } from "../../src/store/data-folder.ts";
+import { dial } from "../../test/support/endpoint.ts";
 import { MiB, peakMemory } from "./measure.ts";
 import { type Role, Roles } from "./roles.ts";
 
@@ -118,7 +119,7 @@ async function publishMany(tracker: string, port: number): Promise<Connection> {
     if (connection.isOpen) connection.request({ type: "HEARTBEAT" }, { timeoutMs: 60_000 }).catch(() => undefined);
     else clearInterval(beat);
   }, 1000);
-  const peerId = peerIdAt(tracker as Address, randomPeerSecret());
+  const peerId = peerIdAt(tracker as Address, randomPeerSecret(realSystem.random));
   const { address } = await connection.request(
     {
       type: "REQUEST_REGISTER",

@@ -3,10 +3,10 @@
  * commands find it. The file goes when the role closes; one that a killed process left behind is written over.
  */
 import type { Hono } from "hono";
-import { formatHostPort, type HostPort, isLoopback, isWildcard } from "../core/address.ts";
-import { P2pfsError } from "../core/errors.ts";
+import { formatHostPort, type HostPort, isWildcard } from "../core/address.ts";
+import { isForOthers, listenError } from "../core/listening.ts";
 import { MiB } from "../core/units.ts";
-import type { DataFolder, Role } from "../store/data-folder.ts";
+import { type DataFolder, listenOnRemembered, type Role } from "../store/data-folder.ts";
 import { newSecret } from "./access.ts";
 import type { RoleAppOptions } from "./base-app.ts";
 import { type Connection, connectInProcess } from "./client.ts";
@@ -46,9 +46,15 @@ export async function openRole<Inside extends { close(): unknown }>(
   options: OpenRoleOptions<Inside>,
 ): Promise<RunningRole> {
   const { folder, admin, instruments } = options;
-  if (!options.open && !isLoopback(admin.host)) {
+  try {
+    isForOthers(admin.host, {
+      isOpen: options.open,
+      refusal: `other machines would reach the admin address ${formatHostPort(admin)}`,
+      hint: "add --open to allow that; whoever then learns the token of admin.json commands this role",
+    });
+  } catch (thrown) {
     folder.close();
-    throw notOpened(admin);
+    throw thrown;
   }
   const inside = await openOrRelease(options);
   const closeInside = async () => {
@@ -67,7 +73,9 @@ export async function openRole<Inside extends { close(): unknown }>(
     instruments,
   });
   try {
-    const server = serveOnFirstFree(app, admin, folder);
+    const server = await listenOnRemembered(folder, "admin", admin.port, (port) =>
+      serve(app, { host: admin.host, port }),
+    );
     const served = `http://${formatHostPort({ host: hostForThisMachine(admin.host), port: server.port! })}`;
     folder.rememberPort("admin", server.port!);
     folder.writeAdminFile({ url: served, token });
@@ -101,50 +109,22 @@ async function openOrRelease<Inside extends { close(): unknown }>(options: OpenR
   }
 }
 
-function serveOnFirstFree(app: Hono, listen: HostPort, folder: DataFolder) {
-  const remembered = listen.port === 0 ? folder.rememberedPort("admin") : undefined;
-  if (remembered !== undefined) {
-    try {
-      return serve(app, { host: listen.host, port: remembered });
-    } catch {
-      // Somebody else has it now; any other will do.
-    }
-  }
-  try {
-    return serve(app, listen);
-  } catch (cause) {
-    throw cannotListen(listen, cause);
-  }
-}
-
 function serve(app: Hono, { host, port }: HostPort) {
-  return Bun.serve({
-    hostname: host,
-    port,
-    idleTimeout: IDLE_SECONDS_MAX,
-    maxRequestBodySize: BODY_BYTES_MAX,
-    development: false,
-    fetch: (request) => app.fetch(request),
-  });
+  try {
+    return Bun.serve({
+      hostname: host,
+      port,
+      idleTimeout: IDLE_SECONDS_MAX,
+      maxRequestBodySize: BODY_BYTES_MAX,
+      development: false,
+      fetch: (request) => app.fetch(request),
+    });
+  } catch (cause) {
+    throw listenError({ host, port }, "--admin HOST:PORT", cause);
+  }
 }
 
 function hostForThisMachine(host: string): string {
   if (!isWildcard(host)) return host;
   return host === "::" ? "::1" : "127.0.0.1";
-}
-
-function notOpened(admin: HostPort): P2pfsError {
-  return new P2pfsError("refused", `other machines would reach the admin address ${formatHostPort(admin)}`, {
-    hint: "add --open to allow that; whoever then learns the token of admin.json commands this role",
-  });
-}
-
-function cannotListen(admin: HostPort, cause: unknown): P2pfsError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  if (cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE")
-    return new P2pfsError("already_running", `the admin address ${formatHostPort(admin)} is in use`, {
-      cause,
-      hint: "choose another one with --admin HOST:PORT; port 0 takes any",
-    });
-  return new P2pfsError("usage", `cannot listen on the admin address ${formatHostPort(admin)}: ${message}`, { cause });
 }

@@ -1,7 +1,8 @@
 /** Puts a peer and its admin endpoint together: one that runs in a data folder, or one for a single fetch. */
 import type { HostPort } from "../core/address.ts";
 import type { Log } from "../core/log.ts";
-import { defaultFilesFolder, Peer } from "../peer/peer.ts";
+import { defaultFilesFolder } from "../peer/destination.ts";
+import { Peer } from "../peer/peer.ts";
 import type { RateLimitsChange } from "../peer/types.ts";
 import { openDataFolder } from "../store/data-folder.ts";
 import { newSecret } from "./access.ts";

@@ -1,6 +1,7 @@
 /** The tracker's commands as routes. */
 import * as v from "valibot";
-import { AddressSchema, type HostPort } from "../core/address.ts";
+import { AddressSchema } from "../core/address.ts";
+import { DEFAULT_TRACKER } from "../core/listening.ts";
 import { ContentHoldersSchema, FileInfoSchema } from "../core/model.ts";
 import type { TrackerEvent } from "../tracker/events.ts";
 import type { Tracker } from "../tracker/tracker.ts";
@@ -31,7 +32,6 @@ import {
 import { addTrackerMetrics } from "./tracker-metrics.ts";
 
 /** F6: where the tracker listens when it is told to start without an address. */
-const DEFAULT_LISTEN: HostPort = { host: "127.0.0.1", port: 7700 };
 
 const StartedSchema = v.object({ address: AddressSchema });
 
@@ -47,7 +47,7 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
       command("start", "Listen for peers there; the same address again changes nothing", StartedSchema),
       checked("json", v.partial(ListenSchema)),
       async (context) => {
-        const { host = DEFAULT_LISTEN.host, port = DEFAULT_LISTEN.port } = context.req.valid("json");
+        const { host = DEFAULT_TRACKER.host, port = DEFAULT_TRACKER.port } = context.req.valid("json");
         return context.json({ address: await tracker.start({ host, port }) });
       },
     )

@@ -16,6 +16,7 @@ import {
 } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { DEFAULT_TRACKER } from "../core/listening.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
@@ -33,8 +34,6 @@ import {
   settingOf,
 } from "./settings.ts";
 import { type Interruption, interruptionOf, NEVER, untilInterrupted } from "./signals.ts";
-
-const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
 
 export interface FetchFlags extends CommonFlags, LimitFlags {
   readonly tracker?: HostPort;

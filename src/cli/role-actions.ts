@@ -5,6 +5,7 @@
 import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
+import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
 import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
@@ -28,10 +29,7 @@ import { type CommandSource, runPipedCommands, runShell } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
-const TRACKER_PORT = 7700;
-const TRACKER_ADMIN: HostPort = { host: "127.0.0.1", port: 7701 };
 const PEER_ADMIN: HostPort = { host: "127.0.0.1", port: 0 };
-const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: TRACKER_PORT };
 
 export interface PeerStartFlags extends CommonFlags, LimitFlags {
   readonly listen?: HostPort;
@@ -50,7 +48,9 @@ export async function startTracker(
   port?: number,
 ): Promise<void> {
   const listen =
-    host === undefined ? { host: hostToListen(isOpen(this, flags)), port: TRACKER_PORT } : hostAndPort(host, port);
+    host === undefined
+      ? { host: hostToListen(isOpen(this, flags)), port: DEFAULT_TRACKER.port }
+      : hostAndPort(host, port);
   await runTracker(this, flags, listen);
 }
 
@@ -63,7 +63,7 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   const { openTracker } = await import("../admin/open-tracker.ts");
   const options = {
     dataFolder: dataFolderOf(context, flags),
-    admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? TRACKER_ADMIN,
+    admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? DEFAULT_TRACKER_ADMIN,
     open: isOpen(context, flags),
   };
   await runRole(

@@ -3,7 +3,7 @@
  * chunks are in memory at a time, fetches take turns chunk by chunk, and while the network needs the main thread the
  * hashing leaves most of it alone.
  */
-import { setImmediate } from "node:timers/promises";
+import type { Clock } from "../core/clock.ts";
 import { chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import { isChunk } from "./blake3.ts";
 import type { BufferPool } from "./buffer-pool.ts";
@@ -16,11 +16,13 @@ const REST_FACTOR = 7;
 
 export class ChunkChecker {
   readonly #buffers: BufferPool;
+  readonly #clock: Clock;
   readonly #waiting: (() => void)[] = [];
   #turnsFree = CHUNKS_CHECKED_AT_ONCE;
 
-  constructor(buffers: BufferPool) {
+  constructor(buffers: BufferPool, clock: Clock) {
     this.#buffers = buffers;
+    this.#clock = clock;
   }
 
   /** Runs the check when its turn has come, first come first served. It resolves to the time to rest for after it. */
@@ -29,7 +31,7 @@ export class ChunkChecker {
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       const restMs = await check();
-      await (restMs > 0 ? Bun.sleep(restMs) : setImmediate());
+      await this.#rest(restMs);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#turnsFree++;
@@ -37,14 +39,18 @@ export class ChunkChecker {
     }
   }
 
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => (ms > 0 ? void this.#clock.after(ms, resolve) : this.#clock.nextTurn(resolve)));
+  }
+
   /** Whether the file has the right bytes there, and for how long to rest after this. Throws the system's error. */
   async look(fd: number, manifest: Manifest, chunk: number): Promise<{ isRight: boolean; restMs: number }> {
     const buffer = this.#buffers.acquire(chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk));
     try {
       const filled = await readAt(fd, buffer, chunk * manifest.chunkSize);
-      const startedMs = performance.now();
+      const startedMs = this.#clock.now();
       const isRight = filled === buffer.length && isChunk(buffer, manifest, chunk);
-      return { isRight, restMs: (performance.now() - startedMs) * REST_FACTOR };
+      return { isRight, restMs: (this.#clock.now() - startedMs) * REST_FACTOR };
     } finally {
       this.#buffers.release(buffer);
     }

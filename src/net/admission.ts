@@ -4,6 +4,8 @@
  * whoever comes. Members, and those with transfers under way, never go for strangers: where there are only such, the
  * newcomer is turned away.
  */
+
+import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Connection } from "./connection.ts";
@@ -29,7 +31,7 @@ export const ADMISSION_BOUNDS: AdmissionBounds = {
 /** What a connection has done, as the role that it is connected to sees it. */
 export interface Conduct {
   readonly standing: Standing;
-  /** When it last did something of use, on the clock of performance.now(). */
+  /** When it last did something of use, on the clock of this.#clock.now(). */
   readonly usefulMs: number;
   /** How long it may go on without doing more. */
   readonly patienceMs: number;
@@ -61,6 +63,7 @@ const CHOSEN_SHARE = 1 / 64;
 const LOOK_AGAIN_MS = 50;
 
 export class Admission {
+  readonly #clock: Clock;
   readonly #options: AdmissionOptions & AdmissionBounds;
   readonly #guests = new Map<Connection, Guest>();
   /** To go next, the idlest last; as seen at the last look. */
@@ -70,10 +73,10 @@ export class Admission {
   #wasFull = false;
   readonly #timer: Timer;
 
-  constructor(options: AdmissionOptions) {
+  constructor(clock: Clock, options: AdmissionOptions) {
+    this.#clock = clock;
     this.#options = { ...ADMISSION_BOUNDS, ...options };
-    this.#timer = setInterval(() => this.#sweep(), this.#options.sweepMs);
-    this.#timer.unref();
+    this.#timer = clock.every(this.#options.sweepMs, () => this.#sweep(), { isBackground: true });
   }
 
   get size(): number {
@@ -101,7 +104,7 @@ export class Admission {
   }
 
   enter(connection: Connection, terminate: () => void): void {
-    this.#guests.set(connection, { connection, terminate, enteredMs: performance.now(), pausedMs: 0 });
+    this.#guests.set(connection, { connection, terminate, enteredMs: this.#clock.now(), pausedMs: 0 });
   }
 
   leave(connection: Connection): void {
@@ -110,7 +113,7 @@ export class Admission {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#timer.cancel();
   }
 
   #conductOf({ connection, enteredMs }: Guest): Conduct {
@@ -119,7 +122,7 @@ export class Admission {
   }
 
   #nextToGo(): Guest | undefined {
-    const sinceLookMs = performance.now() - this.#lookedMs;
+    const sinceLookMs = this.#clock.now() - this.#lookedMs;
     if (this.#lookedInVain && sinceLookMs < LOOK_AGAIN_MS) return undefined;
     if (this.#chosen.length === 0 || sinceLookMs > this.#options.sweepMs) this.#choose();
     for (let guest = this.#chosen.pop(); guest !== undefined; guest = this.#chosen.pop()) {
@@ -145,12 +148,12 @@ export class Admission {
     this.#chosen = most
       .slice(-Math.max(1, Math.floor(this.#options.placesMax * CHOSEN_SHARE)))
       .map(({ guest }) => guest);
-    this.#lookedMs = performance.now();
+    this.#lookedMs = this.#clock.now();
     this.#lookedInVain = this.#chosen.length === 0;
   }
 
   #sweep(): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     for (const guest of this.#guests.values()) {
       const why = this.#whyItGoes(guest, now);
       if (why !== undefined) guest.connection.close(new P2pfsError("unreachable", why));

@@ -1,4 +1,6 @@
 /** How often something may be asked: so many times per second on average, and some at once after a pause. */
+
+import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Connection } from "./connection.ts";
 
@@ -12,14 +14,17 @@ export interface AllowanceOptions {
 }
 
 export class Allowance {
+  readonly #clock: Clock;
   readonly #options: AllowanceOptions;
   #left: number;
-  #updatedMs = performance.now();
+  #updatedMs: number;
   #isHolding = false;
 
-  constructor(options: AllowanceOptions) {
+  constructor(clock: Clock, options: AllowanceOptions) {
+    this.#clock = clock;
     this.#options = options;
     this.#left = options.burst;
+    this.#updatedMs = clock.now();
   }
 
   /** Takes so many, or none and returns false where there are not as many. */
@@ -45,11 +50,11 @@ export class Allowance {
       this.#isHolding = false;
       connection.resume(this);
     };
-    setTimeout(goOn, Math.min(debtMs, HOLD_BACK_MS_MAX)).unref();
+    this.#clock.after(Math.min(debtMs, HOLD_BACK_MS_MAX), goOn, { isBackground: true });
   }
 
   #refill(): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     const { perSecond, burst } = this.#options;
     this.#left = Math.min(burst, this.#left + ((now - this.#updatedMs) * perSecond) / SECOND_MS);
     this.#updatedMs = now;

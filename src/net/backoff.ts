@@ -1,25 +1,26 @@
 /** Growing waits between tries, with jitter, so that a thousand peers do not come back at the same moment. */
 
+import type { Random } from "../core/clock.ts";
+
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
-  /** From 0 to below 1. */
-  readonly random?: () => number;
+  readonly random: Random;
 }
 
 export class Backoff {
-  readonly #options: Required<BackoffOptions>;
+  readonly #options: BackoffOptions;
   #nextMs: number;
 
   constructor(options: BackoffOptions) {
-    this.#options = { random: Math.random, ...options };
+    this.#options = options;
     this.#nextMs = options.firstMs;
   }
 
   /** The next wait: between half of the step and the whole of it; the step doubles up to its maximum. */
   next(): number {
     const { maxMs, random } = this.#options;
-    const waitMs = this.#nextMs * (0.5 + random() / 2);
+    const waitMs = this.#nextMs * (0.5 + random.number() / 2);
     this.#nextMs = Math.min(maxMs, this.#nextMs * 2);
     return waitMs;
   }

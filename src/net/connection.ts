@@ -2,7 +2,7 @@
  * One framed connection: messages in, messages out, requests matched with their replies. Both ends speak HELLO first;
  * nobody sees a connection before that exchange succeeded. What the messages mean is the roles' business.
  */
-import type { Socket } from "bun";
+import type { Clock, Timer } from "../core/clock.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { encodeFrame, type FrameFault, type FrameHandler } from "../wire/frame.ts";
@@ -22,9 +22,11 @@ import {
 import { errorFrom, errorMessage } from "./error-message.ts";
 import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
 import { Inflow } from "./inflow.ts";
+import type { LoopTurns } from "./loop-turns.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
 import { ServedRequests } from "./served-requests.ts";
+import type { RemoteEnd, Transport } from "./transport.ts";
 
 /** The other side's HELLO must be here within this time. */
 export const HELLO_MS_MAX = 2 * SECOND_MS;
@@ -41,9 +43,13 @@ type HandlerOf = Partial<
   Record<MessageName, (message: Message) => Promise<Outgoing | undefined> | Outgoing | undefined>
 >;
 
-export interface RemoteEnd {
-  readonly ip: string;
-  readonly port: number;
+export interface ConnectionOptions {
+  readonly transport: Transport;
+  readonly local: LocalHello;
+  /** Called as soon as the other side's HELLO is here; sets the handlers before it returns. */
+  readonly greeted: (connection: Connection) => void;
+  readonly clock: Clock;
+  readonly turns: LoopTurns;
 }
 
 export class Connection implements FrameHandler {
@@ -52,13 +58,14 @@ export class Connection implements FrameHandler {
   readonly local: LocalHello;
   /** Until whoever serves the other side lets it in: only short headers, and messages that need no registration. */
   isStranger = false;
-  readonly #socket: Socket<unknown>;
+  readonly #transport: Transport;
+  readonly #clock: Clock;
   readonly #inflow: Inflow;
   readonly #queue: SendQueue;
-  readonly #pending = new PendingRequests();
+  readonly #pending: PendingRequests;
   readonly #greeted: (connection: Connection) => void;
   readonly #helloTimer: Timer;
-  readonly #served = new ServedRequests();
+  readonly #served: ServedRequests;
   readonly #pausers = new Set<object>();
   #handlers: HandlerOf = commonAnswers;
   #events: ConnectionEvents = {};
@@ -67,31 +74,32 @@ export class Connection implements FrameHandler {
   #closed = false;
   #closing = false;
   #closeCause: P2pfsError | undefined;
-  #lastFrameMs = performance.now();
+  #lastFrameMs: number;
 
-  /** @param greeted is called as soon as the other side's HELLO is here; it sets the handlers before it returns. */
-  constructor(
-    socket: Socket<unknown>,
-    remote: RemoteEnd,
-    local: LocalHello,
-    greeted: (connection: Connection) => void,
-  ) {
-    this.#socket = socket;
-    this.remote = remote;
+  constructor({ transport, local, greeted, clock, turns }: ConnectionOptions) {
+    this.#transport = transport;
+    this.remote = transport.remote;
     this.local = local;
     this.#greeted = greeted;
+    this.#clock = clock;
+    this.#lastFrameMs = clock.now();
+    this.#pending = new PendingRequests(clock);
+    this.#served = new ServedRequests(clock);
     this.#inflow = new Inflow({
       handler: this,
+      clock,
+      turns,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
       failed: (thrown) => this.#abort(this.#events.errorToTell?.(thrown, "a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
-      write: (bytes) => socket.write(bytes),
+      clock,
+      write: (bytes) => transport.write(bytes),
       blocked: () => this.#events.blocked?.(),
       broken: (error) => this.#abort(error),
     });
-    this.#helloTimer = setTimeout(() => this.close(new P2pfsError("protocol", "no HELLO came in time")), HELLO_MS_MAX);
+    this.#helloTimer = clock.after(HELLO_MS_MAX, () => this.close(new P2pfsError("protocol", "no HELLO came in time")));
     this.#queue.pushControl(encodeFrame({ type: "HELLO", version: PROTOCOL_VERSION, ...local }));
   }
 
@@ -231,12 +239,12 @@ export class Connection implements FrameHandler {
 
   /** Stops reading from the socket until everybody who paused it resumes: the other side feels it as backpressure. */
   pause(pauser: object): void {
-    if (this.#pausers.size === 0 && !this.#closed) this.#socket.pause();
+    if (this.#pausers.size === 0 && !this.#closed) this.#transport.pause();
     this.#pausers.add(pauser);
   }
 
   resume(pauser: object): void {
-    if (this.#pausers.delete(pauser) && this.#pausers.size === 0 && !this.#closed) this.#socket.resume();
+    if (this.#pausers.delete(pauser) && this.#pausers.size === 0 && !this.#closed) this.#transport.resume();
   }
 
   /** Sends what is queued, with an ERROR that tells why where one is given, and closes. */
@@ -246,7 +254,7 @@ export class Connection implements FrameHandler {
     this.#closing = true;
     this.#closeCause = cause;
     this.#inflow.close();
-    setTimeout(() => this.#abort(cause), LINGER_MS_MAX).unref();
+    this.#clock.after(LINGER_MS_MAX, () => this.#abort(cause), { isBackground: true });
     queueMicrotask(() => this.#endWhenSent());
   }
 
@@ -264,7 +272,7 @@ export class Connection implements FrameHandler {
   handleClosed(error?: Error | null): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#helloTimer);
+    this.#helloTimer.cancel();
     this.#inflow.close();
     this.#queue.close();
     const cause =
@@ -298,7 +306,7 @@ export class Connection implements FrameHandler {
   }
 
   handleMessage(message: Message, payload: Uint8Array | undefined): void {
-    this.#lastFrameMs = performance.now();
+    this.#lastFrameMs = this.#clock.now();
     if (this.#hello === undefined) return this.#handleHello(message);
     if (message.type === "ERROR") return this.#handleError(message);
     const { kind, way } = messageTable[message.type];
@@ -328,7 +336,7 @@ export class Connection implements FrameHandler {
       const text = `this side speaks protocol version ${PROTOCOL_VERSION}, the other side version ${message.version}`;
       return this.close(new P2pfsError("protocol", text));
     }
-    clearTimeout(this.#helloTimer);
+    this.#helloTimer.cancel();
     this.#hello = message;
     this.#greeted(this);
   }
@@ -358,7 +366,7 @@ export class Connection implements FrameHandler {
 
   async #answer(message: Message<RequestName>): Promise<void> {
     const { request, type } = message;
-    const receivedMs = performance.now();
+    const receivedMs = this.#clock.now();
     let granted = false;
     try {
       const handler = this.#handlers[type];
@@ -369,17 +377,17 @@ export class Connection implements FrameHandler {
     } catch (thrown) {
       this.refuse(request, this.#events.errorToTell?.(thrown, type) ?? asP2pfsError(thrown));
     }
-    this.#events.handled?.(type, performance.now() - receivedMs, granted);
+    this.#events.handled?.(type, this.#clock.now() - receivedMs, granted);
   }
 
   #endWhenSent(): void {
-    if (this.#closing && !this.#closed && this.#queue.isEmpty) this.#socket.end();
+    if (this.#closing && !this.#closed && this.#queue.isEmpty) this.#transport.end();
   }
 
   #abort(cause: P2pfsError | undefined): void {
     if (this.#closed) return;
     this.#closeCause ??= cause;
-    this.#socket.terminate();
+    this.#transport.terminate();
     this.handleClosed();
   }
 }

@@ -1,7 +1,8 @@
 /** From host names to IPs. A name service may be slow or never answer, so whoever asks says until when. */
 import { lookup } from "node:dns/promises";
 import { type Address, canonicalIp, type HostPort, isIp, makeAddress } from "../core/address.ts";
-import { type Deadline, deadlineIn, msLeft, stepOf } from "../core/deadline.ts";
+import type { Clock } from "../core/clock.ts";
+import { type Deadline, msLeft, stepOf } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 
@@ -14,22 +15,22 @@ export type LookUp = (host: string) => Promise<readonly string[]>;
 export const lookUpBySystem: LookUp = async (host) =>
   (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address);
 
-/** For what no command waits for. */
-export function lookUpDeadline(): Deadline {
-  return deadlineIn(LOOKUP_MS_MAX, performance.now());
+/** The part of a system that names are looked up with. */
+export interface Names {
+  readonly clock: Clock;
+  readonly lookUp: LookUp;
 }
 
 /**
  * Every IP of a host: an IP literal stands for itself. Throws `not_found` where the name has none, `unreachable` where
  * nobody says so before the deadline or within LOOKUP_MS_MAX.
  */
-export async function ipsOf(host: string, deadline: Deadline, lookUp: LookUp = lookUpBySystem): Promise<string[]> {
+export async function ipsOf(host: string, deadline: Deadline, { clock, lookUp }: Names): Promise<string[]> {
   if (isIp(host)) return [canonicalIp(host)];
-  const now = performance.now();
+  const now = clock.now();
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new P2pfsError("unreachable", `the name service does not answer for ${host}`)),
-    msLeft(stepOf(deadline, LOOKUP_MS_MAX, now), now),
+  const timer = clock.after(msLeft(stepOf(deadline, LOOKUP_MS_MAX, now), now), () =>
+    reject(new P2pfsError("unreachable", `the name service does not answer for ${host}`)),
   );
   try {
     const found = await Promise.race([lookUp(host), late]);
@@ -39,31 +40,26 @@ export async function ipsOf(host: string, deadline: Deadline, lookUp: LookUp = l
     const hint = "check the spelling of the host";
     throw new P2pfsError("not_found", `there is no host named ${host}`, { cause, hint });
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }
 
 /** One IP of a host, IPv4 where it has one. Throws as `ipsOf`. */
-export async function resolveHost(host: string, deadline: Deadline, lookUp?: LookUp): Promise<string> {
-  const [ip] = await ipsOf(host, deadline, lookUp);
+export async function resolveHost(host: string, deadline: Deadline, names: Names): Promise<string> {
+  const [ip] = await ipsOf(host, deadline, names);
   if (ip === undefined) throw new P2pfsError("not_found", `the host ${host} has no address`);
   return ip;
 }
 
-export async function resolveHostPort({ host, port }: HostPort, deadline: Deadline, lookUp?: LookUp): Promise<Address> {
-  return makeAddress(await resolveHost(host, deadline, lookUp), port);
+export async function resolveHostPort({ host, port }: HostPort, deadline: Deadline, names: Names): Promise<Address> {
+  return makeAddress(await resolveHost(host, deadline, names), port);
 }
 
 /** Whether two spellings lead to one place; false where that cannot be said in time. */
-export async function isSamePlace(
-  one: HostPort,
-  other: HostPort,
-  deadline: Deadline,
-  lookUp?: LookUp,
-): Promise<boolean> {
+export async function isSamePlace(one: HostPort, other: HostPort, deadline: Deadline, names: Names): Promise<boolean> {
   if (one.port !== other.port) return false;
   if (one.host === other.host) return true;
-  const ipsOrNone = ({ host }: HostPort) => ipsOf(host, deadline, lookUp).catch((): string[] => []);
+  const ipsOrNone = ({ host }: HostPort) => ipsOf(host, deadline, names).catch((): string[] => []);
   const [ipsOfOne, ipsOfOther] = await Promise.all([ipsOrNone(one), ipsOrNone(other)]);
   return ipsOfOne.some((ip) => ipsOfOther.includes(ip));
 }

@@ -3,14 +3,18 @@
  * event loop. Somebody who sends small messages as fast as the line takes them would otherwise have half a megabyte of
  * them handled before anybody else is heard.
  */
+import type { Clock } from "../core/clock.ts";
 import { FrameDecoder, type FrameHandler } from "../wire/frame.ts";
-import { waitForTurn } from "./loop-turns.ts";
+import type { LoopTurns } from "./loop-turns.ts";
 
 /** Work on frames without a payload for one connection before the others have their turn. */
 export const TURN_MS_MAX = 1;
 
 export interface InflowOptions {
   readonly handler: FrameHandler;
+  readonly clock: Clock;
+  /** Of all connections that cannot handle what they were sent in one turn. */
+  readonly turns: LoopTurns;
   /** Stops and goes on reading from the socket; what is not read waits in the kernel, and the sender feels it. */
   pause(): void;
   resume(): void;
@@ -22,7 +26,7 @@ export class Inflow {
   readonly #options: InflowOptions;
   readonly #decoder: FrameDecoder;
   #bytesReceived = 0;
-  #lastReceivedMs = performance.now();
+  #lastReceivedMs: number;
   #partialSinceMs: number | undefined;
   /** Copies of what is left for the next turns, oldest first. While there are any, the socket is paused. */
   #backlog: Uint8Array[] = [];
@@ -35,6 +39,7 @@ export class Inflow {
 
   constructor(options: InflowOptions) {
     this.#options = options;
+    this.#lastReceivedMs = options.clock.now();
     this.#decoder = new FrameDecoder(options.handler);
   }
 
@@ -58,7 +63,7 @@ export class Inflow {
 
   /** The piece is valid during the call only. */
   push(piece: Uint8Array): void {
-    this.#lastReceivedMs = performance.now();
+    this.#lastReceivedMs = this.#options.clock.now();
     this.#bytesReceived += piece.length;
     if (this.#isClosed) return;
     if (this.#backlog.length > 0) {
@@ -70,7 +75,7 @@ export class Inflow {
     this.#isBehind = true;
     this.#backlog.push(piece.slice(taken));
     this.#options.pause();
-    waitForTurn(() => this.#goOn());
+    this.#options.turns.wait(() => this.#goOn());
   }
 
   /** Nothing more is delivered. */
@@ -88,14 +93,14 @@ export class Inflow {
     this.#isBehind = taken < piece.length;
     if (this.#isBehind) this.#backlog[0] = piece.subarray(taken);
     else this.#backlog.shift();
-    if (this.#backlog.length > 0) waitForTurn(() => this.#goOn());
+    if (this.#backlog.length > 0) this.#options.turns.wait(() => this.#goOn());
     else this.#options.resume();
   }
 
   /** Returns how many bytes were taken: fewer than all where the turn is over. */
   #decode(piece: Uint8Array): number {
     this.#turnMs = 0;
-    this.#frameEndedMs = performance.now();
+    this.#frameEndedMs = this.#options.clock.now();
     try {
       const taken = this.#decoder.push(piece, this.#isTurnOver);
       this.#partialSinceMs = this.#decoder.isInFrame ? (this.#partialSinceMs ?? this.#lastReceivedMs) : undefined;
@@ -108,7 +113,7 @@ export class Inflow {
 
   /** Payloads are what connections are for: their bytes are counted by those who asked for them. */
   readonly #isTurnOver = (hadPayload: boolean): boolean => {
-    const now = performance.now();
+    const now = this.#options.clock.now();
     if (!hadPayload) this.#turnMs += now - this.#frameEndedMs;
     this.#frameEndedMs = now;
     this.#partialSinceMs = undefined;

@@ -3,6 +3,7 @@
  * request that was given up is remembered until its answer comes, so that a late answer is told from one that nobody
  * asked for.
  */
+import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type Message, type MessageName, type RequestName, replyNameOf } from "../wire/messages.ts";
 
@@ -30,10 +31,15 @@ interface PendingRequest {
 }
 
 export class PendingRequests {
+  readonly #clock: Clock;
   readonly #pending = new Map<number, PendingRequest>();
   /** Given up, and not answered yet: the name of the reply that is due. */
   readonly #overdue = new Map<number, MessageName>();
   #nextId = 1;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   get size(): number {
     return this.#pending.size;
@@ -55,7 +61,7 @@ export class PendingRequests {
       this.#overdue.set(id, replyName);
       this.fail(id, new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`));
     };
-    const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
+    const timer = timeoutMs === undefined ? undefined : this.#clock.after(timeoutMs, expire);
     this.#pending.set(id, { replyName, openPayload, timer, resolve, reject });
     return { id, reply: promise };
   }
@@ -108,7 +114,7 @@ export class PendingRequests {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
     this.#pending.delete(id);
-    clearTimeout(pending.timer);
+    pending.timer?.cancel();
     return pending;
   }
 }

@@ -3,6 +3,7 @@
  * waits here, within bounds. Control frames overtake queued payload frames, but never cut into one that has begun.
  * A payload is not held in memory: it is read in pieces, the next one while the current one is being sent.
  */
+import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { KiB, MiB } from "../core/units.ts";
 
@@ -60,6 +61,7 @@ interface Piece {
 }
 
 export interface SendQueueHost {
+  readonly clock: Clock;
   /** Bytes that the kernel took: some of them, 0 when it is full, −1 after close. */
   write(bytes: Uint8Array): number;
   /** The kernel is full; the queue goes on when it is told to drain. */
@@ -260,7 +262,7 @@ export class SendQueue {
   #write(bytes: Uint8Array): number {
     const accepted = this.#host.write(bytes);
     if (accepted < bytes.length) {
-      this.#blockedSinceMs = performance.now();
+      this.#blockedSinceMs = this.#host.clock.now();
       this.#host.blocked();
     }
     return Math.max(0, accepted);

@@ -2,6 +2,7 @@
  * Requests of the other side that wait for this side's answer, each of which gets one. The number of them is bounded,
  * and so is how fast the other side may go on after it was told that there is no room.
  */
+import type { Clock } from "../core/clock.ts";
 import { Allowance } from "./allowance.ts";
 
 /** More are refused as busy. */
@@ -10,7 +11,11 @@ const BUSY_REFUSALS = { perSecond: 500, burst: 5000 };
 
 export class ServedRequests {
   readonly #waiting = new Set<number>();
-  readonly #busyRefusals = new Allowance(BUSY_REFUSALS);
+  readonly #busyRefusals: Allowance;
+
+  constructor(clock: Clock) {
+    this.#busyRefusals = new Allowance(clock, BUSY_REFUSALS);
+  }
 
   get size(): number {
     return this.#waiting.size;

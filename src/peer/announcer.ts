@@ -3,6 +3,7 @@
  * gains go out as ranges, coalesced; a change that finds no session is part of the next session's announcement.
  */
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
@@ -22,6 +23,7 @@ const ANNOUNCEMENTS_AT_ONCE = 64;
 type Announcement = readonly Outgoing<"REQUEST_PUBLISH" | "REQUEST_UNPUBLISH" | "REQUEST_CHUNK_REGISTER">[];
 
 export interface AnnouncerOptions {
+  readonly clock: Clock;
   readonly library: Library;
   readonly repository: Repository;
   /** Undefined while there is none. */
@@ -78,7 +80,7 @@ export class Announcer {
     const chunks = this.#gained.get(contentId) ?? new Bitfield(chunkCountFor(size));
     this.#gained.set(contentId, chunks);
     chunks.add(chunk);
-    this.#timer ??= setTimeout(() => this.#register(), REGISTER_MS);
+    this.#timer ??= this.#options.clock.after(REGISTER_MS, () => this.#register());
   }
 
   /** Tells the whole of what this peer has of a content, nothing included. Whoever waits does so until the deadline. */
@@ -113,7 +115,7 @@ export class Announcer {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   /**
@@ -142,7 +144,7 @@ export class Announcer {
     const session = this.#options.session();
     if (session === undefined) return;
     try {
-      const timeoutMs = deadline && msLeft(deadline, performance.now());
+      const timeoutMs = deadline && msLeft(deadline, this.#options.clock.now());
       await Promise.all(requests.map((request) => session.request(request, timeoutMs)));
     } catch (thrown) {
       const error = asP2pfsError(thrown);

@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault } from "../core/file-name.ts";
@@ -12,7 +13,7 @@ import type { ContentId } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { PageWalk } from "../core/page-walk.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
-import { type LookUp, resolveHostPort } from "../net/host-name.ts";
+import { type Names, resolveHostPort } from "../net/host-name.ts";
 import type { Fields } from "../wire/messages.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
@@ -47,11 +48,11 @@ export async function findTarget(
   link: TrackerLink,
   { what, from }: FetchSubject,
   deadline: Deadline,
-  lookUp?: LookUp,
+  names: Names,
 ): Promise<FetchTarget> {
   const fname = nameOf(what);
-  const holder = from === undefined ? null : await resolveHostPort(from, deadline, lookUp);
-  const listed = await listNamed(link, fname, holder, deadline);
+  const holder = from === undefined ? null : await resolveHostPort(from, deadline, names);
+  const listed = await listNamed(link, fname, holder, deadline, names.clock);
   const pinned = looksLikeTicket(what) ? parseTicket(what).contentId : undefined;
   const meant = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
   const others = meant.filter((file) => file.address !== link.address);
@@ -73,9 +74,10 @@ async function listNamed(
   fname: FileName,
   holder: Address | null,
   deadline: Deadline,
+  clock: Clock,
 ): Promise<FileInfo[]> {
   const files: FileInfo[] = [];
-  const walk = new PageWalk(performance.now());
+  const walk = new PageWalk(clock.now());
   let cursor: string | null = null;
   do {
     const query = { type: "REQUEST_FILE_LIST", fname, holder, cursor } as const;
@@ -84,7 +86,7 @@ async function listNamed(
       deadline,
     );
     files.push(...rows);
-    cursor = walk.after({ rows, next }, performance.now());
+    cursor = walk.after({ rows, next }, clock.now());
   } while (cursor !== null && files.length < CANDIDATES_MAX);
   return files;
 }

@@ -5,6 +5,7 @@
  */
 import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
+import type { Clock, Random } from "../core/clock.ts";
 import { errorToTell } from "../core/defects.ts";
 import { errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
@@ -28,6 +29,8 @@ import type { FetchDetail, FetchProgress, FetchReceipt, SourceShare } from "./ty
 export type FetchState = FetchProgress["state"];
 
 export interface FetchJobOptions {
+  readonly clock: Clock;
+  readonly random: Random;
   readonly id: string;
   readonly fname: FileName;
   readonly contentId: ContentId;
@@ -35,7 +38,7 @@ export interface FetchJobOptions {
   readonly destination: string;
   readonly manifest: Manifest;
   readonly part: PartFile;
-  /** When the user asked, on the clock of performance.now(). */
+  /** When the user asked, on the clock. */
   readonly startedMs: number;
   /** Another fetch of the same content, whose end is waited for: then there is a local copy. */
   readonly predecessor: Promise<unknown> | undefined;
@@ -101,7 +104,7 @@ export class FetchJob {
       state: this.#state,
       bytes: this.#bytesHeld(),
       chunks: this.#options.part.have.count,
-      bytes_per_second: this.#state === "running" ? this.#rate.bytesPerSecond(performance.now()) : 0,
+      bytes_per_second: this.#state === "running" ? this.#rate.bytesPerSecond(this.#options.clock.now()) : 0,
       sources: this.#state === "running" ? (this.#transfer?.sourceCount ?? 0) : 0,
       error: this.#error === undefined ? null : errorBody(this.#error).error,
     };
@@ -207,7 +210,7 @@ export class FetchJob {
         if (!isRead || !isChunk(buffer, manifest, chunk)) return;
         await part.write(chunk, buffer);
         this.#bytesCopied += buffer.length;
-        this.#rate.add(buffer.length, performance.now());
+        this.#rate.add(buffer.length, this.#options.clock.now());
       } finally {
         buffers.release(buffer);
       }
@@ -222,7 +225,7 @@ export class FetchJob {
       gained: (chunk) => {
         const bytes = chunkLengthAt(this.#size, manifest.chunkSize, chunk);
         this.#bytesFetched += bytes;
-        this.#rate.add(bytes, performance.now());
+        this.#rate.add(bytes, this.#options.clock.now());
         gained(chunk);
       },
     });
@@ -231,7 +234,7 @@ export class FetchJob {
 
   #receipt(): FetchReceipt {
     const counters = this.#transfer?.counters;
-    const durationMs = Math.max(1, performance.now() - this.#options.startedMs);
+    const durationMs = Math.max(1, this.#options.clock.now() - this.#options.startedMs);
     return {
       event: "receipt",
       ...this.#identity(),

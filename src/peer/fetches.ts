@@ -3,6 +3,7 @@
  * fetch that is under way already instead of starting another.
  */
 import type { Address } from "../core/address.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { errorToTell } from "../core/defects.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
@@ -14,7 +15,7 @@ import { BufferPool } from "../disk/buffer-pool.ts";
 import { ChunkChecker } from "../disk/chunk-checker.ts";
 import { PartFile } from "../disk/part-file.ts";
 import { Backoff } from "../net/backoff.ts";
-import type { LookUp } from "../net/host-name.ts";
+import { type System, sleep } from "../net/system.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
@@ -60,17 +61,17 @@ export interface FetchesOptions {
   /** Of the engine, where they are not the usual ones. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
   /** The repository folder; made when it is first needed. */
-  readonly filesFolder: () => string;
-  /** Of host names; the system's without it. */
-  readonly lookUp?: LookUp | undefined;
+  readonly filesFolder: string;
+  readonly system: System;
   readonly events: PeerEvents;
   readonly log: Log;
 }
 
 export class Fetches {
   readonly #options: FetchesOptions;
+  readonly #clock: Clock;
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES_MAX);
-  readonly #checker = new ChunkChecker(this.#buffers);
+  readonly #checker: ChunkChecker;
   readonly #running = new Map<string, FetchJob>();
   readonly #ended: FetchJob[] = [];
   /** Destinations whose fetch is being prepared, so that two requests at once give one fetch. */
@@ -81,6 +82,8 @@ export class Fetches {
 
   constructor(options: FetchesOptions) {
     this.#options = options;
+    this.#clock = options.system.clock;
+    this.#checker = new ChunkChecker(this.#buffers, this.#clock);
   }
 
   /** Bytes of chunk buffers that are in use. */
@@ -106,8 +109,8 @@ export class Fetches {
 
   /** Resolves when the fetch is under way. Within NOTICE_MS_MAX of its start it is, or is told why it cannot be (R5). */
   async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
-    const { link, lookUp, filesFolder } = this.#options;
-    const target = await findTarget(link(), request, noticeDeadline(startedMs), lookUp);
+    const { link, system, filesFolder } = this.#options;
+    const target = await findTarget(link(), request, noticeDeadline(startedMs), system);
     const destination = destinationOf(target.fname, request.destination, filesFolder);
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
@@ -115,20 +118,21 @@ export class Fetches {
   /** Tries an ended fetch again, where it stopped. */
   async retry(job: FetchJob): Promise<FetchJob> {
     const { fname, contentId, destination } = job;
-    return this.#startTarget({ fname, contentId }, destination, performance.now());
+    return this.#startTarget({ fname, contentId }, destination, this.#clock.now());
   }
 
   /** Takes up the fetches that the last run of this peer left, and tries until they end. */
   resume(): void {
     for (const fetch of this.#options.repository.unfinished()) {
-      this.#resumeOne(fetch, new Backoff({ firstMs: RESUME_FIRST_MS, maxMs: RESUME_MS_MAX }));
+      const { random } = this.#options.system;
+      this.#resumeOne(fetch, new Backoff({ firstMs: RESUME_FIRST_MS, maxMs: RESUME_MS_MAX, random }));
     }
   }
 
   /** Ends every fetch; the next start of this peer goes on with them. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const timer of this.#resumeTimers) clearTimeout(timer);
+    for (const timer of this.#resumeTimers) timer.cancel();
     const jobs = [...this.#running.values()];
     for (const job of jobs) job.stop(new P2pfsError("cancelled", `the peer ended during the fetch of ${job.fname}`));
     await Promise.allSettled(jobs.map((job) => job.done));
@@ -191,7 +195,7 @@ export class Fetches {
     const { up_limit: upLimit = null, down_limit: downLimit = null } = limits;
     const job = this.#newJob(target, destination, manifest, part, holders, startedMs, downLimit);
     this.#running.set(destination, job);
-    const limiter = upLimit === null ? undefined : new RateLimiter(upLimit);
+    const limiter = upLimit === null ? undefined : new RateLimiter(this.#clock, upLimit);
     const endLimit = limiter && this.#options.sharing.limitContent(target.contentId, limiter);
     this.#options.events.emit({ type: "fetch_started", fetch: job.progress() });
     const end = () => {
@@ -210,11 +214,11 @@ export class Fetches {
     const { neighbours } = this.#options;
     for (let holders = named; ; holders = await this.#holdersOf(contentId, deadline)) {
       try {
-        return await fetchManifest(contentId, holders, neighbours, deadline);
+        return await fetchManifest(contentId, holders, neighbours, deadline, this.#clock);
       } catch (thrown) {
-        if (asP2pfsError(thrown).code !== "no_holder" || msLeft(deadline, performance.now()) < HOLDERS_RETRY_MS)
+        if (asP2pfsError(thrown).code !== "no_holder" || msLeft(deadline, this.#clock.now()) < HOLDERS_RETRY_MS)
           throw thrown;
-        await Bun.sleep(HOLDERS_RETRY_MS);
+        await sleep(this.#clock, HOLDERS_RETRY_MS);
       }
     }
   }
@@ -243,6 +247,8 @@ export class Fetches {
     };
     return new FetchJob(
       {
+        clock: this.#clock,
+        random: this.#options.system.random,
         id: String(this.#nextId++),
         fname,
         contentId,
@@ -258,8 +264,8 @@ export class Fetches {
         buffers: this.#buffers,
         bounds: this.#options.bounds,
         checker: this.#checker,
-        downThrottle: inSeries(downLimiter, ...(downLimit === null ? [] : [new RateLimiter(downLimit)])),
-        findHolders: () => this.#holdersOf(contentId, noticeDeadline(performance.now())).catch(() => []),
+        downThrottle: inSeries(downLimiter, ...(downLimit === null ? [] : [new RateLimiter(this.#clock, downLimit)])),
+        findHolders: () => this.#holdersOf(contentId, noticeDeadline(this.#clock.now())).catch(() => []),
         began: () => {
           library.addPart(contentId, part);
           sharing.refresh(contentId);
@@ -319,7 +325,7 @@ export class Fetches {
     const { log, repository } = this.#options;
     const name = `the unfinished fetch of ${fetch.fname} to ${fetch.destination}`;
     try {
-      const job = await this.#startTarget(fetch, fetch.destination, performance.now());
+      const job = await this.#startTarget(fetch, fetch.destination, this.#clock.now());
       log("info", `going on with ${name}`);
       await job.done;
     } catch (thrown) {
@@ -330,10 +336,10 @@ export class Fetches {
         return this.#forgetUnfinished(fetch);
       }
       this.#remember(name, () => repository.addUnfinished(fetch));
-      const timer = setTimeout(() => {
+      const timer = this.#clock.after(backoff.next(), () => {
         this.#resumeTimers.delete(timer);
         this.#resumeOne(fetch, backoff);
-      }, backoff.next());
+      });
       this.#resumeTimers.add(timer);
     }
   }

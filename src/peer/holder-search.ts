@@ -1,6 +1,7 @@
 /** Finds the members of a content's swarm and joins them: at the start of a fetch, when the engine asks, and as it grows. */
 import type { Address } from "../core/address.ts";
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -13,6 +14,7 @@ const REFRESH_MS_MAX = 8 * SECOND_MS;
 const SOURCES_AIM = 30;
 
 export interface HolderSearchOptions {
+  readonly clock: Clock;
   readonly contentId: ContentId;
   /** What this peer has of it. */
   readonly have: Bitfield;
@@ -45,7 +47,7 @@ export class HolderSearch {
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   /** Asks the tracker once more, unless that is under way. */
@@ -60,10 +62,10 @@ export class HolderSearch {
   }
 
   #refreshAfter(waitMs: number): void {
-    this.#timer = setTimeout(() => {
+    this.#timer = this.#options.clock.after(waitMs, () => {
       if (this.#options.sourceCount() < SOURCES_AIM) this.again();
       this.#refreshAfter(Math.min(REFRESH_MS_MAX, 2 * waitMs));
-    }, waitMs);
+    });
   }
 
   #reachAll(holders: readonly Address[]): void {

@@ -1,5 +1,6 @@
 /** Getting a manifest from any holder. The content id checks it, so it does not matter who gives it. */
 import type { Address } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { MANIFEST_BYTES_MAX } from "../core/limits.ts";
@@ -22,6 +23,7 @@ export async function fetchManifest(
   holders: readonly Address[],
   neighbours: Neighbours,
   deadline: Deadline,
+  clock: Clock,
 ): Promise<Uint8Array> {
   if (holders.length === 0) throw noHolder(contentId);
   const queue = [...holders];
@@ -29,24 +31,24 @@ export async function fetchManifest(
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   let asked = 0;
   const askNext = () => {
-    const holder = msLeft(deadline, performance.now()) > 0 ? queue.shift() : undefined;
+    const holder = msLeft(deadline, clock.now()) > 0 ? queue.shift() : undefined;
     if (holder === undefined) {
       if (asked === 0) reject(errors.find((error) => error.code === "integrity") ?? noHolder(contentId, errors[0]));
       return;
     }
     asked++;
-    askOne(contentId, holder, neighbours, deadline).then(resolve, (thrown) => {
+    askOne(contentId, holder, neighbours, deadline, clock).then(resolve, (thrown) => {
       errors.push(asP2pfsError(thrown));
       asked--;
       askNext();
     });
   };
   for (let turn = 0; turn < ASKED_AT_ONCE; turn++) askNext();
-  const timer = setInterval(askNext, PATIENCE_MS);
+  const timer = clock.every(PATIENCE_MS, askNext);
   try {
     return await promise;
   } finally {
-    clearInterval(timer);
+    timer.cancel();
     queue.length = 0;
   }
 }
@@ -56,13 +58,14 @@ async function askOne(
   holder: Address,
   neighbours: Neighbours,
   deadline: Deadline,
+  clock: Clock,
 ): Promise<Uint8Array> {
   const { promise: silent, reject } = Promise.withResolvers<never>();
   const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
-  let timer = setTimeout(giveUp, msLeft(deadline, performance.now()));
+  let timer = clock.after(msLeft(deadline, clock.now()), giveUp);
   const openPayload = (_message: unknown, bytes: number) => {
-    clearTimeout(timer);
-    timer = setTimeout(giveUp, PAYLOAD_MS_MAX);
+    timer.cancel();
+    timer = clock.after(PAYLOAD_MS_MAX, giveUp);
     return bytes <= MANIFEST_BYTES_MAX ? new Uint8Array(bytes) : undefined;
   };
   try {
@@ -74,7 +77,7 @@ async function askOne(
     decodeManifest(payload);
     return payload;
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Address } from "../core/address.ts";
 import { makeAddress } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
@@ -31,10 +32,13 @@ export class Neighbour {
   /** Swarms that both sides are in over this connection. */
   readonly swarms = new Set<ContentId>();
   #address: Address | null;
-  #usefulMs = performance.now();
+  readonly #clock: Clock;
+  #usefulMs: number;
   #wasUsed = false;
 
-  constructor(id: string, connection: Connection, dialled: Address | null) {
+  constructor(id: string, connection: Connection, dialled: Address | null, clock: Clock) {
+    this.#clock = clock;
+    this.#usefulMs = clock.now();
     this.id = id;
     this.connection = connection;
     this.isInbound = dialled === null;
@@ -69,13 +73,13 @@ export class Neighbour {
 
   /** A chunk or a manifest was moved over the connection, or is about to be asked for. */
   noteUse(): void {
-    this.#usefulMs = performance.now();
+    this.#usefulMs = this.#clock.now();
     this.#wasUsed = true;
   }
 
   get conduct(): Conduct {
     const { connection } = this;
-    const now = performance.now();
+    const now = this.#clock.now();
     const unreadMs = now - (connection.sendBlockedSinceMs ?? now);
     const isSending = connection.payloadFramesQueued > 0 && unreadMs < UNREAD_MS_MAX;
     const isBusy = connection.isAwaitingReply || isSending;

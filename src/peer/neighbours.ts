@@ -4,12 +4,13 @@
  * asked.
  */
 import type { Address } from "../core/address.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Admission, type Conduct } from "../net/admission.ts";
-import type { Connection, LocalHello } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
-import { dial } from "../net/endpoint.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import { CONFIRM_NONCES_MAX, type Fields } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
 import { NEIGHBOURS_MAX, Neighbour } from "./neighbour.ts";
@@ -26,7 +27,7 @@ const PROBE_MS_MAX = 3 * SECOND_MS;
 const SILENCE_CHECK_MS = SECOND_MS;
 
 export interface NeighboursOptions {
-  readonly local: () => LocalHello;
+  readonly endpoint: Endpoint;
   /** Where others know this peer to listen; null before its registration. */
   readonly ownAddress: () => Address | null;
   /** What a neighbour's messages do; called once for each. */
@@ -41,6 +42,7 @@ export function neighboursMax(): number {
 
 export class Neighbours {
   readonly #options: NeighboursOptions;
+  readonly #clock: Clock;
   readonly #all = new Map<Connection, Neighbour>();
   /** Proven, by either side's dialling, and in use. */
   readonly #byAddress = new Map<Address, Neighbour>();
@@ -60,13 +62,13 @@ export class Neighbours {
 
   constructor(options: NeighboursOptions) {
     this.#options = options;
-    this.#places = new Admission({
+    this.#clock = options.endpoint.system.clock;
+    this.#places = new Admission(this.#clock, {
       placesMax: neighboursMax(),
       conductOf: (connection) => this.conductOf(connection),
       full: () => {},
     });
-    this.#silenceTimer = setInterval(() => this.#probeSilent(), SILENCE_CHECK_MS);
-    this.#silenceTimer.unref();
+    this.#silenceTimer = this.#clock.every(SILENCE_CHECK_MS, () => this.#probeSilent(), { isBackground: true });
   }
 
   get bytesReceived(): number {
@@ -98,7 +100,7 @@ export class Neighbours {
 
   closeAll(): void {
     this.#places.close();
-    clearInterval(this.#silenceTimer);
+    this.#silenceTimer.cancel();
     for (const connection of [...this.#all.keys()]) connection.close();
   }
 
@@ -113,8 +115,7 @@ export class Neighbours {
     if (!this.#places.makeRoom(this.#dialling.size))
       throw new P2pfsError("busy", "this peer has as many connections as it can open");
     let dialled: Neighbour | undefined;
-    const connection = await dial(address, {
-      local: this.#options.local(),
+    const connection = await this.#options.endpoint.dial(address, {
       timeoutMs: DIAL_MS_MAX,
       onConnection: (ready) => {
         if (ready.hello.role === "peer") dialled = this.#add(ready, address);
@@ -171,7 +172,7 @@ export class Neighbours {
   }
 
   #add(connection: Connection, dialled: Address | null): Neighbour {
-    const neighbour = new Neighbour(`${connection.remote.ip}#${this.#nextId++}`, connection, dialled);
+    const neighbour = new Neighbour(`${connection.remote.ip}#${this.#nextId++}`, connection, dialled, this.#clock);
     this.#all.set(connection, neighbour);
     if (dialled !== null) {
       this.#dialled.set(dialled, neighbour);
@@ -216,7 +217,7 @@ export class Neighbours {
 
   /** Where a cable was pulled or a process is frozen, nothing ever comes to say so. A busy neighbour answers a probe. */
   #probeSilent(): void {
-    const since = performance.now() - SILENCE_MS_MAX;
+    const since = this.#clock.now() - SILENCE_MS_MAX;
     for (const [connection, neighbour] of this.#all) {
       if (connection.lastReceivedMs > since || !connection.isAwaitingReply || connection.isPaused) continue;
       if (this.#probed.has(neighbour)) continue;
@@ -226,7 +227,7 @@ export class Neighbours {
   }
 
   async #probe({ address, connection }: Neighbour): Promise<void> {
-    const sentMs = performance.now();
+    const sentMs = this.#clock.now();
     try {
       await connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs: PROBE_MS_MAX });
     } catch {

@@ -2,20 +2,15 @@
 import type { Address } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
-import { type LookUp, resolveHost } from "../net/host-name.ts";
+import { type Names, resolveHost } from "../net/host-name.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
 /** Addresses that an error names. */
 const SHOWN_MAX = 5;
 
 /** Throws `not_found`, `ambiguous`, and `usage` where the tracker is too old to say. */
-export async function onlyPeerAt(
-  host: string,
-  link: TrackerLink,
-  deadline: Deadline,
-  lookUp?: LookUp,
-): Promise<Address> {
-  const ip = await resolveHost(host, deadline, lookUp);
+export async function onlyPeerAt(host: string, link: TrackerLink, deadline: Deadline, names: Names): Promise<Address> {
+  const ip = await resolveHost(host, deadline, names);
   const [only, ...others] = await peersAt(ip, link, deadline);
   if (only === undefined) throw new P2pfsError("not_found", `no peer is online at ${host}`);
   if (others.length === 0) return only;

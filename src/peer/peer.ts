@@ -2,14 +2,11 @@
  * The peer role, put together: its data folder, repository and library, the listener for other peers, the link to the
  * tracker, its shares and its fetches. Without a data folder it is a peer for one fetch, which leaves nothing behind.
  */
-import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
 import { type Deadline, noticeDeadline } from "../core/deadline.ts";
-import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { FileNameSchema, fileNameFault } from "../core/file-name.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
@@ -21,13 +18,14 @@ import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import { ReaderPool } from "../disk/chunk-reader.ts";
 import type { LocalHello } from "../net/connection.ts";
-import { isSamePlace, type LookUp, resolveHostPort } from "../net/host-name.ts";
+import { Endpoint } from "../net/endpoint.ts";
+import { isSamePlace } from "../net/host-name.ts";
+import { realSystem, type System } from "../net/system.ts";
 import { type DataFolder, randomPeerSecret } from "../store/data-folder.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
 import { holdersOf } from "./content-holders.ts";
-import { Door } from "./door.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
@@ -35,6 +33,7 @@ import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
 import { peerIdAt } from "./peer-id.ts";
+import { PeerListener } from "./peer-listener.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { type LocalCopy, Repository } from "./repository.ts";
@@ -56,6 +55,7 @@ import type {
 
 /** Shared files kept open for reading. */
 const READERS_MAX = 128;
+const NONCE_BYTES = 16;
 
 export interface PeerOptions {
   /** Undefined for a peer that remembers nothing. Whoever opened it closes it, after the peer. */
@@ -75,15 +75,19 @@ export interface PeerOptions {
   readonly limits?: RateLimitsChange | undefined;
   /** Of the engine of its fetches, where they are not the usual ones. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
-  /** Of the host names in commands; the system's without it. */
-  readonly lookUp?: LookUp | undefined;
+  /** The real one without it. */
+  readonly system?: System | undefined;
   readonly log: Log;
 }
 
 export class Peer {
   readonly events = new PeerEvents();
   readonly #options: PeerOptions;
-  readonly #startedMs = Date.now();
+  readonly #system: System;
+  readonly #clock: Clock;
+  readonly #endpoint: Endpoint;
+  /** Milliseconds since 1970. */
+  readonly #startedMs: number;
   readonly #secret: PeerSecret;
   readonly #repository: Repository;
   readonly #upLimiter: RateLimiter;
@@ -98,7 +102,7 @@ export class Peer {
   readonly #fetches: Fetches;
   readonly #shareWatch: ShareWatch;
   /** From `open` on. */
-  #door: Door | undefined;
+  #listener: PeerListener | undefined;
   #link: TrackerLink;
 
   /**
@@ -108,7 +112,7 @@ export class Peer {
   static async open(options: PeerOptions): Promise<Peer> {
     const peer = new Peer(options);
     try {
-      await peer.#openDoor();
+      await peer.#listen();
     } catch (thrown) {
       await peer.close();
       throw thrown;
@@ -120,20 +124,27 @@ export class Peer {
   }
 
   private constructor(options: PeerOptions) {
-    const { dataFolder, log } = options;
+    const { dataFolder, log, system = realSystem } = options;
+    const { clock, random } = system;
     this.#options = options;
-    this.#upLimiter = new RateLimiter(options.limits?.up_limit);
-    this.#downLimiter = new RateLimiter(options.limits?.down_limit);
-    this.#secret = dataFolder?.readOrCreatePeerSecret() ?? randomPeerSecret();
+    this.#system = system;
+    this.#clock = clock;
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
+    this.#startedMs = clock.wallTime();
+    this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
+    this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
+    this.#secret = dataFolder?.readOrCreatePeerSecret(random) ?? randomPeerSecret(random);
     this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
     this.#library = new Library(this.#repository, this.#readers, {
       copyLost: (copy, why) => this.#handleCopyLost(copy, why),
     });
-    const uploads = new UploadQueue({ random: Math.random });
+    const uploads = new UploadQueue({ random: random.number });
     this.#swarms = new Swarms({
+      clock,
       noteHeld: (member, contentId, chunks) => uploads.noteHeld(member.id, contentId, chunks),
     });
     this.#sharing = new Sharing({
+      clock,
       library: this.#library,
       swarms: this.#swarms,
       uploads,
@@ -141,12 +152,12 @@ export class Peer {
       log,
     });
     this.#neighbours = new Neighbours({
-      local: () => this.#hello(),
+      endpoint: this.#endpoint,
       ownAddress: () => this.#link?.address ?? null,
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
       events: this.events,
     });
-    const shared = { library: this.#library, repository: this.#repository, log };
+    const shared = { clock, library: this.#library, repository: this.#repository, log };
     this.#announcer = new Announcer({ ...shared, session: () => this.#link.session });
     this.#publisher = new Publisher({
       ...shared,
@@ -164,8 +175,8 @@ export class Peer {
       announcer: this.#announcer,
       downLimiter: this.#downLimiter,
       bounds: options.bounds,
-      filesFolder: () => this.#filesFolder(),
-      lookUp: options.lookUp,
+      filesFolder: options.filesFolder,
+      system,
       events: this.events,
     });
     this.#link = this.#newLink(options.tracker);
@@ -193,13 +204,13 @@ export class Peer {
       version: VERSION,
       pid: process.pid,
       address: this.#link.address,
-      listen: this.#door!.address,
+      listen: this.#listener!.address,
       tracker: formatHostPort(this.#link.tracker),
       connected: this.#link.isUp,
       data_folder: dataFolder?.path ?? "",
       files_folder: filesFolder,
       started: new Date(this.#startedMs).toISOString(),
-      uptime_ms: Date.now() - this.#startedMs,
+      uptime_ms: Math.max(0, this.#clock.wallTime() - this.#startedMs),
       shares: this.#repository.shareCount(),
       contents: this.#library.contentCount,
       fetches: this.#fetches.runningCount,
@@ -222,7 +233,7 @@ export class Peer {
 
   /** F13: leaves the present tracker for this one and announces everything there; fetches go on. */
   async connect(tracker: HostPort): Promise<Connected> {
-    const deadline = noticeDeadline(performance.now());
+    const deadline = noticeDeadline(this.#clock.now());
     if (formatHostPort(tracker) !== formatHostPort(this.#link.tracker)) {
       this.#link.close();
       this.#link = this.#newLink(tracker);
@@ -244,7 +255,7 @@ export class Peer {
     if (fault !== undefined) throw new P2pfsError("refused", `${JSON.stringify(fname)} names no share: ${fault}`);
     const unpublished = await this.#publisher.unpublish(
       v.parse(FileNameSchema, fname),
-      noticeDeadline(performance.now()),
+      noticeDeadline(this.#clock.now()),
     );
     this.events.emit({ type: "unpublished", ...unpublished });
     return unpublished;
@@ -265,34 +276,33 @@ export class Peer {
   /** F14: every shared file. */
   async listFiles(cursor: string | null = null): Promise<FilePage> {
     const query = { type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor } as const;
-    const page = await this.#link.request<"REQUEST_FILE_LIST">(query, noticeDeadline(performance.now()));
+    const page = await this.#link.request<"REQUEST_FILE_LIST">(query, noticeDeadline(this.#clock.now()));
     return { rows: page.file_list, next: page.next };
   }
 
   /** F15: the files of one peer. Without a port, the host has to have one peer only. */
   async discover(host: string, port: number | undefined, cursor: string | null = null): Promise<FilePage> {
-    const deadline = noticeDeadline(performance.now());
-    const { lookUp } = this.#options;
+    const deadline = noticeDeadline(this.#clock.now());
     const address =
       port === undefined
-        ? await onlyPeerAt(host, this.#link, deadline, lookUp)
-        : await resolveHostPort({ host, port }, deadline, lookUp);
+        ? await onlyPeerAt(host, this.#link, deadline, this.#system)
+        : await this.#endpoint.resolveHostPort({ host, port }, deadline);
     const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor }, deadline);
     return { rows: page.file_list, next: page.next };
   }
 
   /** A sample of who holds which chunks of a content, this peer included. */
   holdersOf(contentId: ContentId): Promise<ContentHolders> {
-    return holdersOf(contentId, this.#library, this.#link, noticeDeadline(performance.now()));
+    return holdersOf(contentId, this.#library, this.#link, noticeDeadline(this.#clock.now()));
   }
 
   /** Whether this names the peer's tracker, in whatever spelling. */
   isTracker(named: HostPort, deadline: Deadline): Promise<boolean> {
-    return isSamePlace(named, this.tracker, deadline, this.#options.lookUp);
+    return isSamePlace(named, this.tracker, deadline, this.#system);
   }
 
-  /** @param startedMs when the user asked for it, on the clock of performance.now() */
-  fetch(request: FetchRequest, startedMs = performance.now()): Promise<FetchJob> {
+  /** @param startedMs when the user asked for it, on its clock */
+  fetch(request: FetchRequest, startedMs = this.#clock.now()): Promise<FetchJob> {
     return this.#fetches.start(request, startedMs);
   }
 
@@ -325,18 +335,18 @@ export class Peer {
     await this.#fetches.close();
     this.#announcer.close();
     this.#link.close();
-    this.#door?.close();
+    this.#listener?.close();
     this.#swarms.close();
     this.#neighbours.closeAll();
     this.#readers.close();
     this.#repository.close();
   }
 
-  async #openDoor(): Promise<void> {
-    this.#door = await Door.open({
+  async #listen(): Promise<void> {
+    this.#listener = await PeerListener.open({
       ...this.#options,
       idToProve: () => this.#link.idToProve,
-      local: () => this.#hello(),
+      endpoint: this.#endpoint,
       onPeer: (connection) => this.#neighbours.adopt(connection),
       conductOf: (connection) => this.#neighbours.conductOf(connection),
     });
@@ -347,31 +357,20 @@ export class Peer {
       tracker,
       peerIdAt: (address) => peerIdAt(address, this.#secret),
       hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
-      local: () => this.#hello(),
-      listening: () => this.#door!.announced(),
+      endpoint: this.#endpoint,
+      listening: () => this.#listener!.announced(),
       announce: (session) => {
-        this.#door!.warnIfShutFor(session.address);
+        this.#listener!.warnIfShutFor(session.address);
         return this.#announcer.announceAll(session);
       },
-      lookUp: this.#options.lookUp,
       events: this.events,
       log: this.#options.log,
     });
   }
 
   #hello(): LocalHello {
-    const nonce = randomBytes(16).toString("hex");
+    const nonce = this.#system.random.bytes(NONCE_BYTES).toHex();
     return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null, nonce };
-  }
-
-  #filesFolder(): string {
-    const { filesFolder } = this.#options;
-    try {
-      mkdirSync(filesFolder, { recursive: true });
-    } catch (error) {
-      throw diskError(`cannot make the repository folder ${filesFolder}`, error);
-    }
-    return filesFolder;
   }
 
   /** The file is not what it was: it is offered no longer, and the tracker is told so. */
@@ -383,9 +382,4 @@ export class Peer {
     if (this.#library.offer(copy.contentId) === undefined) this.#swarms.abandon(copy.contentId);
     this.#announcer.lost(copy);
   }
-}
-
-/** Where fetches go by default. */
-export function defaultFilesFolder(dataFolder: string): string {
-  return join(dataFolder, "files");
 }

@@ -2,6 +2,7 @@
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
+import type { Clock } from "../core/clock.ts";
 import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
@@ -32,6 +33,7 @@ export interface PublishOptions {
 }
 
 export interface PublisherOptions {
+  readonly clock: Clock;
   readonly link: () => TrackerLink;
   readonly library: Library;
   readonly repository: Repository;
@@ -57,7 +59,7 @@ export class Publisher {
     for (const mark of marks) this.#underWay.add(mark);
     try {
       // Asked before hours of hashing may pass.
-      await this.#options.link().ready(noticeDeadline(performance.now()));
+      await this.#options.link().ready(noticeDeadline(this.#options.clock.now()));
       const hashed = await hashFile(realPath, options);
       return await this.#tell(fname, lname, realPath, hashed);
     } finally {
@@ -112,7 +114,7 @@ export class Publisher {
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
     // Hashing took its time; the time for the tracker's answer begins now.
-    const deadline = noticeDeadline(performance.now());
+    const deadline = noticeDeadline(this.#options.clock.now());
     const session = await link().ready(deadline);
     const request = publishRequest(share, session);
     try {

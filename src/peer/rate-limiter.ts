@@ -3,6 +3,7 @@
  * turns in small portions, so that each gets its part and the schedule stays smooth. A late timer loses nothing: what
  * could have moved in the meantime is made up for, within the burst.
  */
+import type { Clock, Timer } from "../core/clock.ts";
 import type { RateLimit } from "../core/rate.ts";
 import { KiB, SECOND_MS } from "../core/units.ts";
 import type { Throttle } from "../net/send-queue.ts";
@@ -22,6 +23,7 @@ export interface Refundable extends Throttle {
 }
 
 export class RateLimiter implements Refundable {
+  readonly #clock: Clock;
   #limit: RateLimit = null;
   #bucket: TokenBucket | undefined;
   #portionBytes = Number.POSITIVE_INFINITY;
@@ -33,7 +35,8 @@ export class RateLimiter implements Refundable {
   /** Paid for and not moved. */
   #creditBytes = 0;
 
-  constructor(limit: RateLimit = null) {
+  constructor(clock: Clock, limit: RateLimit = null) {
+    this.#clock = clock;
     this.setLimit(limit);
   }
 
@@ -49,7 +52,7 @@ export class RateLimiter implements Refundable {
       this.#bucket = undefined;
       this.#portionBytes = Number.POSITIVE_INFINITY;
     } else {
-      const now = performance.now();
+      const now = this.#clock.now();
       const burstBytes = (limit * BURST_MS) / SECOND_MS;
       this.#bucket = new TokenBucket(limit, burstBytes, now);
       // A bucket starts full; a limit that has just been set has saved up nothing.
@@ -57,7 +60,7 @@ export class RateLimiter implements Refundable {
       const portionBytes = Math.floor((limit * PORTION_MS) / SECOND_MS);
       this.#portionBytes = Math.min(Math.max(portionBytes, PORTION_BYTES_MIN), PORTION_BYTES_MAX);
     }
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
     this.#serve();
   }
@@ -65,7 +68,7 @@ export class RateLimiter implements Refundable {
   allow(resume: () => void): number {
     if (this.#bucket === undefined) return Number.POSITIVE_INFINITY;
     const isNext = this.#isTurn || this.#waiting.length === 0;
-    if (isNext && this.#bucket.waitMs(performance.now()) === 0) return this.#portionBytes;
+    if (isNext && this.#bucket.waitMs(this.#clock.now()) === 0) return this.#portionBytes;
     this.#waiting.push(resume);
     this.#schedule(this.#bucket);
     return 0;
@@ -76,7 +79,7 @@ export class RateLimiter implements Refundable {
     this.#isTurn = false;
     const credited = Math.min(this.#creditBytes, bytes);
     this.#creditBytes -= credited;
-    this.#bucket.take(bytes - credited, performance.now());
+    this.#bucket.take(bytes - credited, this.#clock.now());
   }
 
   refund(bytes: number): void {
@@ -84,13 +87,13 @@ export class RateLimiter implements Refundable {
   }
 
   #schedule(bucket: TokenBucket): void {
-    this.#timer ??= setTimeout(() => this.#serve(), Math.ceil(bucket.waitMs(performance.now())));
+    this.#timer ??= this.#clock.after(Math.ceil(bucket.waitMs(this.#clock.now())), () => this.#serve());
   }
 
   #serve(): void {
     this.#timer = undefined;
     while (this.#waiting.length > 0) {
-      if (this.#bucket !== undefined && this.#bucket.waitMs(performance.now()) > 0) return this.#schedule(this.#bucket);
+      if (this.#bucket !== undefined && this.#bucket.waitMs(this.#clock.now()) > 0) return this.#schedule(this.#bucket);
       const resume = this.#waiting.shift()!;
       this.#isTurn = true;
       resume();

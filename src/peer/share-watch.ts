@@ -4,6 +4,7 @@
  * is offered anew. Watching by the kernel's notices would miss other machines' changes on network file systems.
  */
 
+import type { Clock, Timer } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Announcer } from "./announcer.ts";
@@ -18,6 +19,7 @@ const STEP_MS = 100;
 const ROUND_MS_MIN = 2 * SECOND_MS;
 
 export interface ShareWatchOptions {
+  readonly clock: Clock;
   readonly repository: Repository;
   readonly library: Library;
   readonly sharing: Sharing;
@@ -37,18 +39,18 @@ export class ShareWatch {
   }
 
   open(): void {
-    this.#timer = setInterval(() => this.#step(), STEP_MS);
+    this.#timer = this.#options.clock.every(STEP_MS, () => this.#step());
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
   }
 
   /** What is read is looked at before anything else happens, so that it cannot have been taken back meanwhile. */
   #step(): void {
     if (this.#place === undefined) {
-      if (performance.now() - this.#roundStartedMs < ROUND_MS_MIN) return;
-      this.#roundStartedMs = performance.now();
+      if (this.#options.clock.now() - this.#roundStartedMs < ROUND_MS_MIN) return;
+      this.#roundStartedMs = this.#options.clock.now();
       this.#place = { table: "shares", after: "" };
     }
     const { table, after } = this.#place;

@@ -4,6 +4,7 @@
  */
 
 import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import type { Clock } from "../core/clock.ts";
 import { errorToTell } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
@@ -36,6 +37,7 @@ const RANGE_NUMBERS_PER_HAVE = 64;
 const JOINS = { perSecond: 50, burst: 512 };
 
 export interface SharingOptions {
+  readonly clock: Clock;
   readonly library: Library;
   readonly swarms: Swarms;
   readonly uploads: UploadQueue;
@@ -80,8 +82,8 @@ export class Sharing {
     const requester: Requester = {
       neighbour,
       filenames: new Map(),
-      haves: new Allowance(HAVES),
-      joins: new Allowance(JOINS),
+      haves: new Allowance(this.#options.clock, HAVES),
+      joins: new Allowance(this.#options.clock, JOINS),
     };
     this.#requesters.set(neighbour.id, requester);
     return {

@@ -3,6 +3,7 @@
  * new ones coalesced. A running fetch listens to the swarm of its content; a seeder only answers.
  */
 import type { ChunkRanges } from "../core/bitfield.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
@@ -28,6 +29,7 @@ interface Swarm {
 }
 
 export interface SwarmsOptions {
+  readonly clock: Clock;
   /** A member told that it has these chunks. */
   readonly noteHeld: (member: Neighbour, contentId: ContentId, chunks: ChunkRanges) => void;
 }
@@ -97,7 +99,7 @@ export class Swarms {
   abandon(contentId: ContentId): void {
     const swarm = this.#swarms.get(contentId);
     if (swarm === undefined) return;
-    clearTimeout(swarm.timer);
+    swarm.timer?.cancel();
     this.#swarms.delete(contentId);
     for (const { connection, swarms } of swarm.gossip.members()) {
       swarms.delete(contentId);
@@ -113,7 +115,7 @@ export class Swarms {
   }
 
   close(): void {
-    for (const swarm of this.#swarms.values()) clearTimeout(swarm.timer);
+    for (const swarm of this.#swarms.values()) swarm.timer?.cancel();
     this.#swarms.clear();
   }
 
@@ -126,11 +128,11 @@ export class Swarms {
       this.#planTurn(contentId, swarm);
       this.#forgetIfEmpty(contentId, swarm);
     };
-    swarm.timer = setTimeout(turn, Math.max(due - performance.now(), 0));
+    swarm.timer = this.#options.clock.after(Math.max(due - this.#options.clock.now(), 0), turn);
   }
 
   #takeTurn(contentId: ContentId, swarm: Swarm): void {
-    for (const { members, pages } of swarm.gossip.next(performance.now())) {
+    for (const { members, pages } of swarm.gossip.next(this.#options.clock.now())) {
       for (const chunks of pages) {
         const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks });
         for (const { connection } of members) connection.sendEncoded(frame);

@@ -3,6 +3,7 @@
  * the advertised address proven. Anybody can call itself a tracker, so a call is short, there are few at a time, and a
  * proof is given only while this peer waits for the registration that needs it.
  */
+import type { Clock } from "../core/clock.ts";
 import { errorToTell } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
@@ -20,12 +21,14 @@ export const TRACKER_CALL_MS_MAX = 3 * SECOND_MS;
 
 export class TrackerCalls {
   readonly #idToProve: () => PeerId | undefined;
+  readonly #clock: Clock;
   readonly #log: Log;
   /** When each began, oldest first. */
   readonly #calls = new Map<Connection, number>();
 
   /** @param idToProve gives undefined while no proof is due. */
-  constructor(idToProve: () => PeerId | undefined, log: Log) {
+  constructor(idToProve: () => PeerId | undefined, clock: Clock, log: Log) {
+    this.#clock = clock;
     this.#idToProve = idToProve;
     this.#log = log;
   }
@@ -42,7 +45,7 @@ export class TrackerCalls {
       this.#calls.delete(oldest);
       oldest.close(new P2pfsError("busy", "too many trackers call at once"));
     }
-    this.#calls.set(connection, performance.now());
+    this.#calls.set(connection, this.#clock.now());
     connection.serve<"tracker", "peer">({
       requests: answersToTracker(this.#idToProve),
       notices: {},

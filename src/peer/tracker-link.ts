@@ -4,6 +4,7 @@
  * that the tracker cannot be reached; transfers never depend on it.
  */
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, deadlineIn, msLeft, stepOf } from "../core/deadline.ts";
 import { errorToTell } from "../core/defects.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
@@ -12,10 +13,9 @@ import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Backoff } from "../net/backoff.ts";
-import type { Connection, LocalHello } from "../net/connection.ts";
-import { dial } from "../net/endpoint.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import type { Outgoing } from "../net/handlers.ts";
-import { type LookUp, resolveHostPort } from "../net/host-name.ts";
 import type { Message, ReplyName, RequestName } from "../wire/messages.ts";
 import type { PeerEvents } from "./events.ts";
 import { answersToTracker } from "./tracker-calls.ts";
@@ -31,13 +31,11 @@ export interface TrackerLinkOptions {
   /** By which the tracker at this address knows the peer. */
   readonly peerIdAt: (tracker: Address) => PeerId;
   readonly hostName: string;
-  readonly local: () => LocalHello;
+  readonly endpoint: Endpoint;
   /** Where the peer listens, and whether its host is to be advertised as it is. */
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
   /** Tells the tracker everything that this peer offers, by requests on the session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
-  /** The system's without it. */
-  readonly lookUp?: LookUp | undefined;
   readonly events: PeerEvents;
   readonly log: Log;
 }
@@ -50,7 +48,8 @@ export interface TrackerSession {
 
 export class TrackerLink {
   readonly #options: TrackerLinkOptions;
-  readonly #backoff = new Backoff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
   readonly #waiting = new Set<() => void>();
   #connection: Connection | undefined;
   /** While a registration that advertises an address waits for its reply. */
@@ -63,7 +62,10 @@ export class TrackerLink {
   #closed = false;
 
   constructor(options: TrackerLinkOptions) {
+    const { clock, random } = options.endpoint.system;
     this.#options = options;
+    this.#clock = clock;
+    this.#backoff = new Backoff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MS_MAX, random });
   }
 
   get tracker(): HostPort {
@@ -96,8 +98,8 @@ export class TrackerLink {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#retryTimer);
-    clearTimeout(this.#heartbeatTimer);
+    this.#retryTimer?.cancel();
+    this.#heartbeatTimer?.cancel();
     this.#session = undefined;
     this.#connection?.close();
     this.#wakeWaiting();
@@ -111,11 +113,11 @@ export class TrackerLink {
     if (this.#session === undefined && !this.#closed) {
       this.#retryNow();
       await new Promise<void>((resolve) => {
-        const now = performance.now();
-        const timer = setTimeout(wake, msLeft(stepOf(deadline, TRACKER_WAIT_MS, now), now));
+        const now = this.#clock.now();
+        const timer = this.#clock.after(msLeft(stepOf(deadline, TRACKER_WAIT_MS, now), now), wake);
         const waiting = this.#waiting;
         function wake() {
-          clearTimeout(timer);
+          timer.cancel();
           waiting.delete(wake);
           resolve();
         }
@@ -131,10 +133,10 @@ export class TrackerLink {
     message: Outgoing<Name>,
     deadline: Deadline,
   ): Promise<Message<ReplyName<Name>>> {
-    const step = stepOf(deadline, TRACKER_WAIT_MS, performance.now());
+    const step = stepOf(deadline, TRACKER_WAIT_MS, this.#clock.now());
     const session = await this.ready(step);
     try {
-      return await session.request(message, msLeft(step, performance.now()));
+      return await session.request(message, msLeft(step, this.#clock.now()));
     } catch (thrown) {
       throw thrown instanceof P2pfsError && thrown.code === "unreachable" ? this.#unreachable(thrown) : thrown;
     }
@@ -150,18 +152,18 @@ export class TrackerLink {
   /** A command is waiting: do not sit out a long backoff. */
   #retryNow(): void {
     if (this.#retryTimer === undefined) return;
-    clearTimeout(this.#retryTimer);
+    this.#retryTimer?.cancel();
     this.#connect();
   }
 
   async #connect(): Promise<void> {
     this.#retryTimer = undefined;
-    const deadline = deadlineIn(DIAL_MS_MAX, performance.now());
+    const deadline = deadlineIn(DIAL_MS_MAX, this.#clock.now());
     try {
-      const address = await resolveHostPort(this.#options.tracker, deadline, this.#options.lookUp);
-      const connection = await dial(address, {
-        local: this.#options.local(),
-        timeoutMs: msLeft(deadline, performance.now()),
+      const { endpoint, tracker } = this.#options;
+      const address = await endpoint.resolveHostPort(tracker, deadline);
+      const connection = await endpoint.dial(address, {
+        timeoutMs: msLeft(deadline, this.#clock.now()),
         onConnection: (ready) => this.#adopt(ready),
       });
       await this.#register(connection, this.#options.peerIdAt(address));
@@ -215,19 +217,19 @@ export class TrackerLink {
 
   /** Renews the lease; a tracker that stays silent for a lease's length is taken for gone. */
   #beat(connection: Connection, heartbeatMs: number, leaseMs: number): void {
-    clearTimeout(this.#heartbeatTimer);
-    this.#heartbeatTimer = setTimeout(async () => {
+    this.#heartbeatTimer?.cancel();
+    this.#heartbeatTimer = this.#clock.after(heartbeatMs, async () => {
       try {
         await connection.request({ type: "HEARTBEAT" }, { timeoutMs: leaseMs });
         if (this.#connection === connection && !this.#closed) this.#beat(connection, heartbeatMs, leaseMs);
       } catch (thrown) {
         connection.close(asP2pfsError(thrown));
       }
-    }, heartbeatMs);
+    });
   }
 
   #lost(cause: P2pfsError | undefined): void {
-    clearTimeout(this.#heartbeatTimer);
+    this.#heartbeatTimer?.cancel();
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.close();
@@ -241,7 +243,7 @@ export class TrackerLink {
     this.#session = undefined;
     this.#lastError = cause;
     this.#wakeRefused(cause);
-    this.#retryTimer ??= setTimeout(() => this.#connect(), this.#backoff.next());
+    this.#retryTimer ??= this.#clock.after(this.#backoff.next(), () => this.#connect());
   }
 
   /** What the tracker refuses now it refuses in a second too: do not keep commands waiting. */

@@ -4,6 +4,7 @@
  */
 import type { Address } from "../core/address.ts";
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
+import type { Clock, Random, Timer } from "../core/clock.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
@@ -36,6 +37,8 @@ const REST_MS_MAX = 10 * SECOND_MS;
 const DROPPED_MAX = 1024;
 
 export interface TransferOptions {
+  readonly clock: Clock;
+  readonly random: Random;
   readonly contentId: ContentId;
   readonly fname: FileName;
   readonly manifest: Manifest;
@@ -95,7 +98,7 @@ export class Transfer implements SwarmListener {
       chunkLength: (chunk) => this.#chunkLength(chunk),
       have: new Bitfield(part.have.size, part.have.bytes),
       doubtful: new Bitfield(part.doubtful.size, part.doubtful.bytes),
-      random: Math.random,
+      random: options.random.number,
       ...options.bounds,
     });
     this.#search = new HolderSearch({
@@ -143,7 +146,7 @@ export class Transfer implements SwarmListener {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
     this.#search.start(holders);
-    this.#progressTimer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    this.#progressTimer = this.#options.clock.every(PROGRESS_MS, () => this.#tellProgress());
     this.#pump();
     try {
       await this.#finished.promise;
@@ -184,7 +187,7 @@ export class Transfer implements SwarmListener {
 
   #handle(event: DownloadEvent): void {
     if (this.#ended) return;
-    this.#engine.handle(event, performance.now());
+    this.#engine.handle(event, this.#options.clock.now());
     this.#pump();
   }
 
@@ -200,10 +203,11 @@ export class Transfer implements SwarmListener {
     } finally {
       this.#pumping = false;
     }
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     const deadline = this.#ended ? undefined : this.#engine.deadline();
     if (deadline === undefined) return;
-    this.#timer = setTimeout(() => this.#handle({ type: "tick" }), Math.max(1, deadline - performance.now()));
+    const { clock } = this.#options;
+    this.#timer = clock.after(Math.max(1, deadline - clock.now()), () => this.#handle({ type: "tick" }));
   }
 
   #carryOut(effect: DownloadEffect): void {
@@ -256,7 +260,7 @@ export class Transfer implements SwarmListener {
     if (content_id !== this.#options.contentId || !rangesInclude(pending.chunks, chunknum)) return undefined;
     if (bytes !== this.#chunkLength(chunknum)) return undefined;
     pending.buffer = this.#options.buffers.acquire(bytes);
-    pending.openedMs = performance.now();
+    pending.openedMs = this.#options.clock.now();
     this.#handle({ type: "chunk_opened", source: pending.source.id, request, chunk: chunknum });
     return pending.buffer;
   }
@@ -358,9 +362,9 @@ export class Transfer implements SwarmListener {
   #close(): void {
     const { contentId, swarms } = this.#options;
     this.#ended = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#search.close();
-    clearInterval(this.#progressTimer);
+    this.#progressTimer?.cancel();
     this.#gate.clear();
     for (const { connection } of this.#sources.values()) connection.resume(this);
     for (const request of this.#pending.keys()) this.#sendCancel(request);
@@ -377,7 +381,7 @@ export class Transfer implements SwarmListener {
   #closeIfHopeless({ buffer, openedMs, source: { connection } }: PendingChunk): void {
     if (buffer === undefined || connection.payloadFramesQueued > 0) return;
     const received = connection.payloadBytesReceived;
-    const elapsedMs = performance.now() - openedMs;
+    const elapsedMs = this.#options.clock.now() - openedMs;
     if ((elapsedMs * (buffer.length - received)) / Math.max(received, 1) > REST_MS_MAX)
       connection.close(new P2pfsError("unreachable", "the rest of a chunk would take too long"));
   }

@@ -1,16 +1,19 @@
 /** The data folder of a role: where it lies, the lock that gives it to one process at a time, and the small files in it. */
 import type { Database } from "bun:sqlite";
-import { randomBytes } from "node:crypto";
 import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
+import type { Random } from "../core/clock.ts";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
+
+/** 128 bits. */
+const PEER_SECRET_BYTES = 16;
 
 export type Role = "tracker" | "peer";
 
@@ -54,8 +57,8 @@ export function readAdminFile(folder: string): AdminFile | undefined {
   return parsed.success ? parsed.output : undefined;
 }
 
-export function randomPeerSecret(): PeerSecret {
-  return v.parse(PeerSecretSchema, randomBytes(16).toString("hex"));
+export function randomPeerSecret(random: Random): PeerSecret {
+  return v.parse(PeerSecretSchema, random.bytes(PEER_SECRET_BYTES).toHex());
 }
 
 /**
@@ -85,11 +88,11 @@ export class DataFolder {
   }
 
   /** What a peer that lives in this folder derives its ids from; a damaged one is an error, never replaced. */
-  readOrCreatePeerSecret(): PeerSecret {
+  readOrCreatePeerSecret(random: Random): PeerSecret {
     const path = join(this.path, PEER_SECRET_FILE);
     const text = readTextFile(path);
     if (text === undefined) {
-      const created = randomPeerSecret();
+      const created = randomPeerSecret(random);
       replaceFile(path, `${created}\n`, { durable: true });
       return created;
     }
@@ -155,4 +158,26 @@ function makeAndLookAt(path: string, attempt: string): Stats {
   } catch (error) {
     throw diskError(attempt, error);
   }
+}
+
+/**
+ * Listens at this port; where any will do, at the one that the folder remembers, if that is free. Throws what `listenAt`
+ * throws.
+ */
+export async function listenOnRemembered<Listening>(
+  folder: DataFolder | undefined,
+  name: PortName,
+  port: number,
+  listenAt: (port: number) => Listening | Promise<Listening>,
+): Promise<Listening> {
+  const remembered = port === 0 ? folder?.rememberedPort(name) : undefined;
+  if (remembered !== undefined) {
+    try {
+      return await listenAt(remembered);
+    } catch (thrown) {
+      // Somebody else has it now; any other will do.
+      if (!(thrown instanceof P2pfsError) || thrown.code !== "already_running") throw thrown;
+    }
+  }
+  return listenAt(port);
 }

@@ -4,16 +4,13 @@
  * at once are served several times faster than one by one, and a lone one waits no longer.
  */
 import type { Database } from "bun:sqlite";
+import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { asDatabaseError } from "./database.ts";
 
 /** Changes in one transaction, and the time they may take; more wait for the next turn: other work gets its own. */
 const CHANGES_PER_COMMIT_MAX = 200;
 const COMMIT_MS_MAX = 4;
-
-function isFull(changes: number, beganMs: number): boolean {
-  return changes === CHANGES_PER_COMMIT_MAX || performance.now() - beganMs > COMMIT_MS_MAX;
-}
 
 interface Waiting {
   /** Makes the change; what it returns is called after the commit. */
@@ -24,12 +21,14 @@ interface Waiting {
 export class GroupCommit {
   readonly #sqlite: Database;
   readonly #path: string;
+  readonly #clock: Clock;
   readonly #statements;
   #waiting: Waiting[] = [];
   #scheduled = false;
   #closed = false;
 
-  constructor(sqlite: Database, path: string) {
+  constructor(sqlite: Database, path: string, clock: Clock) {
+    this.#clock = clock;
     this.#sqlite = sqlite;
     this.#path = path;
     this.#statements = {
@@ -65,7 +64,7 @@ export class GroupCommit {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#clock.nextTurn(() => {
       this.#scheduled = false;
       this.#commit();
       if (this.#waiting.length > 0) this.#schedule();
@@ -78,13 +77,13 @@ export class GroupCommit {
     const done: { readonly waiting: Waiting; readonly answer: () => void }[] = [];
     try {
       this.#statements.begin.run();
-      const beganMs = performance.now();
+      const beganMs = this.#clock.now();
       do {
         const waiting = this.#waiting.shift()!;
         group.push(waiting);
         const answer = this.#change(waiting);
         if (answer !== undefined) done.push({ waiting, answer });
-      } while (this.#waiting.length > 0 && !isFull(group.length, beganMs));
+      } while (this.#waiting.length > 0 && !this.#isFull(group.length, beganMs));
       this.#statements.commit.run();
     } catch (thrown) {
       if (this.#sqlite.inTransaction) this.#sqlite.run("ROLLBACK");
@@ -95,6 +94,10 @@ export class GroupCommit {
       return;
     }
     for (const { answer } of done) answer();
+  }
+
+  #isFull(changes: number, beganMs: number): boolean {
+    return changes === CHANGES_PER_COMMIT_MAX || this.#clock.now() - beganMs > COMMIT_MS_MAX;
   }
 
   /** One change within the transaction; undefined where it failed and was undone. */

@@ -1,23 +1,24 @@
 /** Proof of an advertised address: the tracker goes there and asks for something that only this peer can say. */
-import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
+import { deadlineIn, msLeft } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { NOTICE_MS_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
-import type { Connection, LocalHello } from "../net/connection.ts";
-import { dial } from "../net/endpoint.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import { isProofOf } from "../net/proof.ts";
 
 const CHALLENGE_BYTES = 32;
 
 /** Throws `refused` unless the peer of this id answers at the address within NOTICE_MS_MAX. */
-export async function proveAddress(address: Address, peerId: PeerId, local: LocalHello): Promise<void> {
-  const deadlineMs = performance.now() + NOTICE_MS_MAX;
-  const leftMs = () => Math.max(1, deadlineMs - performance.now());
+export async function proveAddress(address: Address, peerId: PeerId, endpoint: Endpoint): Promise<void> {
+  const { clock, random } = endpoint.system;
+  const deadline = deadlineIn(NOTICE_MS_MAX, clock.now());
+  const leftMs = () => msLeft(deadline, clock.now());
   let connection: Connection | undefined;
   try {
-    connection = await dial(address, { local, timeoutMs: leftMs() });
-    const challenge = new Uint8Array(randomBytes(CHALLENGE_BYTES));
+    connection = await endpoint.dial(address, { timeoutMs: leftMs() });
+    const challenge = random.bytes(CHALLENGE_BYTES);
     const reply = await connection.request({ type: "REQUEST_PROOF", challenge }, { timeoutMs: leftMs() });
     if (isProofOf(peerId, challenge, reply.proof)) return;
     throw new P2pfsError("unauthorised", "another peer answers there");

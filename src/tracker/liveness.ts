@@ -4,6 +4,7 @@
  * a restart the moment of the start.
  */
 
+import type { Clock, Timer } from "../core/clock.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { PeerRecord, SessionRef } from "./registry.ts";
@@ -12,15 +13,14 @@ const SWEEP_MS_MAX = SECOND_MS / 2;
 
 export interface LivenessOptions {
   readonly leaseMs: number;
-  /** Milliseconds on a monotonic clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** The lease of this peer's session ran out and is not held any more. */
   readonly expired: (peer: PeerRecord, lastSeenMs: number) => void;
 }
 
 interface Lease {
   readonly peer: PeerRecord;
-  /** On the same clock. */
+  /** On the clock. */
   readonly lastSeenMs: () => number;
 }
 
@@ -36,16 +36,16 @@ export class Liveness {
   constructor(options: LivenessOptions) {
     this.#options = options;
     this.#sweepEveryMs = Math.min(SWEEP_MS_MAX, options.leaseMs / 8);
-    this.#lastSweepMs = options.now();
+    this.#lastSweepMs = options.clock.now();
   }
 
   start(): void {
-    this.#lastSweepMs = this.#options.now();
-    this.#timer ??= setInterval(() => this.sweep(), this.#sweepEveryMs);
+    this.#lastSweepMs = this.#options.clock.now();
+    this.#timer ??= this.#options.clock.every(this.#sweepEveryMs, () => this.sweep());
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 
@@ -64,8 +64,8 @@ export class Liveness {
   }
 
   sweep(): void {
-    const { leaseMs, now, expired } = this.#options;
-    const nowMs = now();
+    const { leaseMs, clock, expired } = this.#options;
+    const nowMs = clock.now();
     // A tracker that did not run for a while, say because the machine slept, did not read anybody's signs of life.
     if (nowMs - this.#lastSweepMs > leaseMs / 2) this.#graceUntilMs = nowMs + leaseMs;
     this.#lastSweepMs = nowMs;

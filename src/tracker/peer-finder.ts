@@ -5,17 +5,17 @@
 import { type Address, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { ipsOf, type LookUp } from "../net/host-name.ts";
+import { ipsOf, type Names } from "../net/host-name.ts";
 import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 
 export class PeerFinder {
   readonly #registry: Registry;
-  readonly #lookUp: LookUp | undefined;
+  readonly #names: Names;
 
-  constructor(registry: Registry, lookUp?: LookUp) {
+  constructor(registry: Registry, names: Names) {
     this.#registry = registry;
-    this.#lookUp = lookUp;
+    this.#names = names;
   }
 
   /**
@@ -27,7 +27,7 @@ export class PeerFinder {
     const byPort = port === undefined ? {} : { port };
     let found: readonly PeerRecord[] = [];
     if (!isIp(host)) found = await this.#registry.findPeers({ hostName: host, ...byPort });
-    const ips = found.length > 0 ? [] : await ipsOf(host, deadline, this.#lookUp).catch((): string[] => []);
+    const ips = found.length > 0 ? [] : await ipsOf(host, deadline, this.#names).catch((): string[] => []);
     if (ips.length > 0) found = await this.#registry.findPeers({ ips, ...byPort });
     if (ownAddress !== undefined && port === portOf(ownAddress)) refuseOwn(ips, found, ownAddress);
     if (found.length === 1) return found[0]!;

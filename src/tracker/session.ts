@@ -4,6 +4,7 @@
  */
 import { type Address, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
+import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
@@ -27,6 +28,7 @@ const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 
 /** What all sessions of a tracker share. */
 export interface SessionHost {
+  readonly clock: Clock;
   readonly registry: Registry;
   readonly liveness: Liveness;
   readonly newcomers: Newcomers;
@@ -38,8 +40,6 @@ export interface SessionHost {
   readonly heartbeatMs: number;
   /** From HELLO to the end of the registration. */
   readonly registrationMs: number;
-  /** Milliseconds since 1970. */
-  now(): number;
   /** Dials the address and throws `refused` unless the peer of this id answers there. */
   prove(address: Address, peerId: PeerId): Promise<void>;
 }
@@ -48,16 +48,21 @@ export class Session {
   readonly connection: Connection;
   readonly #host: SessionHost;
   readonly #sameHost: boolean;
-  readonly #openedMs = performance.now();
-  readonly #registrations = new Allowance(ONCE_IN_A_WHILE);
-  readonly #rangeNumbers = new Allowance(RANGE_NUMBERS);
-  readonly #announcements = new Allowance(ONCE_IN_A_WHILE);
+  readonly #openedMs: number;
+  readonly #registrations: Allowance;
+  readonly #rangeNumbers: Allowance;
+  readonly #announcements: Allowance;
   #peer: PeerRecord | undefined;
   #ended = false;
 
   constructor(connection: Connection, host: SessionHost) {
     this.connection = connection;
     this.#host = host;
+    const { clock } = host;
+    this.#openedMs = clock.now();
+    this.#registrations = new Allowance(clock, ONCE_IN_A_WHILE);
+    this.#rangeNumbers = new Allowance(clock, RANGE_NUMBERS);
+    this.#announcements = new Allowance(clock, ONCE_IN_A_WHILE);
     this.#sameHost = isOwnIp(connection.remote.ip);
   }
 
@@ -118,7 +123,7 @@ export class Session {
       newcomers.drop(peer.peerId);
     }
     liveness.release(peer);
-    return registry.leave(peer, this.#host.now());
+    return registry.leave(peer, this.#host.clock.wallTime());
   }
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {

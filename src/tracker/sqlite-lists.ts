@@ -3,15 +3,16 @@
  * gets its turn in between: how long a step takes does not depend on how many files there are, nor on how many of them
  * have no holder online and are passed over.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { and, asc, type Column, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
+import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { foldFileName } from "../core/file-name.ts";
 import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX, PEERS_NAMED_MAX } from "../core/limits.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
+import { nextTurn } from "../net/system.ts";
 import { PageBuilder } from "./page.ts";
 import type { Counts, FileFilter, ListedPeer, PeerRecord } from "./registry.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
@@ -62,13 +63,15 @@ export const fileColumns = {
 
 export class SqliteLists {
   readonly #db: RegistryDatabase;
+  readonly #clock: Clock;
   // Run in each step of a list, #holdersAfter once for every row of list_chunkinfo.
   readonly #filesAfter;
   readonly #holderCounts;
   readonly #holdersAfter;
 
-  constructor(db: RegistryDatabase) {
+  constructor(db: RegistryDatabase, clock: Clock) {
     this.#db = db;
+    this.#clock = clock;
     this.#filesAfter = prepareFilesAfter(db, undefined);
     this.#holderCounts = prepareHolderCounts(db);
     this.#holdersAfter = prepareHoldersAfter(db);
@@ -155,7 +158,7 @@ export class SqliteLists {
       }
       if (files.length < STEP_ROWS) return { rows: page.rows, next: null };
       if (page.rows.length >= LIST_PAGE_MAX) return { rows: page.rows, next: formatCursor(position) };
-      await nextTurn();
+      await nextTurn(this.#clock);
     }
   }
 
@@ -166,7 +169,7 @@ export class SqliteLists {
       // One less than the position's own row, whose holders may go on in this page.
       const files = this.#filesAfter.all({ fold: position[0], id: position[1] - 1 });
       for (const [index, file] of files.entries()) {
-        if (index % STEP_FILES === STEP_FILES - 1) await nextTurn();
+        if (index % STEP_FILES === STEP_FILES - 1) await nextTurn(this.#clock);
         if (file.id !== position[1] || file.fold !== position[0]) position = [file.fold, file.id, 0];
         for (let more = true; more; ) {
           const holders = this.#holdersAfter.all({ content: file.content, after: position[2] });
@@ -180,7 +183,7 @@ export class SqliteLists {
         }
       }
       if (files.length < STEP_ROWS) return { rows: page.rows, next: null };
-      await nextTurn();
+      await nextTurn(this.#clock);
       const last = files.at(-1)!;
       position = [last.fold, last.id, Number.MAX_SAFE_INTEGER];
     }
@@ -208,7 +211,7 @@ export class SqliteLists {
     for (let after = 0; after < newest; after += COUNT_STEP_ROWS) {
       const inStep = and(gt(table.id, after), sql`${table.id} <= ${after + COUNT_STEP_ROWS}`);
       count += this.#count(table, and(inStep, where));
-      await nextTurn();
+      await nextTurn(this.#clock);
     }
     return count;
   }

@@ -3,13 +3,14 @@
  * thousand costs the tracker no more than one of fifty. Samples are reused for a moment, since those who fetch the same
  * file ask together.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { and, asc, desc, eq, gt, sql } from "drizzle-orm";
 import { hostOf, isLoopback, portOf } from "../core/address.ts";
+import type { Clock, Random } from "../core/clock.ts";
 import { foldFileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
+import { nextTurn } from "../net/system.ts";
 import {
   type Asker,
   COMPLETE_NAMED_MIN,
@@ -52,20 +53,22 @@ export interface PeerRow {
 
 export class SqliteLocations {
   readonly #statements: ReturnType<typeof prepareLocations>;
-  readonly #now: () => number;
+  readonly #clock: Clock;
+  readonly #random: Random;
   readonly #kept = new Map<string, Kept>();
   readonly #rosters = new Rosters();
 
-  constructor(db: RegistryDatabase, now: () => number) {
+  constructor(db: RegistryDatabase, clock: Clock, random: Random) {
     this.#statements = prepareLocations(db);
-    this.#now = now;
+    this.#clock = clock;
+    this.#random = random;
   }
 
   async locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined> {
     const found = await this.#foundOrKept(query, asker.sameHost);
     if (found === undefined) return undefined;
     const others = found.holders.filter((holder) => holder.peerId !== asker.peerId).slice(0, HOLDER_SAMPLE_MAX);
-    return { fileInfo: found.fileInfo, holders: shuffled(others, Math.random).map((holder) => holder.info) };
+    return { fileInfo: found.fileInfo, holders: shuffled(others, this.#random.number).map((holder) => holder.info) };
   }
 
   /** The peer, which is online, holds some or all of it now. */
@@ -105,10 +108,10 @@ export class SqliteLocations {
   #foundOrKept(query: LocationQuery, sameHost: boolean): Promise<Found | undefined> {
     const name = `${sameHost} ${"key" in query ? query.key : `/${query.contentId}`}`;
     const kept = this.#kept.get(name);
-    if (kept !== undefined && Math.abs(this.#now() - kept.at) < SAMPLE_REUSE_MS) return kept.found;
+    if (kept !== undefined && this.#clock.now() - kept.at < SAMPLE_REUSE_MS) return kept.found;
     const found = this.#find(query, sameHost);
     if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
-    this.#kept.set(name, { at: this.#now(), found });
+    this.#kept.set(name, { at: this.#clock.now(), found });
     const forget = () => this.#kept.delete(name);
     // What is not known now may be in a moment.
     found.then((some) => some ?? forget(), forget);
@@ -158,7 +161,7 @@ export class SqliteLocations {
           roster.put(peer, { isComplete: isComplete === 1, isLoopback: isLoopback(ip) });
         if (holders.length < FILL_STEP_ROWS) break;
         after = holders.at(-1)!.peer;
-        await nextTurn();
+        await nextTurn(this.#clock);
       }
     }
   }
@@ -184,7 +187,7 @@ export class SqliteLocations {
     found: Map<number, SampledRow>,
   ): Promise<void> {
     while (found.size < wanted) {
-      const picked = roster.pick(wanted - found.size, among, found, Math.random);
+      const picked = roster.pick(wanted - found.size, among, found, this.#random.number);
       if (picked.length === 0) return;
       const rows = this.#statements.sampled.all({ contentId, picked: JSON.stringify(picked) });
       const rowOf = new Map(rows.map((row) => [row.id, row]));
@@ -195,7 +198,7 @@ export class SqliteLocations {
         else found.set(peer, row);
       }
       if (rowOf.size === picked.length) return;
-      await nextTurn();
+      await nextTurn(this.#clock);
     }
   }
 }

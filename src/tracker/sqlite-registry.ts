@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { and, eq, gt, lt, lte, max, ne, notExists } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { Bitfield } from "../core/bitfield.ts";
+import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, foldFileName } from "../core/file-name.ts";
 import { chunkCountFor } from "../core/manifest.ts";
@@ -39,8 +40,9 @@ const { contents, holdings, peers, publications } = schema;
 export interface SqliteRegistryOptions {
   /** Of the database file, or `:memory:`. */
   readonly path: string;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly clock: Clock;
+  /** Of samples. */
+  readonly random: Random;
 }
 
 /** Throws `disk` where the database cannot be used. */
@@ -57,17 +59,17 @@ export class SqliteRegistry implements Registry {
   readonly #locations: SqliteLocations;
   readonly #statements: ReturnType<typeof prepareChanges>;
   readonly #path: string;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #countsCached: Promise<Counts> | undefined;
   #isClosed = false;
 
-  constructor(database: OpenDatabase<typeof schema>, { path, now }: SqliteRegistryOptions) {
+  constructor(database: OpenDatabase<typeof schema>, { path, clock, random }: SqliteRegistryOptions) {
     this.#database = database;
     this.#path = path;
-    this.#now = now;
-    this.#commits = new GroupCommit(database.sqlite, path);
-    this.#lists = new SqliteLists(database.db);
-    this.#locations = new SqliteLocations(database.db, now);
+    this.#clock = clock;
+    this.#commits = new GroupCommit(database.sqlite, path, clock);
+    this.#lists = new SqliteLists(database.db, clock);
+    this.#locations = new SqliteLocations(database.db, clock, random);
     this.#statements = prepareChanges(database.db);
   }
 
@@ -79,7 +81,7 @@ export class SqliteRegistry implements Registry {
         throw new P2pfsError("refused", `another peer is online at ${address}`, {
           hint: "listen on another port, or wait until the other peer has left",
         });
-      const now = this.#now();
+      const now = this.#clock.wallTime();
       const row = { peerId, ip, port, hostName, online: true, lastSeen: now };
       const known = this.#statements.peer.get({ peerId });
       const [stored] =

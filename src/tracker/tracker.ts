@@ -3,12 +3,14 @@
  * go and the listener moves without the registry noticing; closing takes nobody offline, so that a tracker that comes
  * back within a lease finds everything as it was.
  */
-import { type Address, type HostPort, hostOf, isLoopback, isWildcard, portOf } from "../core/address.ts";
+import { type Address, type HostPort, hostOf, isWildcard, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
 import { errorToTell } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
+import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
@@ -16,8 +18,8 @@ import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
-import { dial, type Listener, listen } from "../net/endpoint.ts";
-import { type LookUp, lookUpDeadline, resolveHost } from "../net/host-name.ts";
+import { Endpoint, type Listener } from "../net/endpoint.ts";
+import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
@@ -27,7 +29,7 @@ import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
-import { sessionTurns } from "./turns.ts";
+import { type SessionTurns, sessionTurns } from "./turns.ts";
 import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
 
 /** Peers that fetched, left and published nothing are remembered this long. */
@@ -47,15 +49,13 @@ export interface TrackerOptions {
   readonly log: Log;
   /** Whether the tracker may listen beyond this machine. */
   readonly open?: boolean;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
+  /** The real one without it. */
+  readonly system?: System;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
   readonly registrationMs?: number;
   /** Open at the same time; CONNECTIONS_MAX without this, or fewer where the descriptors are. */
   readonly connectionsMax?: number;
-  /** Of the host names in commands; the system's without it. */
-  readonly lookUp?: LookUp;
   /** Told of every answered request of a peer: its message type, the time until the reply, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
@@ -66,12 +66,12 @@ export class Tracker implements SessionHost {
   readonly newcomers = new Newcomers();
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
-  readonly turns = sessionTurns();
+  readonly clock: Clock;
+  readonly turns: SessionTurns;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly registrationMs: number;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly #endpoint: Endpoint;
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
   /** With what resolves when each is closed. */
@@ -86,29 +86,33 @@ export class Tracker implements SessionHost {
 
   /** Throws `disk` where the registry cannot be used. */
   static async open(options: TrackerOptions): Promise<Tracker> {
-    const registry = openSqliteRegistry({ path: options.dataFolder.databasePath, now: options.now ?? Date.now });
-    const tracker = new Tracker(options, registry);
+    const { dataFolder, system = realSystem } = options;
+    const { clock, random } = system;
+    const registry = openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
+    const tracker = new Tracker(options, system, registry);
     await tracker.#resume();
     return tracker;
   }
 
-  private constructor(options: TrackerOptions, registry: Registry) {
-    const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS, now = Date.now } = options;
+  private constructor(options: TrackerOptions, system: System, registry: Registry) {
+    const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS } = options;
+    const { clock } = system;
     this.#options = options;
-    this.now = now;
-    this.#startedMs = now();
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
+    this.clock = clock;
+    this.turns = sessionTurns(clock);
+    this.#startedMs = clock.wallTime();
     this.leaseMs = leaseMs;
     this.heartbeatMs = heartbeatMs;
     this.registrationMs = options.registrationMs ?? REGISTRATION_MS;
     this.registry = registry;
-    this.#finder = new PeerFinder(registry, options.lookUp);
+    this.#finder = new PeerFinder(registry, system);
     this.liveness = new Liveness({
       leaseMs,
-      now: () => performance.now(),
+      clock,
       expired: (peer, lastSeenMs) => this.#expire(peer, lastSeenMs),
     });
-    this.#forgetTimer = setInterval(() => this.#forget(), FORGET_EVERY_MS);
-    this.#forgetTimer.unref();
+    this.#forgetTimer = clock.every(FORGET_EVERY_MS, () => this.#forget(), { isBackground: true });
   }
 
   /** F6: listens there. The same address again changes nothing, another one moves: whoever was connected has to follow. */
@@ -128,7 +132,7 @@ export class Tracker implements SessionHost {
       listening: address !== null,
       data_folder: this.#options.dataFolder.path,
       started: new Date(this.#startedMs).toISOString(),
-      uptime_ms: Math.max(0, this.now() - this.#startedMs),
+      uptime_ms: Math.max(0, this.clock.wallTime() - this.#startedMs),
       ...(await this.registry.counts()),
     };
   }
@@ -158,17 +162,17 @@ export class Tracker implements SessionHost {
 
   /** F9: throws `not_found` and `ambiguous` where host and port name no peer, or several. */
   async discover(host: string, port?: number, cursor?: string): Promise<Page<FileInfo>> {
-    const peer = await this.#finder.find(host, port, noticeDeadline(performance.now()));
+    const peer = await this.#finder.find(host, port, noticeDeadline(this.clock.now()));
     return this.registry.discover(peer.address, cursor ?? null);
   }
 
   /** F8, R12, R13. */
   async ping(host: string, port?: number): Promise<PingResult> {
-    const issuedMs = performance.now();
+    const issuedMs = this.clock.now();
     const deadline = noticeDeadline(issuedMs);
     const peer = await this.#finder.find(host, port, deadline, this.#listener?.address);
     const alive = peer.online && (await this.#answersPing(peer, deadline));
-    const durationMs = Math.round((performance.now() - issuedMs) * 1000) / 1000;
+    const durationMs = Math.round((this.clock.now() - issuedMs) * 1000) / 1000;
     return { address: peer.address, alive, duration_ms: durationMs };
   }
 
@@ -190,7 +194,7 @@ export class Tracker implements SessionHost {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    clearInterval(this.#forgetTimer);
+    this.#forgetTimer.cancel();
     this.liveness.stop();
     await this.#starting;
     await this.#stopListening();
@@ -198,12 +202,12 @@ export class Tracker implements SessionHost {
   }
 
   prove(address: Address, peerId: PeerId): Promise<void> {
-    return proveAddress(address, peerId, this.#hello());
+    return proveAddress(address, peerId, this.#endpoint);
   }
 
   /** Sessions that were open when the tracker ended run one lease more, and so do their peers' shares. */
   async #resume(): Promise<void> {
-    const startMs = performance.now();
+    const startMs = this.clock.now();
     for (const peer of await this.registry.onlinePeers()) this.liveness.hold(peer, () => startMs);
     this.liveness.start();
     this.#forget();
@@ -211,16 +215,17 @@ export class Tracker implements SessionHost {
 
   async #listenOn({ host, port }: HostPort): Promise<Address> {
     if (this.#closing) throw new P2pfsError("not_running", "the tracker is ending");
-    const ip = await resolveHost(host, lookUpDeadline());
-    if (!isLoopback(ip) && !this.#options.open)
-      throw new P2pfsError("refused", `${host} is reachable from other machines`, {
-        hint: "start with --open to let everybody who can reach this address join, list and fetch",
-      });
+    const ip = await this.#endpoint.resolve(host);
+    const isOpened = isForOthers(ip, {
+      isOpen: this.#options.open ?? false,
+      refusal: `${host} is reachable from other machines`,
+      hint: "start with --open to let everybody who can reach this address join, list and fetch",
+    });
     const current = this.#listener?.address;
     if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
     const address = await this.#move(ip, port);
     this.#options.log("info", `listening on ${address}`);
-    if (!isLoopback(ip))
+    if (isOpened)
       this.#options.log("warn", "open to other machines: whoever reaches this port can join, list and fetch");
     this.events.emit({ type: "listening", address });
     return address;
@@ -243,10 +248,9 @@ export class Tracker implements SessionHost {
   }
 
   #openListener(host: string, port: number): Promise<Listener> {
-    return listen({
+    return this.#endpoint.listen({
       host,
       port,
-      local: () => this.#hello(),
       connectionsMax: this.#options.connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
       conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
       full: (max) => this.#options.log("warn", `all ${max} places for connections are taken; the idlest have to go`),
@@ -283,7 +287,7 @@ export class Tracker implements SessionHost {
 
   /** The peer is not told the words; a disk that is full fails every request, and one line a while says so. */
   #logDiskFault(what: string, thrown: unknown): void {
-    const now = performance.now();
+    const now = this.clock.now();
     if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#quietUntilMs) return;
     this.#quietUntilMs = now + FAULT_LOG_MS;
     this.#options.log("error", `${what}: ${thrown.message}`);
@@ -325,9 +329,11 @@ export class Tracker implements SessionHost {
 
   async #answersPing({ peerId, address }: PeerRecord, deadline: Deadline): Promise<boolean> {
     const session = this.sessions.get(peerId);
-    const step = stepOf(deadline, TRACKER_WAIT_MS, performance.now());
+    const step = stepOf(deadline, TRACKER_WAIT_MS, this.clock.now());
     try {
-      await (session === undefined ? this.#pingByDialling(address, step) : ping(session.connection, address, step));
+      await (session === undefined
+        ? this.#pingByDialling(address, step)
+        : ping(session.connection, address, msLeft(step, this.clock.now())));
       return true;
     } catch (thrown) {
       if (thrown instanceof P2pfsError) return false;
@@ -337,14 +343,14 @@ export class Tracker implements SessionHost {
 
   /** For a peer that has not come back yet since the tracker started. */
   async #pingByDialling(address: Address, deadline: Deadline): Promise<void> {
-    const timeoutMs = msLeft(deadline, performance.now());
-    const connection = await dial(address, { local: this.#hello(), timeoutMs });
-    await ping(connection, address, deadline).finally(() => connection.close());
+    const timeoutMs = msLeft(deadline, this.clock.now());
+    const connection = await this.#endpoint.dial(address, { timeoutMs });
+    await ping(connection, address, msLeft(deadline, this.clock.now())).finally(() => connection.close());
   }
 
   async #forget(): Promise<void> {
     try {
-      await this.registry.forget(this.now() - FORGET_AFTER_MS);
+      await this.registry.forget(this.clock.wallTime() - FORGET_AFTER_MS);
     } catch (thrown) {
       if (!this.#closing) this.#failed("forgetting old peers", thrown);
     }
@@ -360,11 +366,10 @@ export class Tracker implements SessionHost {
   }
 
   #wallTime(monotonicMs: number): number {
-    return Math.round(this.now() - (performance.now() - monotonicMs));
+    return Math.round(this.clock.wallTime() - (this.clock.now() - monotonicMs));
   }
 }
 
-function ping(connection: Connection, address: Address, deadline: Deadline) {
-  const timeoutMs = msLeft(deadline, performance.now());
+function ping(connection: Connection, address: Address, timeoutMs: number) {
   return connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs });
 }

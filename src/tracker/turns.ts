@@ -3,6 +3,7 @@
  * other gets the next place, with its oldest request first, so that somebody who asks for one thing waits for what is
  * under way and not for what somebody else has piled up.
  */
+import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { REQUESTS_SERVED_MAX } from "../net/served-requests.ts";
 
@@ -22,13 +23,15 @@ interface Waiting {
 }
 
 export class Turns {
+  readonly #clock: Clock;
   readonly #options: TurnsOptions;
   /** What waits of each asker, the next asker first. */
   readonly #waiting = new Map<unknown, Waiting[]>();
   #underWay = 0;
   #isScheduled = false;
 
-  constructor(options: TurnsOptions) {
+  constructor(clock: Clock, options: TurnsOptions) {
+    this.#clock = clock;
     this.#options = options;
   }
 
@@ -65,17 +68,17 @@ export class Turns {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.size === 0) return;
     this.#isScheduled = true;
-    setImmediate(() => {
+    this.#clock.nextTurn(() => {
       this.#isScheduled = false;
       this.#beginNext();
     });
   }
 
   #beginNext(): void {
-    const beganMs = performance.now();
+    const beganMs = this.#clock.now();
     for (const [asker, own] of this.#waiting) {
       if (this.#underWay >= this.#options.atOnce) return;
-      if (performance.now() - beganMs > TURN_MS_MAX) return this.#schedule();
+      if (this.#clock.now() - beganMs > TURN_MS_MAX) return this.#schedule();
       const next = own.shift()!;
       // To the end of the line, which this loop goes on to.
       this.#waiting.delete(asker);
@@ -105,11 +108,11 @@ const LOCATIONS_AT_ONCE = 8;
 const PROOFS_AT_ONCE = 32;
 const PROOFS_WAITING_MAX = 32;
 
-export function sessionTurns(): SessionTurns {
+export function sessionTurns(clock: Clock): SessionTurns {
   return {
-    changes: new Turns({ atOnce: CHANGES_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
-    lists: new Turns({ atOnce: LISTS_AT_ONCE, waitingMax: LISTS_WAITING_MAX }),
-    locations: new Turns({ atOnce: LOCATIONS_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
-    proofs: new Turns({ atOnce: PROOFS_AT_ONCE, waitingMax: PROOFS_WAITING_MAX }),
+    changes: new Turns(clock, { atOnce: CHANGES_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
+    lists: new Turns(clock, { atOnce: LISTS_AT_ONCE, waitingMax: LISTS_WAITING_MAX }),
+    locations: new Turns(clock, { atOnce: LOCATIONS_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
+    proofs: new Turns(clock, { atOnce: PROOFS_AT_ONCE, waitingMax: PROOFS_WAITING_MAX }),
   };
 }

@@ -15,6 +15,7 @@ import { digest } from "../../src/disk/blake3.ts";
 import { BufferPool } from "../../src/disk/buffer-pool.ts";
 import { ChunkChecker } from "../../src/disk/chunk-checker.ts";
 import type { PartFile } from "../../src/disk/part-file.ts";
+import { systemClock } from "../../src/net/system.ts";
 
 /** Bytes that count up to 250 and start again: chunks differ from one another, as no chunk size is a multiple of 251. */
 export function patternBytes(size: number): Uint8Array {
@@ -85,7 +86,7 @@ export interface Checked {
 export async function checkPart(part: PartFile): Promise<Checked> {
   const proven: number[] = [];
   const lost: number[] = [];
-  await part.check(new ChunkChecker(new BufferPool(0)), {
+  await part.check(new ChunkChecker(new BufferPool(0), systemClock), {
     proven: (chunk) => void proven.push(chunk),
     lost: (chunk) => void lost.push(chunk),
   });

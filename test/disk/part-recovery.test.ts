@@ -27,6 +27,7 @@ import { BufferPool } from "../../src/disk/buffer-pool.ts";
 import { CHUNKS_CHECKED_AT_ONCE, ChunkChecker } from "../../src/disk/chunk-checker.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { type PartPaths, partPathsFor } from "../../src/disk/part-paths.ts";
+import { systemClock } from "../../src/net/system.ts";
 import { type Content, checkPart, contentOf, needsRoot } from "./fixtures.ts";
 
 const chunkSize = CHUNK_SIZE_MIN;
@@ -229,7 +230,7 @@ test("closing ends the check", async () => {
 
 test("checks of many part files have few chunks in memory, and take turns", async () => {
   const buffers = new BufferPool(0);
-  const checker = new ChunkChecker(buffers);
+  const checker = new ChunkChecker(buffers, systemClock);
   const order: number[] = [];
   let bytesMax = 0;
   const parts: PartFile[] = [];

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
+import { RATE_LIMIT_MIN } from "../../src/core/rate.ts";
 import { MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { FetchReceipt } from "../../src/peer/types.ts";
@@ -15,7 +16,7 @@ const SIZE = (process.env.P2PFS_TEST_LONG === "1" ? 100 : 40) * MiB;
  * nothing is late, holds the number tightly.
  */
 const COPIES_MAX = 2;
-const STARTED_AT_ONCE = 17;
+const STARTED_AT_ONCE = 10;
 const TEST_MS_MAX = 240 * SECOND_MS;
 
 let cluster: Cluster;
@@ -24,8 +25,12 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.close());
 
-/** A few at a time, since all of them share one event loop, and the time of R5 for beginning. */
-async function startAll(leechers: readonly Peer[], ticket: string): Promise<Promise<FetchReceipt>[]> {
+/**
+ * A few at a time, and before chunks flow: all of them share one event loop, and each has only the time of R5 for its
+ * manifest.
+ */
+async function startAll(seeder: Peer, leechers: readonly Peer[], ticket: string): Promise<Promise<FetchReceipt>[]> {
+  seeder.setLimits({ up_limit: RATE_LIMIT_MIN });
   const fetches: Promise<FetchReceipt>[] = [];
   for (let first = 0; first < leechers.length; first += STARTED_AT_ONCE) {
     const jobs = leechers
@@ -33,6 +38,7 @@ async function startAll(leechers: readonly Peer[], ticket: string): Promise<Prom
       .map((leecher, index) => leecher.fetch({ what: ticket, destination: cluster.path(`copy-${first + index}`) }));
     for (const job of await Promise.all(jobs)) fetches.push(job.done);
   }
+  seeder.setLimits({ up_limit: null });
   return fetches;
 }
 
@@ -44,7 +50,7 @@ test(
     const { ticket } = await cluster.publish(seeder!, source);
     const wanted = createHash("sha256").update(readFileSync(source)).digest("hex");
     const startedMs = performance.now();
-    const receipts = await Promise.all(await startAll(leechers, ticket));
+    const receipts = await Promise.all(await startAll(seeder!, leechers, ticket));
     const seconds = (performance.now() - startedMs) / SECOND_MS;
     const copies = seeder!.status().bytes_sent / SIZE;
     const rerequests = receipts.reduce((sum, receipt) => sum + receipt.rerequests, 0);

@@ -6,10 +6,10 @@ import { type ChunkRanges, NO_CHUNKS } from "../../src/core/bitfield.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import type { Connection } from "../../src/net/connection.ts";
-import { dial } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import type { Peer } from "../../src/peer/peer.ts";
+import { dial } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { Cluster, fetchTo } from "./cluster.ts";
 

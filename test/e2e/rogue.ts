@@ -7,13 +7,15 @@ import { type ContentId, chunkCountOf } from "../../src/core/manifest.ts";
 import { digest } from "../../src/disk/blake3.ts";
 import { hashFile } from "../../src/disk/hash-file.ts";
 import type { Connection } from "../../src/net/connection.ts";
-import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Listener } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { payloadOf, type Throttle } from "../../src/net/send-queue.ts";
 import { peerIdAt } from "../../src/peer/peer-id.ts";
 import { randomPeerSecret } from "../../src/store/data-folder.ts";
 import type { Fields } from "../../src/wire/messages.ts";
+import { dial, listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
+import { random } from "../support/system.ts";
 import { chunksIn } from "../swarm/support.ts";
 
 /** What it answers a chunk request with, given the right chunk and its bytes; undefined for silence. */
@@ -142,7 +144,7 @@ export class Rogue {
     const { address } = listener;
     await session.request({
       type: "REQUEST_REGISTER",
-      peer_id: peerIdAt(tracker, randomPeerSecret()),
+      peer_id: peerIdAt(tracker, randomPeerSecret(random)),
       address,
       advertised: false,
       host_name: "rogue",

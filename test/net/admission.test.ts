@@ -7,10 +7,11 @@ import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import type { Conduct, Standing } from "../../src/net/admission.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { type ListenOptions, listen } from "../../src/net/endpoint.ts";
+import type { ListenOptions } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { until } from "../e2e/cluster.ts";
+import { listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { connectRaw, type RawClient } from "./raw-client.ts";
 

@@ -7,10 +7,11 @@ import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Listener } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { messageTable } from "../../src/wire/messages.ts";
+import { dial, listen } from "../support/endpoint.ts";
 import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 
 const local: LocalHello = { role: "peer", agent: "test", address: null };

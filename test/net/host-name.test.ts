@@ -1,25 +1,19 @@
 /** Host names within a deadline, whatever the name service does. */
 import { expect, test } from "bun:test";
 import { deadlineIn, noticeDeadline } from "../../src/core/deadline.ts";
-import {
-  ipsOf,
-  isSamePlace,
-  LOOKUP_MS_MAX,
-  type LookUp,
-  resolveHost,
-  resolveHostPort,
-} from "../../src/net/host-name.ts";
+import { ipsOf, isSamePlace, LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "../../src/net/host-name.ts";
+import { realSystem } from "../../src/net/system.ts";
+import { namesBy } from "../support/system.ts";
 import { address, errorOf } from "../tracker/fixtures.ts";
 
-const never: LookUp = () => new Promise(() => undefined);
+const never = namesBy(() => new Promise(() => undefined));
 const soon = () => noticeDeadline(performance.now());
-const knows =
-  (names: Record<string, string[]>): LookUp =>
-  async (host) => {
+const knows = (names: Record<string, string[]>) =>
+  namesBy(async (host) => {
     const ips = names[host];
     if (ips === undefined) throw new Error("ENOTFOUND");
     return ips;
-  };
+  });
 
 test("an IP stands for itself, and nobody is asked", async () => {
   expect(await resolveHost("10.0.0.7", soon(), never)).toBe("10.0.0.7");
@@ -27,14 +21,14 @@ test("an IP stands for itself, and nobody is asked", async () => {
 });
 
 test("a name has the IPs that the name service tells, each once, in its order", async () => {
-  const lookUp = knows({ a: ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0"] });
-  expect(await ipsOf("a", soon(), lookUp)).toEqual(["10.0.0.1", "fe80::1"]);
-  expect(await resolveHost("localhost", soon())).toBe("127.0.0.1");
+  const names = knows({ a: ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0"] });
+  expect(await ipsOf("a", soon(), names)).toEqual(["10.0.0.1", "fe80::1"]);
+  expect(await resolveHost("localhost", soon(), realSystem)).toBe("127.0.0.1");
 });
 
 test("a name that nobody knows is not found; one without an address as well", async () => {
-  for (const lookUp of [knows({}), knows({ a: [] })])
-    expect(await errorOf(resolveHost("a", soon(), lookUp))).toMatchObject({ code: "not_found" });
+  for (const names of [knows({}), knows({ a: [] })])
+    expect(await errorOf(resolveHost("a", soon(), names))).toMatchObject({ code: "not_found" });
 });
 
 test("a name service that never answers is given up at the deadline, or after LOOKUP_MS_MAX", async () => {
@@ -46,9 +40,9 @@ test("a name service that never answers is given up at the deadline, or after LO
 });
 
 test("two names of one place are told from those of two", async () => {
-  const lookUp = knows({ a: ["10.0.0.1", "10.0.0.2"], b: ["10.0.0.2"], c: ["10.0.0.3"] });
+  const names = knows({ a: ["10.0.0.1", "10.0.0.2"], b: ["10.0.0.2"], c: ["10.0.0.3"] });
   const same = (one: string, other: string, port = 1) =>
-    isSamePlace({ host: one, port: 1 }, { host: other, port }, soon(), lookUp);
+    isSamePlace({ host: one, port: 1 }, { host: other, port }, soon(), names);
   expect(await Promise.all([same("a", "b"), same("a", "10.0.0.1"), same("a", "a")])).toEqual([true, true, true]);
   expect(await Promise.all([same("a", "c"), same("a", "b", 2), same("a", "unknown")])).toEqual([false, false, false]);
   const deadline = deadlineIn(10, performance.now());

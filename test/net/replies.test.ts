@@ -7,7 +7,7 @@ import fc from "fast-check";
 import type { Address } from "../../src/core/address.ts";
 import type { P2pfsError } from "../../src/core/errors.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Listener } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { OVERDUE_MAX } from "../../src/net/pending-requests.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
@@ -21,6 +21,7 @@ import {
   replyNameOf,
   STRANGER_HEADER_BYTES_MAX,
 } from "../../src/wire/messages.ts";
+import { dial, listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { messageNames, messageOf } from "../wire/arbitraries.ts";
 import { concat } from "../wire/recorder.ts";

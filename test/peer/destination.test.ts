@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const placeOf = (named?: string) => destinationOf(fname, named, () => join(folder, "files"));
+const placeOf = (named?: string) => destinationOf(fname, named, join(folder, "files"));
 
 test("as named, in a folder that is named, or in the repository folder", () => {
   expect(placeOf(join(folder, "copy"))).toBe(join(folder, "copy"));

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { P2pfsError } from "../../src/core/errors.ts";
 import type { Peer } from "../../src/peer/peer.ts";
+import { systemWith } from "../support/system.ts";
 import { address, errorOf } from "../tracker/fixtures.ts";
 import { listedFile, openTestPeer, TestTracker } from "./test-tracker.ts";
 
@@ -14,7 +15,7 @@ let peer: Peer;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "p2pfs-discover-"));
   tracker = await TestTracker.start();
-  peer = await openTestPeer(tracker.at, folder, { lookUp: async () => ["10.0.0.7"] });
+  peer = await openTestPeer(tracker.at, folder, { system: systemWith(async () => ["10.0.0.7"]) });
 });
 afterEach(async () => {
   await peer.close();

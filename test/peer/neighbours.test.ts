@@ -6,14 +6,16 @@ import { P2pfsError } from "../../src/core/errors.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { dial, listen } from "../../src/net/endpoint.ts";
+import { Endpoint } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
+import { realSystem } from "../../src/net/system.ts";
 import { PeerEvents } from "../../src/peer/events.ts";
 import type { Neighbour } from "../../src/peer/neighbour.ts";
 import { Neighbours } from "../../src/peer/neighbours.ts";
 import type { SharingHandlers } from "../../src/peer/sharing.ts";
 import { until } from "../e2e/cluster.ts";
 import { FaultProxy } from "../e2e/fault-proxy.ts";
+import { dial, listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -48,9 +50,9 @@ const sharesNothing: SharingHandlers = {
 /** A peer that is nothing but its neighbours. */
 async function startSide(): Promise<Side> {
   const met: Neighbour[] = [];
-  const local = () => helloOf(listener.address);
+  const endpoint = new Endpoint({ system: realSystem, local: () => helloOf(listener.address) });
   const neighbours: Neighbours = new Neighbours({
-    local,
+    endpoint,
     ownAddress: () => listener.address,
     handlersOf: (neighbour) => {
       met.push(neighbour);
@@ -58,10 +60,9 @@ async function startSide(): Promise<Side> {
     },
     events: new PeerEvents(),
   });
-  const listener = await listen({
+  const listener = await endpoint.listen({
     host: "127.0.0.1",
     port: 0,
-    local,
     onConnection: (connection) => neighbours.adopt(connection),
   });
   cleanups.push(() => {

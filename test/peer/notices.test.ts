@@ -11,8 +11,8 @@ import type { HostPort } from "../../src/core/address.ts";
 import { asP2pfsError } from "../../src/core/errors.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
-import type { LookUp } from "../../src/net/host-name.ts";
 import type { Peer, PeerOptions } from "../../src/peer/peer.ts";
+import { systemWith } from "../support/system.ts";
 import { address, fileName, ranges } from "../tracker/fixtures.ts";
 import { openTracker, TestPeer } from "../tracker/test-peer.ts";
 import { type Answers, listedFile, openTestPeer, TestTracker } from "./test-tracker.ts";
@@ -29,8 +29,8 @@ const slowly = async <Reply>(reply: Reply): Promise<Reply> => {
   await Bun.sleep(SLOW_MS);
   return reply;
 };
-const slowLookUp: LookUp = () => slowly(["127.0.0.1"]);
-const neverLookUp: LookUp = () => new Promise(() => undefined);
+const slowNames = systemWith(() => slowly(["127.0.0.1"]));
+const noNames = systemWith(() => new Promise(() => undefined));
 const unpublished: Outgoing = { type: "REPLY_UNPUBLISH", filename: fileName("f"), result: "ok" };
 const oneFile: Outgoing<"REPLY_FILE_LIST"> = { type: "REPLY_FILE_LIST", file_list: [listedFile("f", 1)], next: null };
 
@@ -67,7 +67,7 @@ const cases: Record<string, () => Promise<Command>> = {
   "fetch from a host whose name takes long, the list too, the location for ever": async () => {
     const peer = await joined(
       { REQUEST_FILE_LIST: () => slowly(oneFile), REQUEST_FILE_LOCATION: silent },
-      { lookUp: slowLookUp },
+      { system: slowNames },
     );
     return () => peer.fetch({ what: "f", from: { host: "a", port: 1 } });
   },
@@ -90,21 +90,21 @@ const cases: Record<string, () => Promise<Command>> = {
     return () => peer.fetch({ what: "f" });
   },
   "fetch that names a tracker, with a name service that never answers": async () => {
-    const peer = await joined({ REQUEST_FILE_LIST: silent }, { lookUp: neverLookUp });
+    const peer = await joined({ REQUEST_FILE_LIST: silent }, { system: noNames });
     const tracker = { host: "name.of.tracker", port: peer.tracker.port };
     return () => fetchLines(peer, new Watchers(), { what: "f", tracker }).next();
   },
   "fetch whose own tracker's name takes long, and everything after it for ever": async () => {
-    const peer = await joined({ REQUEST_FILE_LIST: silent }, { lookUp: slowLookUp });
+    const peer = await joined({ REQUEST_FILE_LIST: silent }, { system: slowNames });
     const tracker = { host: "name.of.tracker", port: peer.tracker.port };
     return () => fetchLines(peer, new Watchers(), { what: "f", tracker, from: { host: "another", port: 1 } }).next();
   },
   "discover a host whose name takes long at a tracker that is silent": async () => {
-    const peer = await joined({ REQUEST_DISCOVER: silent }, { lookUp: slowLookUp });
+    const peer = await joined({ REQUEST_DISCOVER: silent }, { system: slowNames });
     return () => peer.discover("a", 1);
   },
   "discover with a name service that never answers": async () => {
-    const peer = await joined({}, { lookUp: neverLookUp });
+    const peer = await joined({}, { system: noNames });
     return () => peer.discover("a", 1);
   },
   "list-files at a tracker that is silent": async () => {
@@ -112,7 +112,7 @@ const cases: Record<string, () => Promise<Command>> = {
     return () => peer.listFiles();
   },
   "connect to a tracker whose name is never resolved": async () => {
-    const peer = await joined({}, { lookUp: neverLookUp });
+    const peer = await joined({}, { system: noNames });
     return () => peer.connect({ host: "name.of.tracker", port: 1 });
   },
   "unpublish at a tracker that falls silent between its two requests": async () => {
@@ -130,7 +130,7 @@ const cases: Record<string, () => Promise<Command>> = {
   },
   "ping of a peer whose name takes long and who is silent": async () => {
     const folder = temporaryFolder();
-    const { tracker, close } = await openTracker(folder, { lookUp: slowLookUp });
+    const { tracker, close } = await openTracker(folder, { system: slowNames });
     cleanups.push(close);
     const at = await tracker.start({ host: "127.0.0.1", port: 0 });
     const peer = await TestPeer.dial(at, 1, { request: silent });
@@ -138,7 +138,7 @@ const cases: Record<string, () => Promise<Command>> = {
     return () => tracker.ping("a", 7001);
   },
   "ping and discover at the tracker, with a name service that never answers": async () => {
-    const { tracker, close } = await openTracker(temporaryFolder(), { lookUp: neverLookUp });
+    const { tracker, close } = await openTracker(temporaryFolder(), { system: noNames });
     cleanups.push(close);
     return () => Promise.all([tracker.ping("a", 7001), tracker.discover("a")]);
   },

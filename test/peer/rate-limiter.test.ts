@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { KiB, MiB } from "../../src/core/units.ts";
 import type { Throttle } from "../../src/net/send-queue.ts";
+import { systemClock } from "../../src/net/system.ts";
 import { inSeries, RateLimiter } from "../../src/peer/rate-limiter.ts";
 
 /** Sends as much as it is allowed, as a send queue does, until told to stop. */
@@ -37,7 +38,7 @@ async function run(senders: readonly Sender[], ms: number): Promise<number> {
 
 describe("a rate limiter", () => {
   test.each([100 * KiB, 4 * MiB, 300 * MiB])("of %d bytes a second keeps to it, and uses it", async (rate) => {
-    const sender = new Sender(new RateLimiter(rate));
+    const sender = new Sender(new RateLimiter(systemClock, rate));
     const seconds = await run([sender], 500);
     // One portion more may have gone than is paid for. How near it comes from below depends on who else has the machine.
     expect(sender.bytes).toBeLessThanOrEqual(rate * seconds + sender.portionMax);
@@ -45,7 +46,7 @@ describe("a rate limiter", () => {
   });
 
   test("serves those who share it in turns", async () => {
-    const limiter = new RateLimiter(4 * MiB);
+    const limiter = new RateLimiter(systemClock, 4 * MiB);
     const senders = Array.from({ length: 8 }, () => new Sender(limiter));
     await run(senders, 400);
     const shares = senders.map(({ bytes }) => bytes);
@@ -53,7 +54,7 @@ describe("a rate limiter", () => {
   });
 
   test("takes a new limit at once, also for who waits already", async () => {
-    const limiter = new RateLimiter(64 * KiB);
+    const limiter = new RateLimiter(systemClock, 64 * KiB);
     const sender = new Sender(limiter);
     await run([sender], 50);
     sender.stopped = false;
@@ -65,7 +66,7 @@ describe("a rate limiter", () => {
   });
 
   test("without a limit allows everything and calls nobody back", () => {
-    const limiter = new RateLimiter(4 * MiB);
+    const limiter = new RateLimiter(systemClock, 4 * MiB);
     limiter.spend(MiB);
     let resumed = 0;
     expect(limiter.allow(() => resumed++)).toBe(0);
@@ -78,7 +79,7 @@ describe("a rate limiter", () => {
   });
 
   test("gives back what was spent for nothing", async () => {
-    const limiter = new RateLimiter(MiB);
+    const limiter = new RateLimiter(systemClock, MiB);
     limiter.allow(() => {});
     limiter.spend(64 * KiB);
     limiter.refund(64 * KiB);
@@ -91,8 +92,8 @@ describe("a rate limiter", () => {
 });
 
 test("two limits in series are the lower one, and the shared one is shared", async () => {
-  const shared = new RateLimiter(4 * MiB);
-  const slow = new Sender(inSeries(shared, new RateLimiter(MiB)));
+  const shared = new RateLimiter(systemClock, 4 * MiB);
+  const slow = new Sender(inSeries(shared, new RateLimiter(systemClock, MiB)));
   const fast = new Sender(inSeries(shared));
   const seconds = await run([slow, fast], 500);
   expect(slow.bytes).toBeLessThanOrEqual(MiB * seconds + slow.portionMax);

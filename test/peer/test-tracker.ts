@@ -2,10 +2,11 @@
 import type { Address, HostPort } from "../../src/core/address.ts";
 import { hostOf, portOf } from "../../src/core/address.ts";
 import { type FileInfo, publicationKey } from "../../src/core/model.ts";
-import { type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Listener } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { Peer, type PeerOptions } from "../../src/peer/peer.ts";
 import type { Message, RequestName } from "../../src/wire/messages.ts";
+import { listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { address, contentId, fileName } from "../tracker/fixtures.ts";
 

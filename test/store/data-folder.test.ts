@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type ErrorCode, P2pfsError } from "../../src/core/errors.ts";
 import { openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
 import { needsRoot } from "../disk/fixtures.ts";
+import { random } from "../support/system.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -207,17 +208,17 @@ describe("another user", () => {
 describe("files in the folder", () => {
   test("the peer's secret is random, stays, and is nobody else's to read", () => {
     const folder = open(temporaryFolder());
-    const secret = folder.readOrCreatePeerSecret();
+    const secret = folder.readOrCreatePeerSecret(random);
     expect(secret).toMatch(/^[0-9a-f]{32}$/);
-    expect(folder.readOrCreatePeerSecret()).toBe(secret);
+    expect(folder.readOrCreatePeerSecret(random)).toBe(secret);
     expect(statSync(join(folder.path, "peer-secret")).mode & 0o777).toBe(0o600);
-    expect(open(temporaryFolder()).readOrCreatePeerSecret()).not.toBe(secret);
+    expect(open(temporaryFolder()).readOrCreatePeerSecret(random)).not.toBe(secret);
   });
 
   test("a damaged secret of a peer is reported and kept", () => {
     const folder = open(temporaryFolder());
     writeFileSync(join(folder.path, "peer-secret"), "half an i");
-    expectCode(() => folder.readOrCreatePeerSecret(), "disk", "peer-secret");
+    expectCode(() => folder.readOrCreatePeerSecret(random), "disk", "peer-secret");
     expect(existsSync(join(folder.path, "peer-secret"))).toBe(true);
   });
 

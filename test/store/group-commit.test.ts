@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { P2pfsError } from "../../src/core/errors.ts";
+import { systemClock } from "../../src/net/system.ts";
 import { GroupCommit } from "../../src/store/group-commit.ts";
 
 let sqlite: Database;
@@ -12,7 +13,7 @@ let commits: GroupCommit;
 beforeEach(() => {
   sqlite = new Database(":memory:", { strict: true });
   sqlite.run("CREATE TABLE rows (id integer PRIMARY KEY, filler blob)");
-  commits = new GroupCommit(sqlite, "the.sqlite");
+  commits = new GroupCommit(sqlite, "the.sqlite", systemClock);
 });
 afterEach(() => sqlite.close());
 
@@ -74,7 +75,7 @@ test("while somebody else holds the database, what waits is refused at once, all
   const path = join(folder, "shared.sqlite");
   const [own, other] = [new Database(path), new Database(path)];
   own.run("CREATE TABLE rows (id integer)");
-  const held = new GroupCommit(own, path);
+  const held = new GroupCommit(own, path, systemClock);
   const add = (id: number) => held.write(() => own.run("INSERT INTO rows VALUES (?)", [id]));
   other.run("BEGIN IMMEDIATE");
   const refused = await Promise.allSettled(Array.from({ length: 500 }, (_, id) => add(id)));

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { Liveness } from "../../src/tracker/liveness.ts";
 import type { PeerRecord } from "../../src/tracker/registry.ts";
+import { clockAt } from "../support/system.ts";
 import { address, peerId } from "./fixtures.ts";
 
 const leaseMs = 8000;
@@ -11,7 +12,7 @@ function fixture() {
   const expired: string[] = [];
   const liveness = new Liveness({
     leaseMs,
-    now: () => nowMs,
+    clock: clockAt(() => nowMs),
     expired: ({ peerId, session }, lastSeenMs) => expired.push(`${Number(peerId)}/${session} ${lastSeenMs}`),
   });
   /** Lets time pass in steps, as the timer does. */

@@ -1,10 +1,13 @@
 /** The registry on SQLite: what every registry does, and how it stays quick with many files. */
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
+import type { Clock } from "../../src/core/clock.ts";
 import { LIST_PAGE_MAX } from "../../src/core/limits.ts";
 import { chunkSizeFor } from "../../src/core/manifest.ts";
+import { systemClock } from "../../src/net/system.ts";
 import { SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
 import { openSqliteRegistry } from "../../src/tracker/sqlite-registry.ts";
+import { clockAt, random } from "../support/system.ts";
 import { address, contentId, fileName, peerId, ranges, temporaryFolder } from "./fixtures.ts";
 import { testRegistry } from "./registry-conformance.ts";
 
@@ -14,14 +17,15 @@ afterEach(async () => {
 });
 
 testRegistry("SqliteRegistry", async (now) => {
+  const clock = clockAt(now);
   const folder = temporaryFolder();
   const path = join(folder.path, "registry.sqlite");
-  let registry = openSqliteRegistry({ path, now });
+  let registry = openSqliteRegistry({ path, clock, random });
   return {
     registry,
     async reopen() {
       await registry.close();
-      registry = openSqliteRegistry({ path, now });
+      registry = openSqliteRegistry({ path, clock, random });
       return registry;
     },
     async remove() {
@@ -31,12 +35,16 @@ testRegistry("SqliteRegistry", async (now) => {
   };
 });
 
+function openRegistry(folder: string, clock: Clock) {
+  return openSqliteRegistry({ path: join(folder, "registry.sqlite"), clock, random });
+}
+
 /** 100,000 files by 20 peers in the long run. */
 const files = process.env.P2PFS_TEST_LONG === undefined ? 5000 : 100_000;
 
 test("many files are listed and passed over in steps that leave others their turn", async () => {
   const folder = temporaryFolder();
-  const registry = openSqliteRegistry({ path: join(folder.path, "registry.sqlite"), now: Date.now });
+  const registry = openRegistry(folder.path, systemClock);
   cleanups.push(async () => {
     await registry.close();
     folder.remove();
@@ -86,7 +94,10 @@ const holders = process.env.P2PFS_TEST_LONG === undefined ? 10_000 : 100_000;
 test("a location costs no more in a large swarm than in a small one", async () => {
   const folder = temporaryFolder();
   let now = 1_700_000_000_000;
-  const registry = openSqliteRegistry({ path: join(folder.path, "registry.sqlite"), now: () => now });
+  const registry = openRegistry(
+    folder.path,
+    clockAt(() => now),
+  );
   cleanups.push(async () => {
     await registry.close();
     folder.remove();
@@ -120,7 +131,7 @@ test("a location costs no more in a large swarm than in a small one", async () =
 
 test("a change costs no more for a peer that shares much than for one that begins", async () => {
   const folder = temporaryFolder();
-  const registry = openSqliteRegistry({ path: join(folder.path, "registry.sqlite"), now: Date.now });
+  const registry = openRegistry(folder.path, systemClock);
   cleanups.push(async () => {
     await registry.close();
     folder.remove();

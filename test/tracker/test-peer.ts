@@ -4,12 +4,13 @@ import { chunkCountFor } from "../../src/core/manifest.ts";
 import { type PeerId, publicationKey } from "../../src/core/model.ts";
 import { KiB } from "../../src/core/units.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { dial, type Listener, listen } from "../../src/net/endpoint.ts";
+import type { Listener } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { proofOf } from "../../src/net/proof.ts";
 import { openDataFolder } from "../../src/store/data-folder.ts";
 import { Tracker, type TrackerOptions } from "../../src/tracker/tracker.ts";
 import type { Message, ReplyName, RequestName } from "../../src/wire/messages.ts";
+import { dial, listen } from "../support/endpoint.ts";
 import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 import { contentId, fileName, peerId } from "./fixtures.ts";
 

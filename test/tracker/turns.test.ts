@@ -1,5 +1,6 @@
 /** Whoever piles up requests waits behind itself, and others do not. */
 import { expect, test } from "bun:test";
+import { systemClock } from "../../src/net/system.ts";
 import { Turns } from "../../src/tracker/turns.ts";
 import { errorOf } from "./fixtures.ts";
 
@@ -21,7 +22,7 @@ function heldTasks() {
 }
 
 test("of those that wait, one after the other gets the next place", async () => {
-  const turns = new Turns({ atOnce: 2, waitingMax: 10 });
+  const turns = new Turns(systemClock, { atOnce: 2, waitingMax: 10 });
   const { begun, task, endNext } = heldTasks();
   for (let number = 0; number < 6; number++) void turns.run(flooder, task(`flood ${number}`));
   void turns.run(honest, task("one"));
@@ -32,7 +33,7 @@ test("of those that wait, one after the other gets the next place", async () => 
 });
 
 test("more than may wait is busy at once, a failure is its own, and who is gone has nothing waiting", async () => {
-  const turns = new Turns({ atOnce: 1, waitingMax: 2 });
+  const turns = new Turns(systemClock, { atOnce: 1, waitingMax: 2 });
   const { begun, task, endNext } = heldTasks();
   const failing = turns.run(flooder, () => Promise.reject(new Error("no luck")));
   const [first, second] = [turns.run(flooder, task("first")), turns.run(flooder, task("second"))];
@@ -49,7 +50,7 @@ test("more than may wait is busy at once, a failure is its own, and who is gone 
 });
 
 test("what is done at once does not draw all that waits into one turn of the event loop", async () => {
-  const turns = new Turns({ atOnce: 1, waitingMax: 1000 });
+  const turns = new Turns(systemClock, { atOnce: 1, waitingMax: 1000 });
   let done = 0;
   const busyFor = (ms: number) => async () => {
     for (const end = performance.now() + ms; performance.now() < end; );

@@ -3,18 +3,17 @@
  * free, and what the tracker is told of it.
  */
 import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
-import { P2pfsError } from "../core/errors.ts";
+import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
-import type { Connection, LocalHello } from "../net/connection.ts";
-import { type Listener, listen } from "../net/endpoint.ts";
-import { lookUpDeadline, resolveHost } from "../net/host-name.ts";
-import type { DataFolder } from "../store/data-folder.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Endpoint, Listener } from "../net/endpoint.ts";
+import { type DataFolder, listenOnRemembered } from "../store/data-folder.ts";
 import { neighboursMax } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
 
-export interface DoorOptions {
+export interface PeerListenerOptions {
   /** Remembers the port. */
   readonly dataFolder: DataFolder | undefined;
   /** Port 0 takes the remembered one if it is free, else any. */
@@ -29,33 +28,30 @@ export interface DoorOptions {
   readonly connectionsMax?: number | undefined;
   /** What another peer has done on its connection so far. */
   readonly conductOf: (connection: Connection) => Conduct | undefined;
-  readonly local: () => LocalHello;
+  readonly endpoint: Endpoint;
   readonly onPeer: (connection: Connection) => void;
   readonly log: Log;
 }
 
-export class Door {
-  readonly #options: DoorOptions;
+export class PeerListener {
+  readonly #options: PeerListenerOptions;
   readonly #listener: Listener;
 
   /** Throws `already_running` (port in use), `refused` (beyond loopback without `open`). */
-  static async open(options: DoorOptions): Promise<Door> {
-    const { dataFolder, listen: asked, log } = options;
-    const isForAll = !isLoopback(asked.host);
-    if (isForAll && !options.open) {
-      const hint = "--open allows it: then every machine that reaches this port can fetch what is shared here";
-      throw new P2pfsError("refused", `listening on ${asked.host} would open this peer to other machines`, { hint });
-    }
-    const remembered = asked.port === 0 ? dataFolder?.rememberedPort("listen") : undefined;
-    const listener =
-      (remembered === undefined ? undefined : await listenIfFree(options, remembered)) ??
-      (await listenAt(options, asked.port));
+  static async open(options: PeerListenerOptions): Promise<PeerListener> {
+    const { dataFolder, listen: asked, open, log } = options;
+    const isOpened = isForOthers(asked.host, {
+      isOpen: open,
+      refusal: `listening on ${asked.host} would open this peer to other machines`,
+      hint: "--open allows it: then every machine that reaches this port can fetch what is shared here",
+    });
+    const listener = await listenOnRemembered(dataFolder, "listen", asked.port, (port) => listenAt(options, port));
     dataFolder?.rememberPort("listen", portOf(listener.address));
-    if (isForAll) log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
-    return new Door(options, listener);
+    if (isOpened) log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
+    return new PeerListener(options, listener);
   }
 
-  private constructor(options: DoorOptions, listener: Listener) {
+  private constructor(options: PeerListenerOptions, listener: Listener) {
     this.#options = options;
     this.#listener = listener;
   }
@@ -66,10 +62,10 @@ export class Door {
 
   /** What the tracker is told: the listener's address, or the one to advertise. */
   async announced(): Promise<{ address: Address; advertised: boolean }> {
-    const { advertise } = this.#options;
+    const { advertise, endpoint } = this.#options;
     if (advertise === undefined) return { address: this.address, advertised: false };
     const port = advertise.port === 0 ? portOf(this.address) : advertise.port;
-    return { address: makeAddress(await resolveHost(advertise.host, lookUpDeadline()), port), advertised: true };
+    return { address: makeAddress(await endpoint.resolve(advertise.host), port), advertised: true };
   }
 
   /**
@@ -90,22 +86,13 @@ export class Door {
   }
 }
 
-async function listenIfFree(options: DoorOptions, port: number): Promise<Listener | undefined> {
-  try {
-    return await listenAt(options, port);
-  } catch (thrown) {
-    if (thrown instanceof P2pfsError && thrown.code === "already_running") return undefined;
-    throw thrown;
-  }
-}
-
-function listenAt(options: DoorOptions, port: number): Promise<Listener> {
-  const { local, idToProve, onPeer, log } = options;
-  const calls = new TrackerCalls(idToProve, log);
-  return listen({
+function listenAt(options: PeerListenerOptions, port: number): Promise<Listener> {
+  const { endpoint, idToProve, onPeer, log } = options;
+  const calls = new TrackerCalls(idToProve, endpoint.system.clock, log);
+  return endpoint.listen({
     host: options.listen.host,
+    flag: "--listen HOST:PORT",
     port,
-    local,
     connectionsMax: options.connectionsMax ?? neighboursMax(),
     conductOf: (connection) => calls.conductOf(connection) ?? options.conductOf(connection),
     full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),

@@ -1,0 +1,48 @@
+/** The network as Bun's native TCP sockets. */
+import type { Socket } from "bun";
+import { canonicalIp, hostOf, portOf } from "../core/address.ts";
+import { SECOND_MS } from "../core/units.ts";
+import type { Accept, Network, Transport, TransportEvents } from "./transport.ts";
+
+const KEEP_ALIVE_DELAY_MS = 30 * SECOND_MS;
+
+/** Each socket's handler; undefined for one that was turned away at once. */
+interface SocketData {
+  events: TransportEvents | undefined;
+}
+
+function handlersOf(accept: Accept) {
+  return {
+    open(socket: Socket<SocketData>) {
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
+      socket.data = { events: accept(transportOf(socket)) };
+    },
+    data: (socket: Socket<SocketData>, piece: Uint8Array) => socket.data?.events?.data(piece),
+    drain: (socket: Socket<SocketData>) => socket.data?.events?.drain(),
+    close: (socket: Socket<SocketData>, error?: Error | null) => socket.data?.events?.closed(error),
+    error: (socket: Socket<SocketData>) => socket.terminate(),
+  };
+}
+
+function transportOf(socket: Socket<SocketData>): Transport {
+  return {
+    remote: { ip: canonicalIp(socket.remoteAddress), port: socket.remotePort },
+    write: (bytes) => socket.write(bytes),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: () => void socket.end(),
+    terminate: () => void socket.terminate(),
+  };
+}
+
+export const bunNetwork: Network = {
+  listen(ip, port, accept) {
+    const listener = Bun.listen<SocketData>({ hostname: ip, port, socket: handlersOf(accept) });
+    return { port: listener.port, stop: () => listener.stop() };
+  },
+  async connect(address, accept) {
+    const socket = { ...handlersOf(accept), connectError: () => {} };
+    await Bun.connect<SocketData>({ hostname: hostOf(address), port: portOf(address), socket });
+  },
+};
