@@ -1,7 +1,7 @@
 /**
- * The rules of the house that a compiler does not hold: which room may import which, what the pure rooms stay free of,
- * and a few of tidiness. Each rule is a function from a file to its faults. It is run over the whole tree, and over
- * canaries that break it, so that a rule which has gone blind fails as well.
+ * The rules of this project that a compiler does not check: which module may import which, what the pure modules must
+ * not use, and some on files and documents. Each rule is a function from a file to its faults. It runs over the whole
+ * tree, and over canaries that break it, so that a rule that finds nothing any more fails as well.
  */
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -20,8 +20,8 @@ interface ProjectFile {
 /** What is wrong with a file, one sentence each; none where the rule holds. */
 type Rule = (file: ProjectFile) => string[];
 
-/** src/README.md draws these arrows. Every room may import core and itself. */
-const arrows: Readonly<Record<string, readonly string[]>> = {
+/** src/README.md lists these dependencies. Every module may import core and itself. */
+const dependencies: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
   cli: ["admin"],
   admin: ["tracker", "peer", "store"],
@@ -36,17 +36,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   core: [],
 };
 
-/** Third parties of the rooms that are pure; other rooms are limited by `packageHomes` only. */
+/** Packages that the pure modules may import; other modules are limited by `packageHomes` only. */
 const purePackages: Readonly<Record<string, readonly string[]>> = {
   core: ["valibot"],
   swarm: ["valibot"],
   wire: ["valibot", "msgpackr"],
 };
 
-/** Packages that belong to certain rooms. */
-const packageHomes: readonly { readonly pattern: RegExp; readonly rooms: readonly string[] }[] = [
-  { pattern: /^drizzle-/, rooms: ["tracker", "peer", "store"] },
-  { pattern: /^(?:hono|hono-openapi|@hono\/.*)$/, rooms: ["admin", "admin/ui"] },
+/** Packages that only some modules may import. */
+const packageHomes: readonly { readonly pattern: RegExp; readonly modules: readonly string[] }[] = [
+  { pattern: /^drizzle-/, modules: ["tracker", "peer", "store"] },
+  { pattern: /^(?:hono|hono-openapi|@hono\/.*)$/, modules: ["admin", "admin/ui"] },
 ];
 
 const impure: readonly { readonly pattern: RegExp; readonly what: string }[] = [
@@ -75,6 +75,22 @@ const foreign: readonly RegExp[] = [
   /\bnpmj[s]\.(?:org|com)/,
   /_auth[T]oken|artifactor[y]|verdacci[o]/i,
 ];
+
+/** Rows and decisions as src/requirements.md defines them: `| F1  |`, `- **S1**`, `| 3        |`. */
+const definedIds = [
+  ...readFileSync(join(root, "src/requirements.md"), "utf8").matchAll(
+    /^(?:\| (?<row>[FRDN]\d{1,2}) +\||- \*\*(?<planned>[SCXTO]\d{1,2})\*\*|\| (?<decision>\d) +\|)/gm,
+  ),
+].map(({ groups }) => groups!.row ?? groups!.planned ?? `decision ${groups!.decision}`);
+
+/** Ids of rows (`R7`, F6–F18) and of decisions (`decisions 3 and 5`) in a text; `%C3` is part of an encoded name. */
+function idsIn(text: string): string[] {
+  const rows = [...text.matchAll(/(?<![\w%.])[FRDNSCXTO]\d{1,2}(?![\w.]*\w)/g)].map(([id]) => id);
+  const decisions = [...text.matchAll(/\bdecisions? \d+(?:(?:, | and )\d+)*/g)]
+    .flatMap(([list]) => list.match(/\d+/g)!)
+    .map((number) => `decision ${number}`);
+  return [...rows, ...decisions];
+}
 
 const transpilers = {
   ts: new Bun.Transpiler({ loader: "ts", trimUnusedImports: false, deadCodeElimination: false }),
@@ -124,48 +140,52 @@ function packageOf(specifier: string): string {
 }
 
 /** `core`, `admin/ui`, `main`, …; undefined for what lies outside of src. */
-function roomOf(path: string): string | undefined {
-  const [top, room, ...rest] = path.split("/");
-  if (top !== "src" || room === undefined) return undefined;
-  if (rest.length === 0) return room.replace(/\.tsx?$/, "");
-  return room === "admin" && rest.length > 1 && rest[0] === "ui" ? "admin/ui" : room;
+function moduleOf(path: string): string | undefined {
+  const [top, module, ...rest] = path.split("/");
+  if (top !== "src" || module === undefined) return undefined;
+  if (rest.length === 0) return module.replace(/\.tsx?$/, "");
+  return module === "admin" && rest.length > 1 && rest[0] === "ui" ? "admin/ui" : module;
 }
 
-const isPure = (path: string) => Object.hasOwn(purePackages, roomOf(path) ?? "");
+const isPure = (path: string) => Object.hasOwn(purePackages, moduleOf(path) ?? "");
 
 const rules = {
-  "rooms import along the arrows": (file) => {
-    const from = roomOf(file.path)!;
-    const allowed = arrows[from];
-    if (allowed === undefined) return [`${from} is not a room of the house`];
+  "modules import what the dependency rules allow": (file) => {
+    const from = moduleOf(file.path)!;
+    const allowed = dependencies[from];
+    if (allowed === undefined) return [`${from} is not a module that the dependency rules name`];
     return importsOf(file)
       .filter(({ isRelative, target }) => isRelative && target !== "package.json")
       .filter(({ target, isTypeOnly }) => {
-        const to = roomOf(target);
+        const to = moduleOf(target);
         if (to === from || to === "core" || (to !== undefined && allowed.includes(to))) return false;
         return !(from === "admin/ui" && to === "admin" && isTypeOnly);
       })
       .map(({ target }) => `${from} must not import ${target}`);
   },
-  "packages stay in their rooms": (file) =>
+  "packages stay in their modules": (file) =>
     importsOf(file).flatMap(({ isRelative, target }) => {
-      const room = roomOf(file.path)!;
+      const module = moduleOf(file.path)!;
       const home = packageHomes.find(({ pattern }) => pattern.test(target));
-      return isRelative || home === undefined || home.rooms.includes(room) ? [] : [`${room} must not use ${target}`];
+      return isRelative || home === undefined || home.modules.includes(module)
+        ? []
+        : [`${module} must not use ${target}`];
     }),
   "core, wire and swarm are pure": (file) => {
-    const room = roomOf(file.path)!;
+    const module = moduleOf(file.path)!;
     if (!isPure(file.path)) return [];
     const packages = importsOf(file)
-      .filter(({ isRelative, target }) => !isRelative && !purePackages[room]!.includes(target))
-      .map(({ target }) => `${room} must not import ${target}`);
+      .filter(({ isRelative, target }) => !isRelative && !purePackages[module]!.includes(target))
+      .map(({ target }) => `${module} must not import ${target}`);
     const code = codeOf(file);
-    const words = impure.filter(({ pattern }) => pattern.test(code)).map(({ what }) => `${room} must not use ${what}`);
-    const types = /(?<![.\w$*] |[.\w$])Bun\.[A-Z]/.test(file.text) ? [`${room} must not name types of Bun`] : [];
+    const words = impure
+      .filter(({ pattern }) => pattern.test(code))
+      .map(({ what }) => `${module} must not use ${what}`);
+    const types = /(?<![.\w$*] |[.\w$])Bun\.[A-Z]/.test(file.text) ? [`${module} must not name types of Bun`] : [];
     return [...packages, ...words, ...types];
   },
   "views of the page keep what is typed": (file) => {
-    if (roomOf(file.path) !== "admin/ui") return [];
+    if (moduleOf(file.path) !== "admin/ui") return [];
     const unsafe = /import \{[^}]*\b(useState|useEffect|useSyncExternalStore)\b[^}]*\} from "hono\/jsx\/dom"/.exec(
       file.text,
     );
@@ -188,6 +208,10 @@ const rules = {
   },
   "nothing refers to one machine": (file) =>
     foreign.flatMap((pattern) => pattern.exec(file.text)?.[0] ?? []).map((found) => `refers to ${found}`),
+  "ids can be looked up in src/requirements.md": (file) =>
+    idsIn(file.text)
+      .filter((id) => !definedIds.includes(id))
+      .map((id) => `${id} is not defined`),
   "no test hides": (file) => {
     const code = codeOf(file);
     const faults: string[] = [];
@@ -221,19 +245,23 @@ const isCode = (path: string) => /^(?:src|test|scripts)\/.*\.(?:tsx?|py)$/.test(
 const isTest = (path: string) => /^test\/.*\.tsx?$/.test(path) && path !== "test/tidy.test.ts";
 
 const scopes: Readonly<Record<RuleName, (path: string) => boolean>> = {
-  "rooms import along the arrows": isSource,
-  "packages stay in their rooms": isSource,
+  "modules import what the dependency rules allow": isSource,
+  "packages stay in their modules": isSource,
   "core, wire and swarm are pure": isSource,
   "views of the page keep what is typed": (path) => isSource(path) && path !== "src/admin/ui/view-state.ts",
   "files of src are read in a sitting": isSource,
   "files begin with what they are": isCode,
   "nothing refers to one machine": () => true,
+  "ids can be looked up in src/requirements.md": (path) =>
+    /^(?:[A-Z]+\.md$|(?:src|test|scripts|\.github)\/)/.test(path) &&
+    path !== "test/tidy.test.ts" &&
+    !path.endsWith(".json"),
   "no test hides": isTest,
 };
 
 /** Files that break a rule; each must be caught. */
 const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
-  "rooms import along the arrows": [
+  "modules import what the dependency rules allow": [
     { path: "src/core/a.ts", text: 'import { b } from "../wire/b.ts"; b();' },
     { path: "src/core/a.ts", text: 'import type { B } from "../wire/b.ts"; export type C = B;' },
     { path: "src/core/a.ts", text: 'import { type B } from "../wire/b.ts"; export type C = B;' },
@@ -248,7 +276,7 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "src/cli/a.ts", text: 'import { b } from "../../scripts/b.ts"; b();' },
     { path: "src/util/a.ts", text: "export const a = 1;" },
   ],
-  "packages stay in their rooms": [
+  "packages stay in their modules": [
     { path: "src/cli/a.ts", text: 'import { Hono } from "hono"; new Hono();' },
     { path: "src/peer/a.ts", text: 'import { hc } from "hono/client"; hc("");' },
     { path: "src/tracker/a.ts", text: 'import type { Context } from "hono"; export type C = Context;' },
@@ -299,6 +327,13 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "README.md", text: `${".libr"}ary` },
     { path: "bun.lock", text: `https://registry.${"npm"}js.org/a` },
   ],
+  "ids can be looked up in src/requirements.md": [
+    { path: "src/core/a.ts", text: "/** Not within the time of R99. */" },
+    { path: "src/core/a.ts", text: "// decisions 3 and 99" },
+    { path: "test/a.test.ts", text: 'test("F99, R7: a", () => {});' },
+    { path: "README.md", text: "all of F6–F99" },
+    { path: "src/README.md", text: "as S99 says." },
+  ],
   "no test hides": [
     { path: "test/a.test.ts", text: 'test.only("a", () => {});' },
     { path: "test/a.test.ts", text: 'describe.concurrent.only("a", () => {});' },
@@ -308,10 +343,14 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
 
 /** Files that look like breaking a rule and do not. */
 const innocents: Readonly<Partial<Record<RuleName, readonly ProjectFile[]>>> = {
-  "rooms import along the arrows": [
+  "modules import what the dependency rules allow": [
     { path: "src/admin/ui/a.tsx", text: 'import type { Api } from "../api.ts"; export type A = Api;' },
     { path: "src/cli/a.ts", text: 'import { version } from "../../package.json"; version;' },
     { path: "src/net/a.ts", text: '// import "../peer/a.ts"\nimport { a } from "../wire/a.ts"; a();' },
+  ],
+  "ids can be looked up in src/requirements.md": [
+    { path: "src/core/a.ts", text: "// F17, decisions 4 and 5, R7; all of F6–F18" },
+    { path: "test/a.test.ts", text: 'parseTicket("p2pfs://localhost:7700/%C9"); const hex = "0xF99 D99ab";' },
   ],
   "core, wire and swarm are pure": [
     {
@@ -328,6 +367,7 @@ const topLevel = [
   "package.json",
   "bunfig.toml",
   "README.md",
+  "CHANGELOG.md",
   "bun.lock",
   "tsconfig.json",
   "biome.json",
@@ -362,13 +402,22 @@ for (const name of Object.keys(rules) as RuleName[]) {
   });
 }
 
-test("every room of the house is looked at", () => {
-  const rooms = new Set(readFiles(isSource).map((file) => roomOf(file.path)));
-  expect([...rooms].filter((room) => room === undefined || !(room in arrows))).toEqual([]);
-  expect(rooms.has("core") && rooms.has("wire") && rooms.has("swarm")).toBe(true);
+test("every module is checked", () => {
+  const modules = new Set(readFiles(isSource).map((file) => moduleOf(file.path)));
+  expect([...modules].filter((module) => module === undefined || !(module in dependencies))).toEqual([]);
+  expect(modules.has("core") && modules.has("wire") && modules.has("swarm")).toBe(true);
 });
 
-test("the top level holds what the plan names and nothing else", () => {
+test("src/requirements.md defines every id once, and those of a family in order", () => {
+  const families = Map.groupBy(definedIds, (id) => id.replace(/\d+$/, ""));
+  expect([...families.keys()]).toEqual([..."FRDNSCXTO", "decision "]);
+  for (const [family, ids] of families) {
+    const first = family === "decision " ? 0 : 1;
+    expect(ids).toEqual(ids.map((_, index) => `${family}${first + index}`));
+  }
+});
+
+test("the top level has the files that are listed here and no others", () => {
   const others = readdirSync(root).filter((name) => !name.startsWith(".") && !topLevel.includes(name));
   expect(others).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /**
- * Every bound that more than one room relies on, with the relations between them asserted at load. A bound that is
- * one room's own business stands in that room.
+ * Every bound that more than one module relies on, with the relations between them asserted at load. A bound that is
+ * used by one module alone stands in that module.
  */
 import { KiB, MiB, SECOND_MS } from "./units.ts";
 

@@ -10,7 +10,7 @@ import { NEVER } from "../../src/cli/signals.ts";
 import { trackerShellCommands } from "../../src/cli/tracker-commands.ts";
 import { memoryIo } from "./memory-io.ts";
 
-/** C0, DEL, C1, bidi override and isolate, zero width, separators, tags, a lone surrogate. */
+/** Controls in and above ASCII, DEL, bidi override and isolate, zero width, separators, tags, a lone surrogate. */
 const strange = "x\u001b[31m\u007f\u0085\u009b2J\u202e\u2066\u200b\u2028\u2029\ufeff\u{e0041}\ud800y";
 const misleading = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 const time = new Date(0).toISOString();

@@ -19,7 +19,7 @@ const bad: readonly (readonly [what: string, name: string, reason: RegExp])[] = 
   ["a line break", "a\nb", /control/],
   ["an escape sequence", "a\u001b[31mb", /control/],
   ["DEL", "a\u007f", /control/],
-  ["a C1 control", "a\u0085b", /control/],
+  ["a control above ASCII", "a\u0085b", /control/],
   ["a line separator", "a\u2028b", /control/],
   ["a paragraph separator", "a\u2029b", /control/],
   ["zero width space", "a\u200bb", /invisible/],

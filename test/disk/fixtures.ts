@@ -1,4 +1,4 @@
-/** What the tests of this room share. */
+/** What the tests of `disk` share. */
 import { test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { DIGEST_BYTES } from "../../src/core/limits.ts";
