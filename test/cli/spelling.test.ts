@@ -1,5 +1,7 @@
-/** One definition of a command: every route has a spelling in the shell, every spelling a route. */
+/** One definition of a command: every route has a spelling in the shell, every spelling a route and a line in the README. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { RouteMap } from "@stricli/core";
 import type { CliContext } from "../../src/cli/context.ts";
 import { peerCommands, peerShellCommands } from "../../src/cli/peer-commands.ts";
@@ -54,4 +56,23 @@ test.each([
     const spelled = name["convert-camel-to-kebab"];
     expect(`${spelled}: ${target.fullDescription}`).toContain(`\nEXAMPLES\n  p2pfs ${role} ${spelled}`);
   }
+});
+
+/** The commands that the README's table of this role names. */
+function documentedCommands(role: "tracker" | "peer"): string[] {
+  const readme = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
+  const table = readme.slice(readme.indexOf(`| \`p2pfs ${role} …\``)).split("\n\n", 1)[0]!;
+  const cells = table
+    .split("\n")
+    .slice(2)
+    .map((line) => line.split(" | ", 1)[0]!);
+  return cells.flatMap((cell) => [...cell.matchAll(/`([\w-]+)[^`]*`/g)].map(([, name]) => name!));
+}
+
+test.each([
+  ["tracker", trackerCommands()],
+  ["peer", peerCommands()],
+] as const)("the README lists the commands of the %s", (role, commands) => {
+  const documented = documentedCommands(role).map((name) => name.replaceAll("-", "_"));
+  expect(documented.toSorted()).toEqual(spellingsOf(commands).toSorted());
 });
