@@ -4,7 +4,7 @@
  * tree, and over canaries that break it, so that a rule that finds nothing any more fails as well.
  */
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { Glob } from "bun";
 
@@ -90,6 +90,13 @@ function idsIn(text: string): string[] {
     .flatMap(([list]) => list.match(/\d+/g)!)
     .map((number) => `decision ${number}`);
   return [...rows, ...decisions];
+}
+
+/** Files that a document names, `swarm/picker.ts`, or links to, [wire/README.md](wire/README.md). */
+function filesNamedIn(text: string): string[] {
+  const named = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:tsx?|md|json))`/g)].map(([, path]) => path!);
+  const linked = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, path]) => path!);
+  return [...named, ...linked];
 }
 
 const transpilers = {
@@ -212,6 +219,10 @@ const rules = {
     idsIn(file.text)
       .filter((id) => !definedIds.includes(id))
       .map((id) => `${id} is not defined`),
+  "documents name files that exist": (file) =>
+    filesNamedIn(file.text)
+      .filter((path) => !["", "src", dirname(file.path)].some((folder) => existsSync(join(root, folder, path))))
+      .map((path) => `${path} does not exist`),
   "no test hides": (file) => {
     const code = codeOf(file);
     const faults: string[] = [];
@@ -256,6 +267,7 @@ const scopes: Readonly<Record<RuleName, (path: string) => boolean>> = {
     /^(?:[A-Z]+\.md$|(?:src|test|scripts|\.github)\/)/.test(path) &&
     path !== "test/tidy.test.ts" &&
     !path.endsWith(".json"),
+  "documents name files that exist": (path) => path.endsWith(".md"),
   "no test hides": isTest,
 };
 
@@ -334,6 +346,10 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "README.md", text: "all of F6–F99" },
     { path: "src/README.md", text: "as S99 says." },
   ],
+  "documents name files that exist": [
+    { path: "src/README.md", text: "as `swarm/none.ts` says" },
+    { path: "src/README.md", text: "see [there](wire/NONE.md#1)" },
+  ],
   "no test hides": [
     { path: "test/a.test.ts", text: 'test.only("a", () => {});' },
     { path: "test/a.test.ts", text: 'describe.concurrent.only("a", () => {});' },
@@ -351,6 +367,13 @@ const innocents: Readonly<Partial<Record<RuleName, readonly ProjectFile[]>>> = {
   "ids can be looked up in src/requirements.md": [
     { path: "src/core/a.ts", text: "// F17, decisions 4 and 5, R7; all of F6–F18" },
     { path: "test/a.test.ts", text: 'parseTicket("p2pfs://localhost:7700/%C9"); const hex = "0xF99 D99ab";' },
+  ],
+  "documents name files that exist": [
+    {
+      path: "README.md",
+      text: "`src/core/units.ts`, [this](src/README.md#glossary), [that](https://example.org/a.md)",
+    },
+    { path: "src/wire/README.md", text: "`core/units.ts` and [the map](../README.md)" },
   ],
   "core, wire and swarm are pure": [
     {
