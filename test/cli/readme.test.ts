@@ -1,9 +1,13 @@
-/** The tables of src/cli/README.md name the fields that the commands answer with, in their order. */
+/**
+ * The tables of src/cli/README.md name the fields that the commands answer with, in their order; that of the README has
+ * the exit codes.
+ */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as v from "valibot";
 import { DashboardSchema } from "../../src/admin/base-app.ts";
+import { errorTable } from "../../src/core/errors.ts";
 import { FileInfoSchema } from "../../src/core/model.ts";
 import {
   ConnectedSchema,
@@ -55,4 +59,12 @@ function entriesOf(schema: unknown): object {
 test.each(Object.entries(schemaOf))("%s", (heading, schema) => {
   const documented = [...sections.get(heading)!.matchAll(/^\| `(\w+)` +\|/gm)].map(([, name]) => name!);
   expect(documented).toEqual(Array.isArray(schema) ? schema : Object.keys(entriesOf(schema)));
+});
+
+test("the exit codes of the README are those of the error table", () => {
+  const readme = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
+  const documented = [...readme.matchAll(/^\| (\d+) +\| `(\w+)` +\|/gm)].map(([, code, name]) => [name, Number(code)]);
+  const expected = Object.entries(errorTable).map(([name, { exitCode }]) => [name, exitCode]);
+  expect(expected).toEqual(expect.arrayContaining(documented));
+  expect(documented.map(([, code]) => code)).toEqual([...new Set(expected.map(([, code]) => code))]);
 });
