@@ -1,5 +1,5 @@
 /**
- * The ground that both roles' apps stand on: guard, error shape, events, health, metrics, the API's description, the
+ * The setup that both roles' apps stand on: guard, error shape, events, health, metrics, the API's description, the
  * page and the link to it.
  */
 import { type Context, Hono } from "hono";
@@ -30,13 +30,13 @@ export interface RoleAppOptions {
 }
 
 /** The same with everything filled in. */
-export interface AppGround extends RoleAppOptions {
+export interface AppSetup extends RoleAppOptions {
   readonly access: Access;
   readonly instruments: Instruments;
 }
 
 /** What the fixed paths tell of a role. */
-export interface RoleFace {
+export interface RoleDescription {
   readonly role: "tracker" | "peer";
   /** The role is ready when all hold. */
   readonly checks: Readonly<Record<string, () => Check | Promise<Check>>>;
@@ -48,15 +48,15 @@ export const DashboardSchema = v.object({
   expires_ms: v.number(),
 });
 
-export function groundOf(options: RoleAppOptions): AppGround {
+export function setupOf(options: RoleAppOptions): AppSetup {
   const instruments = options.instruments ?? new Instruments();
   return { ...options, instruments, access: new Access(options.token) };
 }
 
 /** An app with the guard on, to chain the role's routes to. */
-export function guardedApp(ground: AppGround) {
+export function guardedApp(setup: AppSetup) {
   const app = new Hono();
-  app.onError((error, context) => respondWithFailure(context, error, ground.instruments.log));
+  app.onError((error, context) => respondWithFailure(context, error, setup.instruments.log));
   app.notFound((context) =>
     respondWithError(
       context,
@@ -66,10 +66,10 @@ export function guardedApp(ground: AppGround) {
     ),
   );
   return app.use(
-    observeHttp(ground.instruments),
+    observeHttp(setup.instruments),
     securityHeaders,
-    guard(ground),
-    limitBody(ground.bodyMsMax ?? BODY_MS_MAX),
+    guard(setup),
+    limitBody(setup.bodyMsMax ?? BODY_MS_MAX),
   );
 }
 
@@ -80,7 +80,7 @@ export function answerShutdown(context: Context, { onShutdown }: RoleAppOptions)
 }
 
 /** A link whose fragment, which no server sees and no log keeps, lets one page in. */
-export function answerDashboard(context: Context, { url, access }: AppGround) {
+export function answerDashboard(context: Context, { url, access }: AppSetup) {
   const address = url?.();
   if (address === undefined)
     throw new P2pfsError("not_running", "this role has no endpoint that a browser could reach");
@@ -88,7 +88,7 @@ export function answerDashboard(context: Context, { url, access }: AppGround) {
 }
 
 /** Adds what is no command: the stream of events, the door for pages, and the fixed paths. */
-export function addFixedPaths(app: Hono, { access, instruments }: AppGround, face: RoleFace): void {
+export function addFixedPaths(app: Hono, { access, instruments }: AppSetup, description: RoleDescription): void {
   const { feed, metrics, lag } = instruments;
   app.get(
     "/api/events",
@@ -103,21 +103,21 @@ export function addFixedPaths(app: Hono, { access, instruments }: AppGround, fac
   );
   app.get("/healthz", (context) => context.text("ok\n", 200, { "Content-Type": "text/plain; charset=utf-8" }));
   app.get("/readyz", async (context) => {
-    const readiness = await readinessOf({ event_loop: () => checkLag(lag), ...face.checks });
+    const readiness = await readinessOf({ event_loop: () => checkLag(lag), ...description.checks });
     return context.json(readiness, readiness.ready ? 200 : 503);
   });
   app.get("/metrics", (context) =>
     context.text(metrics.format(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" }),
   );
-  app.get("/", (context) => respondWithPage(context, face.role));
+  app.get("/", (context) => respondWithPage(context, description.role));
   app.get("/assets/:name", (context) => respondWithAsset(context, context.req.param("name")));
   app.get("/api/openapi.json", async (context) =>
-    context.json(await describeApi(app, face.role, new URL(context.req.url).origin)),
+    context.json(await describeApi(app, description.role, new URL(context.req.url).origin)),
   );
 }
 
 /** @param origin under which it was asked for, so that what is made from the description calls the same role */
-function describeApi(app: Hono, role: RoleFace["role"], origin: string) {
+function describeApi(app: Hono, role: RoleDescription["role"], origin: string) {
   return generateSpecs(app, {
     documentation: {
       openapi: "3.1.0",

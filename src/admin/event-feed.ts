@@ -11,7 +11,7 @@ import { P2pfsError } from "../core/errors.ts";
 export const EVENTS_KEPT_MAX = 1024;
 export const READERS_MAX = 256;
 /** Passing events told in one tick; whoever needs the rest asks for the state. */
-const PASSING_PER_TICK_MAX = 512;
+const TRANSIENT_PER_TICK_MAX = 512;
 /** At most 10 a second for one key. */
 export const TICK_MS = 100;
 
@@ -48,7 +48,7 @@ export class EventFeed {
   readonly #run = randomBytes(6).toString("hex");
   readonly #kept: Kept[] = [];
   readonly #readers = new Set<FeedReader>();
-  readonly #passing = new Map<string, EventData>();
+  readonly #transient = new Map<string, EventData>();
   readonly #sample: () => void;
   #lastNumber = 0;
   #timer: Timer | undefined;
@@ -67,7 +67,7 @@ export class EventFeed {
   }
 
   /** Tells an event of record. */
-  tell(data: EventData): void {
+  emit(data: EventData): void {
     const number = ++this.#lastNumber;
     const event = { id: this.#idOf(number), data: { ...data, at: new Date().toISOString() } };
     this.#kept.push({ number, event });
@@ -76,11 +76,11 @@ export class EventFeed {
   }
 
   /** Tells a passing event with the next tick, joined with what waits under its key. */
-  pass<Data extends EventData>(key: string, data: Data, join: (waiting: Data) => Data = () => data): void {
+  emitTransient<Data extends EventData>(key: string, data: Data, join: (waiting: Data) => Data = () => data): void {
     if (this.#readers.size === 0) return;
-    const waiting = this.#passing.get(key) as Data | undefined;
-    if (waiting === undefined && this.#passing.size >= PASSING_PER_TICK_MAX) return;
-    this.#passing.set(key, waiting === undefined ? data : join(waiting));
+    const waiting = this.#transient.get(key) as Data | undefined;
+    if (waiting === undefined && this.#transient.size >= TRANSIENT_PER_TICK_MAX) return;
+    this.#transient.set(key, waiting === undefined ? data : join(waiting));
   }
 
   /**
@@ -112,16 +112,16 @@ export class EventFeed {
       if (this.#readers.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
-      this.#passing.clear();
+      this.#transient.clear();
     };
   }
 
   #tick(): void {
     this.#sample();
-    for (const data of this.#passing.values()) {
+    for (const data of this.#transient.values()) {
       for (const reader of [...this.#readers]) reader.event({ id: null, data });
     }
-    this.#passing.clear();
+    this.#transient.clear();
   }
 
   #idOf(number: number): string {

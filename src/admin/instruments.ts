@@ -39,7 +39,7 @@ export class Instruments {
     this.log = (level, message) => {
       log(level, message);
       lines.add(1, { level });
-      if (level !== "info") this.feed.tell({ type: "log", level, message });
+      if (level !== "info") this.feed.emit({ type: "log", level, message });
     };
     return this.log;
   }

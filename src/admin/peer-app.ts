@@ -21,9 +21,9 @@ import {
   answerDashboard,
   answerShutdown,
   DashboardSchema,
-  groundOf,
   guardedApp,
   type RoleAppOptions,
+  setupOf,
 } from "./base-app.ts";
 import { BrowseQuerySchema, browse, FolderSchema } from "./browse.ts";
 import { checkSpace, checkWritable } from "./health.ts";
@@ -42,7 +42,7 @@ import {
   streamingCommand,
   view,
 } from "./http.ts";
-import { tellPeerEvents } from "./peer-events.ts";
+import { forwardPeerEvents } from "./peer-events.ts";
 import { addPeerMetrics } from "./peer-metrics.ts";
 import { fetchLines, publishLines, Watchers } from "./peer-streams.ts";
 
@@ -84,8 +84,8 @@ export interface PeerAppOptions extends RoleAppOptions {
 
 export function createPeerApp(peer: Peer, options: PeerAppOptions) {
   const watchers = new Watchers();
-  const ground = groundOf(options);
-  const app = guardedApp(ground)
+  const setup = setupOf(options);
+  const app = guardedApp(setup)
     .get("/api/status", command("status", "How the peer is doing", PeerStatusSchema), async (context) =>
       context.json(await peer.status()),
     )
@@ -106,7 +106,7 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
         const left = new AbortController();
         return respondWithLines(
           context,
-          ground.instruments.log,
+          setup.instruments.log,
           publishLines(peer, context.req.valid("json"), left),
           left,
         );
@@ -142,7 +142,7 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
       ),
       checked("json", FetchRequestSchema),
       async (context) =>
-        respondWithLines(context, ground.instruments.log, fetchLines(peer, watchers, context.req.valid("json"))),
+        respondWithLines(context, setup.instruments.log, fetchLines(peer, watchers, context.req.valid("json"))),
     )
     .get(
       "/api/fetches",
@@ -202,14 +202,14 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
     .post(
       "/api/dashboard",
       command("dashboard", "Make a link to the page, which works once", DashboardSchema),
-      (context) => answerDashboard(context, ground),
+      (context) => answerDashboard(context, setup),
     )
     .post("/api/shutdown", command("exit", "End the peer", StoppingSchema), (context) =>
       answerShutdown(context, options),
     );
-  addPeerMetrics(peer, ground.instruments);
-  tellPeerEvents(peer, ground.instruments);
-  addFixedPaths(app, ground, {
+  addPeerMetrics(peer, setup.instruments);
+  forwardPeerEvents(peer, setup.instruments);
+  addFixedPaths(app, setup, {
     role: "peer",
     checks: {
       tracker_link: () => {

@@ -11,15 +11,15 @@ import type { Instruments } from "./instruments.ts";
 /** Ranges in one event; a page that sees `truncated` loads the set. */
 const RANGES_MAX = 512;
 
-export function tellPeerEvents(peer: Peer, { feed, sampleBy }: Pick<Instruments, "feed" | "sampleBy">): void {
+export function forwardPeerEvents(peer: Peer, { feed, sampleBy }: Pick<Instruments, "feed" | "sampleBy">): void {
   const seen = new WeakMap<FetchJob, Uint8Array>();
-  peer.events.subscribe((event) => feed.tell(event));
+  peer.events.subscribe((event) => feed.emit(event));
   sampleBy(() => {
     for (const job of peer.runningFetches) {
       const gained = gainedSince(seen.get(job), job.have);
       seen.set(job, job.have.bytes.slice());
       const ranges = gained.toRanges(RANGES_MAX);
-      feed.pass(job.id, {
+      feed.emitTransient(job.id, {
         type: "fetch_progress",
         fetch: job.progress(),
         gained: formatRanges(ranges),

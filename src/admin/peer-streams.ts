@@ -40,12 +40,12 @@ function sizeOf(path: string): number {
   }
 }
 
-export interface FetchWords extends FetchRequest {
+export interface FetchCommand extends FetchRequest {
   readonly tracker?: HostPort | undefined;
   readonly detached?: boolean | undefined;
 }
 
-export async function* fetchLines(peer: Peer, watchers: Watchers, request: FetchWords): AsyncGenerator<FetchEvent> {
+export async function* fetchLines(peer: Peer, watchers: Watchers, request: FetchCommand): AsyncGenerator<FetchEvent> {
   const startedMs = performance.now();
   await expectTracker(peer, request.tracker, noticeDeadline(startedMs));
   const job = await peer.fetch(request, startedMs);

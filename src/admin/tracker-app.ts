@@ -11,9 +11,9 @@ import {
   answerDashboard,
   answerShutdown,
   DashboardSchema,
-  groundOf,
   guardedApp,
   type RoleAppOptions,
+  setupOf,
 } from "./base-app.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { checkSpace, checkWritable } from "./health.ts";
@@ -36,9 +36,9 @@ import { addTrackerMetrics } from "./tracker-metrics.ts";
 const StartedSchema = v.object({ address: AddressSchema });
 
 export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
-  const ground = groundOf(options);
-  const { instruments } = ground;
-  const app = guardedApp(ground)
+  const setup = setupOf(options);
+  const { instruments } = setup;
+  const app = guardedApp(setup)
     .get("/api/status", command("status", "How the tracker is doing", TrackerStatusSchema), async (context) =>
       context.json(await tracker.status()),
     )
@@ -96,7 +96,7 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
     .post(
       "/api/dashboard",
       command("dashboard", "Make a link to the page, which works once", DashboardSchema),
-      (context) => answerDashboard(context, ground),
+      (context) => answerDashboard(context, setup),
     )
     .post("/api/shutdown", command("exit", "End the tracker", StoppingSchema), (context) =>
       answerShutdown(context, options),
@@ -106,8 +106,8 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
     await refresh();
     return next();
   });
-  tracker.events.subscribe((event) => tellEvent(instruments.feed, event));
-  addFixedPaths(app, ground, {
+  tracker.events.subscribe((event) => forwardEvent(instruments.feed, event));
+  addFixedPaths(app, setup, {
     role: "tracker",
     checks: {
       listening: async () => {
@@ -122,9 +122,9 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
 }
 
 /** Chunks come in by the thousand: those of one holder and content are told together. */
-function tellEvent(feed: EventFeed, event: TrackerEvent): void {
-  if (event.type !== "chunks_registered") return feed.tell(event);
-  feed.pass(`${event.holder} ${event.content_id}`, event, (waiting) => ({
+function forwardEvent(feed: EventFeed, event: TrackerEvent): void {
+  if (event.type !== "chunks_registered") return feed.emit(event);
+  feed.emitTransient(`${event.holder} ${event.content_id}`, event, (waiting) => ({
     ...event,
     chunks: [waiting.chunks, event.chunks].filter((chunks) => chunks !== "").join(","),
   }));

@@ -1,4 +1,4 @@
-/** The command line: from the words after `p2pfs` to an exit code. */
+/** The command line: from the arguments after `p2pfs` to an exit code. */
 import { buildRouteMap } from "@stricli/core";
 import { asP2pfsError } from "../core/errors.ts";
 import { writeProposals } from "./completion.ts";
@@ -7,11 +7,11 @@ import type { CliContext } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { type Io, processIo } from "./io.ts";
 import { peerCommands } from "./peer-commands.ts";
-import { runWords, tell } from "./run.ts";
-import { canonicalWords } from "./spelling.ts";
+import { reportFailure, runCommand } from "./run.ts";
+import { canonicalArguments } from "./spelling.ts";
 import { trackerCommands } from "./tracker-commands.ts";
 
-/** Words that name the command: the role and what it is to do. */
+/** Arguments that name a command: the role and the command. */
 const COMMAND_DEPTH = 2;
 
 const commands = buildRouteMap<"tracker" | "peer" | "completion", CliContext>({
@@ -32,24 +32,24 @@ export async function runCli(argv: readonly string[], io: Io = processIo()): Pro
     return code;
   } catch (thrown) {
     const failure = asP2pfsError(thrown);
-    tell(failure, io, []);
+    reportFailure(failure, io, []);
     return code === 0 ? exitCodeOf(failure) : code;
   }
 }
 
 async function runArguments(argv: readonly string[], io: Io): Promise<number> {
-  // What the completion of bash and zsh asks; nobody types it.
+  // Called by the completion of bash and zsh only.
   if (argv[0] === "propose") {
     await writeProposals(argv.at(-1)!, { commands, io });
     return 0;
   }
-  return runWords({ name: "p2pfs", commands, words: withTrackerShell(canonicalWords(argv, COMMAND_DEPTH)), io });
+  return runCommand({ name: "p2pfs", commands, args: withTrackerShell(canonicalArguments(argv, COMMAND_DEPTH)), io });
 }
 
 /** `p2pfs tracker` without a command is the shell of a tracker that does not listen yet. */
-function withTrackerShell(words: readonly string[]): readonly string[] {
-  const [role, second, ...rest] = words;
-  if (role !== "tracker" || (second !== undefined && !second.startsWith("-"))) return words;
-  if (words.some((word) => /^(?:-h|--help)$/.test(word))) return words;
+function withTrackerShell(args: readonly string[]): readonly string[] {
+  const [role, second, ...rest] = args;
+  if (role !== "tracker" || (second !== undefined && !second.startsWith("-"))) return args;
+  if (args.some((arg) => /^(?:-h|--help)$/.test(arg))) return args;
   return ["tracker", "shell", ...(second === undefined ? [] : [second]), ...rest];
 }

@@ -1,4 +1,4 @@
-/** `p2pfs completion bash|zsh`: the text that makes these shells ask p2pfs how a line can go on. */
+/** `p2pfs completion bash|zsh`: prints a script by which these shells ask p2pfs for completions. */
 import { buildCommand, type Command } from "@stricli/core";
 import type { CliContext } from "./context.ts";
 

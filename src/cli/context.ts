@@ -4,17 +4,17 @@ import type { Connection } from "../admin/client.ts";
 import type { Environment, Io } from "./io.ts";
 import type { ProgressBar } from "./progress.ts";
 
-/** Present where commands are typed into, or piped to, a role of this very process. */
-export interface Session {
+/** Present if commands are typed into, or piped to, a role of this process. */
+export interface ShellSession {
   readonly role: "tracker" | "peer";
   readonly connection: Connection;
-  /** The role has been told to end. */
+  /** Called when a command has asked the role to end. */
   readonly onExit: () => void;
-  /** Resolves when somebody ends what the present command does; never where nobody can. */
+  /** Resolves when the user interrupts the present command; never if there is no way to interrupt it. */
   readonly interrupted: Promise<unknown>;
-  /** Where work goes on while the prompt stays usable; absent where commands run one after another. */
+  /** For work that goes on while the prompt takes other commands; absent if commands run one after another. */
   readonly background?: {
-    /** Its streams do not disturb what is being typed. */
+    /** Its output does not disturb what is being typed. */
     readonly io: Io;
     readonly openBar: () => ProgressBar;
     readonly inBackground: (work: Promise<void>) => void;
@@ -24,8 +24,8 @@ export interface Session {
 export interface CliContext extends CommandContext {
   readonly process: StricliProcess;
   readonly io: Io;
-  readonly session?: Session;
-  /** While a line is completed: its words so far, the last one unfinished. */
+  readonly session?: ShellSession;
+  /** While a line is completed: its arguments so far, the last one unfinished. */
   readonly completing?: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** `dashboard`: prints the link to the page of the running role, and opens it where there is a desktop to open it on. */
+/** `dashboard`: prints the link to the page of the running role, and opens it in a browser if there is a desktop. */
 import { answerOf } from "../admin/client.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
@@ -27,11 +27,11 @@ function show(context: CliContext, flags: CommonFlags, link: Link): void {
   io.stderr.write(`the link works once, within ${link.expires_ms / MINUTE_MS} minutes, on this machine\n`);
   const opener = io.stdout.isTerminal ? openerFor(process.platform, io.env) : undefined;
   if (opener === undefined) return;
-  // A browser that cannot be opened is no failure: the link is on the screen.
+  // If the browser does not open, the user still has the printed link.
   Bun.spawn([opener, link.url], { stdio: ["ignore", "ignore", "ignore"] }).unref();
 }
 
-/** What opens a link in the browser of a desktop; undefined where there is none. */
+/** The program that opens a link in the desktop's browser; undefined without a desktop. */
 export function openerFor(platform: string, env: Environment): string | undefined {
   if (platform === "darwin") return Bun.which("open") ?? undefined;
   const hasDesktop = Boolean(env.DISPLAY ?? env.WAYLAND_DISPLAY);

@@ -1,6 +1,6 @@
 /**
- * `fetch`: through the peer that runs in the data folder, or, where none does, by a peer of this process that lasts as
- * long as the fetch. A signal stops the fetch and keeps what has arrived.
+ * `fetch`: through the peer that runs in the data folder, or else by a peer in this process that lasts as long as the
+ * fetch. A signal stops the fetch and keeps the part file.
  */
 import { existsSync } from "node:fs";
 import { relative, sep } from "node:path";
@@ -41,23 +41,24 @@ export interface FetchFlags extends CommonFlags, LimitFlags {
   readonly open?: boolean;
 }
 
-/** The peer that does it, and how to let go of it. */
+/** The peer that runs the fetch. */
 interface Fetcher {
   readonly connection: Connection;
   readonly isOwn: boolean;
+  /** Ends the peer if it is this process's own. */
   close(): Promise<void>;
 }
 
-export type FetchWords = [what: string, destination?: string, ip?: string, port?: number];
+export type FetchArguments = [what: string, destination?: string, ip?: string, port?: number];
 
-export async function fetchFile(this: CliContext, flags: FetchFlags, ...words: FetchWords): Promise<void> {
-  const request = requestOf(this, flags, words);
+export async function fetchFile(this: CliContext, flags: FetchFlags, ...args: FetchArguments): Promise<void> {
+  const request = requestOf(this, flags, args);
   const { session } = this;
   if (session?.background === undefined) return fetchInForeground(this, flags, request);
   const { io, openBar, inBackground } = session.background;
-  const beside = { ...this, io };
+  const background = { ...this, io };
   const work = async () =>
-    writeReceipt(beside, flags, await follow(beside, flags, session.connection, request, openBar()));
+    writeReceipt(background, flags, await follow(background, flags, session.connection, request, openBar()));
   inBackground(work());
 }
 
@@ -85,8 +86,12 @@ interface FetchRequest {
   readonly limits?: RateLimitsChange;
 }
 
-/** On the command line DESTINATION is a path from the current folder and defaults to it; a shell has the repository. */
-function requestOf(context: CliContext, flags: FetchFlags, [what, destination, ip, port]: FetchWords): FetchRequest {
+/** DESTINATION defaults to the current folder on the command line, and to the peer's folder for files in a shell. */
+function requestOf(
+  context: CliContext,
+  flags: FetchFlags,
+  [what, destination, ip, port]: FetchArguments,
+): FetchRequest {
   if (ip !== undefined && port === undefined)
     throw new P2pfsError("usage", "PEER_PORT is missing after PEER_IP", {
       hint: "fetch FNAME [DESTINATION [PEER_IP PEER_PORT]]",
@@ -110,10 +115,11 @@ function destinationOf(context: CliContext, typed: string): string {
 }
 
 async function openFetcher(context: CliContext, flags: FetchFlags, what: string): Promise<Fetcher> {
-  const leave = async () => undefined;
-  if (context.session !== undefined) return { connection: context.session.connection, isOwn: false, close: leave };
+  const nothingToClose = async () => undefined;
+  if (context.session !== undefined)
+    return { connection: context.session.connection, isOwn: false, close: nothingToClose };
   const running = await connectIfRunning("peer", dataFolderOf(context, flags));
-  if (running !== undefined) return { connection: running, isOwn: false, close: leave };
+  if (running !== undefined) return { connection: running, isOwn: false, close: nothingToClose };
   const { openStandalonePeer } = await import("../admin/open-peer.ts");
   const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
@@ -124,7 +130,7 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   return { ...standalone, isOwn: true };
 }
 
-/** Shows the fetch's lines until the receipt. */
+/** Shows the progress of the fetch until the receipt comes. */
 async function follow(
   context: CliContext,
   flags: FetchFlags,

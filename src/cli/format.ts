@@ -1,4 +1,4 @@
-/** What the commands print with; most of it is the page's as well. */
+/** Formatting of what the commands print. */
 import { formatDuration } from "../core/human.ts";
 
 export * from "../core/human.ts";

@@ -1,15 +1,15 @@
 /**
- * What was typed at the prompt before, over starts: a text file in the data folder, a command a line, the newest last.
- * It is a convenience, so that no trouble with it is told.
+ * The history of the prompt, kept in the data folder: a text file with one command per line, the newest last. It is a
+ * convenience, so errors are not reported.
  */
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const FILE = "history";
 export const HISTORY_LINES_MAX = 1000;
-/** Longer ones, pasted by mistake, are not kept. */
+/** Longer lines are taken for pasted by mistake and not kept. */
 const LINE_LENGTH_MAX = 4096;
-/** For its owner alone, as everything in the data folder. */
+/** Only the owner may read it, as everything in the data folder. */
 const MODE = 0o600;
 
 export class History {
@@ -20,11 +20,11 @@ export class History {
     this.#path = join(dataFolder, FILE);
   }
 
-  /** The newest first, as readline takes it. Cuts the file where it has outgrown its bound. */
+  /** The lines, newest first, as readline wants them. Shortens a file that is too long. */
   load(): string[] {
     const lines = this.#read();
     const kept = lines.slice(-HISTORY_LINES_MAX);
-    if (kept.length < lines.length) unlessItFails(() => writeFileSync(this.#path, `${kept.join("\n")}\n`));
+    if (kept.length < lines.length) ignoringErrors(() => writeFileSync(this.#path, `${kept.join("\n")}\n`));
     this.#last = kept.at(-1);
     return kept.toReversed();
   }
@@ -32,7 +32,7 @@ export class History {
   add(line: string): void {
     if (line.trim() === "" || line === this.#last || line.length > LINE_LENGTH_MAX) return;
     this.#last = line;
-    unlessItFails(() => appendFileSync(this.#path, `${line}\n`, { mode: MODE }));
+    ignoringErrors(() => appendFileSync(this.#path, `${line}\n`, { mode: MODE }));
   }
 
   #read(): string[] {
@@ -46,10 +46,10 @@ export class History {
   }
 }
 
-function unlessItFails(write: () => void): void {
+function ignoringErrors(write: () => void): void {
   try {
     write();
   } catch {
-    // A full disk must not keep anybody from typing.
+    // The prompt must work on a full disk too.
   }
 }

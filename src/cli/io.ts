@@ -1,17 +1,17 @@
-/** The process's streams, environment and folder, as the commands see them; tests hand in others. */
+/** Streams, environment and current folder of the process, as commands see them; tests pass others. */
 import { P2pfsError } from "../core/errors.ts";
 
-/** Where text goes. */
+/** A destination for text. */
 export interface Sink {
   readonly isTerminal: boolean;
   readonly usesColor: boolean;
   readonly columns: number;
-  /** The stream underneath, for what draws on a terminal. */
+  /** The stream underneath, for libraries that draw on a terminal. */
   readonly stream?: NodeJS.WriteStream;
   write(text: string): void;
   /**
-   * Resolves when everything written has left the process, or nobody reads it any more: a reader may stop when it has
-   * enough (`| head`). Rejects with `disk` where the text is lost otherwise.
+   * Resolves when all text has left the process, or when its reader has gone, as in `| head`. Rejects with `disk` if text
+   * was lost for another reason.
    */
   flush(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Flags and words that several commands take, each described once. */
+/** Flags and arguments that several commands take. */
 import { parseRateLimit } from "../core/rate.ts";
 import { hostsOf, portsOf } from "./proposals.ts";
 import { parseHostAndPort, parsePort, parseRemote, parseText } from "./settings.ts";
@@ -49,13 +49,13 @@ export const limitFlags = {
   downLimit: limitFlag("Receive chunks no faster than this (P2PFS_DOWN_LIMIT)"),
 } as const;
 
-export const hostWord = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;
-export const portWord = { brief: "Port", placeholder: "PORT", parse: parsePort, optional: true } as const;
+export const hostParameter = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;
+export const portParameter = { brief: "Port", placeholder: "PORT", parse: parsePort, optional: true } as const;
 
-/** HOST [PORT] of a peer that the role may know. */
-export function peerWords(role: "tracker" | "peer") {
+/** HOST [PORT] of a peer, completed with the peers that the role knows. */
+export function peerParameters(role: "tracker" | "peer") {
   return [
-    { ...hostWord, proposeCompletions: hostsOf[role] },
-    { ...portWord, proposeCompletions: portsOf[role] },
+    { ...hostParameter, proposeCompletions: hostsOf[role] },
+    { ...portParameter, proposeCompletions: portsOf[role] },
   ] as const;
 }

@@ -1,4 +1,4 @@
-/** What the peer's commands do: call the route, show what it answers. Fetching has a file of its own. */
+/** The actions of the peer's commands: each calls its route and prints the answer. `fetch` is in fetch-action.ts. */
 import { basename } from "node:path";
 import {
   allPagesOf,

@@ -1,8 +1,8 @@
-/** How the peer's commands are spelled. What they do is loaded when one is called. */
+/** Names, arguments, flags and help of the peer's commands. Their actions are loaded when they run. */
 import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
-import { commandKit, type Place } from "./command-kit.ts";
+import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
-import type { FetchFlags, FetchWords } from "./fetch-action.ts";
+import type { FetchArguments, FetchFlags } from "./fetch-action.ts";
 import { adminFlag, limitFlags, openFlag, trackerFlag } from "./parameters.ts";
 import type { CancelFlags } from "./peer-actions.ts";
 import { endedFetches, hostsOf, localPaths, ownNames, portsOf, runningFetches, sharedNames } from "./proposals.ts";
@@ -12,9 +12,9 @@ import { type LimitFlags, parseDuration, parseHostAndPort, parsePort, parseText 
 const actions = () => import("./peer-actions.ts");
 const roleActions = () => import("./role-actions.ts");
 
-/** Commands to a peer that runs, the same in both places. */
+/** Commands to a running peer, the same on the command line and in the shell. */
 function commandsAt(place: Place) {
-  const { plain, atHost, flags, explained } = commandKit(place, "peer");
+  const { plain, atHost, flags, explained } = commandBuilders(place, "peer");
   return {
     connect: atHost(
       "Join the tracker at HOST PORT",
@@ -42,7 +42,7 @@ function commandsAt(place: Place) {
               parse: parseText,
               proposeCompletions: localPaths,
             },
-            // An empty one is for the rules of names to refuse, not to be taken for none.
+            // `String` lets an empty name through to the peer, which refuses it; it must not count as left out.
             { brief: "The name that others see", placeholder: "FNAME", parse: String, optional: true },
           ],
         },
@@ -145,16 +145,16 @@ function fetchId(proposeCompletions: typeof runningFetches) {
 }
 
 function fetchAt(place: Place) {
-  const { flags, explained } = commandKit(place, "peer");
+  const { flags, explained } = commandBuilders(place, "peer");
   const isShell = place === "shell";
-  const words = "FNAME|TICKET [DESTINATION [PEER_IP PEER_PORT]]";
+  const usage = "FNAME|TICKET [DESTINATION [PEER_IP PEER_PORT]]";
   const description =
     `Fetch FNAME, or what a ticket names, into DESTINATION: ${isShell ? "the repository folder" : "./FNAME"} without one, ` +
     "inside it where it is a folder. PEER_IP and PEER_PORT say whose file is meant where several peers share one name. ";
   const ofItsOwn =
     "With no peer running in the data folder this is a peer of its own, which ends with the fetch. A fetch that was " +
     "stopped goes on where it was when the same command is run again.";
-  return buildCommand<FetchFlags, FetchWords, CliContext>({
+  return buildCommand<FetchFlags, FetchArguments, CliContext>({
     docs: {
       brief: "Fetch a shared file from every peer that holds it",
       fullDescription: explained(`${description}${isShell ? "It runs in the background." : ofItsOwn}`, [
@@ -164,8 +164,8 @@ function fetchAt(place: Place) {
       ]),
       customUsage: [
         isShell
-          ? words
-          : `${words} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
+          ? usage
+          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
       ],
     },
     parameters: {
@@ -221,7 +221,7 @@ function fetchAt(place: Place) {
 }
 
 function start() {
-  const { flags, explained } = commandKit("command line", "peer");
+  const { flags, explained } = commandBuilders("command line", "peer");
   return buildCommand<PeerStartFlags, [], CliContext>({
     docs: {
       brief: "Run a peer",

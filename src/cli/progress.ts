@@ -1,5 +1,4 @@
-/** The progress bar of publish and fetch, on standard error of a terminal; elsewhere there is none. */
-
+/** The progress bar of publish and fetch; drawn only if standard error is a terminal. */
 import { formatDuration, formatRate, formatSize } from "./format.ts";
 import type { Sink } from "./io.ts";
 
@@ -10,10 +9,10 @@ const SMALL_BAR_COLUMNS = 15;
 export interface Progress {
   readonly bytes: number;
   readonly size: number;
-  /** Of the transfer, where it is known. */
+  /** Rate of the transfer, if known. */
   readonly bytesPerSecond?: number;
   readonly sources?: number;
-  /** What it is of, where several are shown. */
+  /** Which transfer it is, if several are shown. */
   readonly label?: string;
 }
 
@@ -53,7 +52,7 @@ export async function openProgressBar(sink: Sink, verb: string): Promise<Progres
   };
 }
 
-/** One line that says what is under way and how far. */
+/** One line: label, bar, bytes, rate and sources. */
 export function progressText(progress: Progress): string {
   const part = progress.size === 0 ? 1 : progress.bytes / progress.size;
   return `${progress.label ?? ""} ${barOf(part, SMALL_BAR_COLUMNS)}  ${describe(progress)}`.trimStart();

@@ -1,13 +1,13 @@
 /**
- * The prompt on a terminal, with what goes on in the background above it: a line for each fetch, redrawn in place while
- * somebody types. The lines are part of readline's prompt, which knows how to redraw them with what has been typed.
+ * The prompt on a terminal, with a progress line above it for each fetch in the background, redrawn while the user types.
+ * These lines are part of readline's prompt, so that readline redraws them together with the input.
  */
 import type { Interface } from "node:readline";
 import type { Sink } from "./io.ts";
 import { type ProgressBar, progressText } from "./progress.ts";
 
 const REDRAW_MS = 200;
-/** More are counted, so that the prompt does not fill the screen. */
+/** Further bars are only counted, so that the prompt does not fill the screen. */
 const BARS_SHOWN_MAX = 5;
 const CLEAR_TO_END = "\r\u001b[J";
 
@@ -31,14 +31,14 @@ export class Prompt {
     this.#lines.prompt();
   }
 
-  /** A command runs and has the terminal. */
+  /** A command begins, and writes to the terminal itself. */
   hide(): void {
     this.#isShown = false;
   }
 
   /**
-   * Takes the bars off until they are drawn the next time: what stays on the screen has none, and readline, which counts
-   * the rows of the prompt and not those that it writes below, does not draw over its own list of completions.
+   * Removes the bars until the next redraw, so that none stays in the scrollback. Needed before readline lists
+   * completions too: it does not count the rows of that list, and with bars would draw over it.
    */
   fold(): void {
     if (!this.#isShown || this.#bars.size === 0) return;
@@ -52,7 +52,7 @@ export class Prompt {
     this.#lines.close();
   }
 
-  /** Writes whole lines where they do not disturb what is being typed. */
+  /** A sink that writes whole lines above the prompt. */
   above(sink: Sink): Sink {
     return {
       ...sink,
@@ -60,14 +60,14 @@ export class Prompt {
         if (!this.#isShown) return sink.write(text);
         const { rows } = this.#lines.getCursorPos();
         const up = rows > 0 ? `\u001b[${rows}A` : "";
-        // readline goes up as many rows as its last prompt had before it draws the next one.
+        // Before it draws a prompt, readline goes up as many rows as the last one had.
         sink.write(`${up}${CLEAR_TO_END}${text}${"\n".repeat(rows)}`);
         this.#redraw();
       },
     };
   }
 
-  /** A progress bar for something in the background. */
+  /** A progress bar above the prompt. */
   openBar(): ProgressBar {
     const bar = Symbol();
     return {

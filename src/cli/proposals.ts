@@ -1,6 +1,6 @@
 /**
- * What the words of a command can be completed to: paths of this machine, and names, addresses and ids that the role
- * knows. A role that does not run or does not answer in a moment proposes nothing: completing never complains.
+ * Completions of arguments: paths of this machine, and names, addresses and ids that the role knows. If the role does
+ * not run, or does not answer in time, there are no completions and no error.
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -19,14 +19,14 @@ import type { CliContext } from "./context.ts";
 import { resolvePath } from "./paths.ts";
 import { dataFolderOf } from "./reach.ts";
 
-/** Somebody has pressed a key and waits. */
+/** The user has pressed Tab and waits. */
 const PROPOSE_MS_MAX = 1000;
 const PATHS_MAX = 1000;
 
-/** `this` is what stricli calls with: the context of the command that is being typed. */
+/** stricli calls it with the context of the command that is being typed as `this`. */
 type Propose = (this: CliContext, partial: string) => Promise<string[]>;
 
-/** Files and folders; a folder ends with a slash, so that typing goes on inside it. */
+/** Files and folders; a folder ends with a slash, so that the next Tab completes inside it. */
 export async function localPaths(this: CliContext, partial: string): Promise<string[]> {
   const head = partial.slice(0, partial.lastIndexOf("/") + 1);
   const tail = partial.slice(head.length);
@@ -69,7 +69,7 @@ export const endedFetches: Propose = ofPeer(async ({ api }) =>
     .map(({ id }) => id),
 );
 
-/** Hosts, and ports at the host before, of those peers that the role knows. */
+/** Hosts of the peers that the role knows, and ports of those at the host that was typed before. */
 export const hostsOf = { tracker: ofTracker(hostsAmong(joinedPeers)), peer: ofPeer(hostsAmong(publishers)) } as const;
 export const portsOf = { tracker: ofTracker(portsAmong(joinedPeers)), peer: ofPeer(portsAmong(publishers)) } as const;
 
@@ -91,7 +91,7 @@ async function joinedPeers({ api }: TrackerClient): Promise<readonly Address[]> 
   return (await allPagesOf((query) => api.peers.$get({ query }))).map(({ address }) => address as Address);
 }
 
-/** Where a name that somebody shares has been typed before, those that share it. */
+/** The peers that share the file that was typed before, if there is one; else all publishers. */
 async function publishers({ api }: PeerClient, { completing = [] }: CliContext): Promise<readonly Address[]> {
   const files = await allPagesOf((query) => api.files.$get({ query }));
   const named = files.filter(({ fname }) => completing.includes(fname));
@@ -114,13 +114,13 @@ function propose(role: "tracker" | "peer", ask: Ask<Connection>): Propose {
       return connection === undefined ? [] : ask(connection, this);
     };
     const proposed = await Promise.race([answer().catch(() => []), Bun.sleep(PROPOSE_MS_MAX).then(() => [])]);
-    return [...new Set(proposed)].filter((word) => word.startsWith(partial)).toSorted();
+    return [...new Set(proposed)].filter((text) => text.startsWith(partial)).toSorted();
   };
 }
 
-/** `--data DIR` or `--data=DIR` among the words so far. */
+/** `--data DIR` or `--data=DIR` among the arguments so far. */
 function typedFlags({ completing = [] }: CliContext): { data?: string } {
-  const at = completing.findIndex((word) => /^--data(?:=|$)/.test(word));
+  const at = completing.findIndex((arg) => /^--data(?:=|$)/.test(arg));
   const data = completing[at]?.split("=", 2)[1] ?? completing[at + 1];
   return at < 0 || data === undefined || data === "" ? {} : { data };
 }

@@ -1,4 +1,4 @@
-/** How a command reaches its role: within this process, or over HTTP by the data folder. */
+/** How a command reaches its role: in this process, or over HTTP by the admin.json of the data folder. */
 import {
   type Connection,
   connectToRunning,

@@ -1,4 +1,4 @@
-/** The tables of the lists, for both roles. */
+/** Writes lists, results and status, as JSON or as text. */
 import { HOLDERS_COUNTED_MAX } from "../core/limits.ts";
 import type { FileInfo } from "../core/model.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
@@ -18,12 +18,12 @@ export const fileColumns: readonly Column<FileInfo>[] = [
   { heading: "HOLDERS", align: "right", cell: ({ holders }) => formatHolders(holders) },
 ];
 
-/** They are counted no further. */
+/** The tracker stops counting at HOLDERS_COUNTED_MAX. */
 function formatHolders(holders: number): string {
   return holders < HOLDERS_COUNTED_MAX ? String(holders) : `${HOLDERS_COUNTED_MAX}+`;
 }
 
-/** A list as one JSON array, or as a table, or as a sentence where it is empty. */
+/** Writes a list as one JSON array, or as a table, or as the sentence `whenEmpty`. */
 export async function writeList<Row>(
   context: CliContext,
   flags: CommonFlags,
@@ -38,7 +38,7 @@ export async function writeList<Row>(
   writeTable(stdout, columns, rows);
 }
 
-/** One object as JSON, or as the sentence that it means. */
+/** Writes one object as JSON, or as a sentence. */
 export function writeResult<Result>(
   context: CliContext,
   flags: CommonFlags,
@@ -50,7 +50,7 @@ export function writeResult<Result>(
   else stdout.write(`${sentence(result)}\n`);
 }
 
-/** One object as JSON, or as a list of facts. */
+/** Writes one object as JSON, or as lines of name and value. */
 export async function writeStatus<Status>(
   context: CliContext,
   flags: CommonFlags,

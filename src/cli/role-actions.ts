@@ -1,12 +1,12 @@
 /**
- * Running a role, and ending one. A role lives until `exit`, a signal or its admin endpoint ends it: the end of its
- * input does not. Commands come from the shell on a terminal, or from the lines of standard input.
+ * Running and ending a role. A role runs until `exit`, a signal or its admin endpoint ends it; the end of standard input
+ * does not. Commands are typed at the prompt of a terminal, or read from standard input line by line.
  */
 import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
-import { type CliContext, type CommonFlags, type Session, wantsJson } from "./context.ts";
+import { type CliContext, type CommonFlags, type ShellSession, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
 import type { Io, Sink } from "./io.ts";
@@ -54,7 +54,7 @@ export async function startTracker(
   await runTracker(this, flags, listen);
 }
 
-/** `p2pfs tracker`: listens once `start` is typed. */
+/** `p2pfs tracker`: does not listen before the command `start`. */
 export async function openTrackerShell(this: CliContext, flags: TrackerStartFlags): Promise<void> {
   await runTracker(this, flags, undefined);
 }
@@ -109,7 +109,7 @@ function isOpen({ io }: CliContext, flags: { readonly open?: boolean }): boolean
   return settingOf(io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
 }
 
-/** Where a role listens that is not told where. */
+/** The default host to listen on. */
 function hostToListen(open: boolean): string {
   return open ? "0.0.0.0" : "127.0.0.1";
 }
@@ -119,7 +119,7 @@ function browseFolderOf(context: CliContext, flags: PeerStartFlags): string | un
   return typed === undefined ? undefined : resolvePath(context, typed);
 }
 
-/** What a role has to tell on its own account. Once there is a prompt it goes above that. */
+/** Writes the role's log to standard error; once there is a prompt, above it. */
 class LogSink {
   sink: Sink;
 
@@ -132,32 +132,33 @@ class LogSink {
   };
 }
 
-interface Whereabouts {
+/** What is printed when the role is up. */
+interface StartReport {
   readonly address: string | null;
   readonly tracker?: string;
   readonly data_folder: string;
 }
 
 /**
- * From the role's first breath to its last. Signals are taken from the beginning: one that comes while the role opens
- * ends it as cleanly as a later one. Its exit code is that of the first command that failed.
+ * Opens the role, takes commands until it is to end, and closes it. A signal that comes while the role opens ends it as
+ * cleanly as a later one. The exit code is that of the first command that failed.
  */
 async function runRole(
   context: CliContext,
   flags: CommonFlags,
   open: (log: LogSink["write"]) => Promise<RunningRole>,
-  begin: (role: RunningRole) => Promise<Whereabouts>,
+  begin: (role: RunningRole) => Promise<StartReport>,
 ): Promise<void> {
   const interruption = listenForInterruption();
   const log = new LogSink(context.io.stderr);
   let role: RunningRole | undefined;
   try {
     role = await open(log.write);
-    const where = await begin(role);
-    announce(context, flags, role, where);
+    const report = await begin(role);
+    writeStartReport(context, flags, role, report);
     const reach = { role: role.name, connection: role.connection };
-    const commands = takeCommands(context.io, reach, where.data_folder);
-    if (commands !== undefined) log.sink = commands.beside.stderr;
+    const commands = takeCommands(context.io, reach, report.data_folder);
+    if (commands !== undefined) log.sink = commands.backgroundIo.stderr;
     const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
     const firstFailure = commands?.stop() ?? 0;
     if (signal === undefined) context.process.exitCode = firstFailure;
@@ -167,21 +168,21 @@ async function runRole(
   }
 }
 
-function announce({ io }: CliContext, flags: CommonFlags, role: RunningRole, where: Whereabouts): void {
+function writeStartReport({ io }: CliContext, flags: CommonFlags, role: RunningRole, report: StartReport): void {
   if (wantsJson(io.env, flags)) {
-    writeJson(io.stdout, { role: role.name, ...where, admin: role.url, pid: process.pid });
+    writeJson(io.stdout, { role: role.name, ...report, admin: role.url, pid: process.pid });
     return;
   }
-  const place = where.address === null ? "is not listening yet" : `listens on ${where.address}`;
-  const tracker = where.tracker === undefined ? "" : `, tracker ${where.tracker}`;
-  const whereabouts = `${role.name} ${place}${tracker}, admin ${role.url}, data folder ${where.data_folder}`;
-  io.stdout.write(`${printable(whereabouts)}\n`);
+  const place = report.address === null ? "is not listening yet" : `listens on ${report.address}`;
+  const tracker = report.tracker === undefined ? "" : `, tracker ${report.tracker}`;
+  const sentence = `${role.name} ${place}${tracker}, admin ${role.url}, data folder ${report.data_folder}`;
+  io.stdout.write(`${printable(sentence)}\n`);
 }
 
-/** A job in the background of a terminal would be stopped by reading from it, so it takes no commands there. */
+/** A background job of a terminal takes no commands: the system would stop it when it reads from the terminal. */
 function takeCommands(
   io: Io,
-  reach: Pick<Session, "role" | "connection">,
+  reach: Pick<ShellSession, "role" | "connection">,
   dataFolder: string,
 ): CommandSource | undefined {
   if (io.stdin.isTTY !== true) return runPipedCommands(io, reach);

@@ -1,6 +1,6 @@
 /**
- * Runs the words of one command: finds it, parses its arguments, calls it, and tells of its failure in one form. What
- * the parser complains about is turned into the same `usage` error that a command would throw.
+ * Runs one command: finds it, parses its arguments, calls it, and reports its failure in one form. A complaint of the
+ * parser becomes the same `usage` error that a command would throw.
  */
 import {
   type Application,
@@ -17,7 +17,7 @@ import {
 } from "@stricli/core";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
-import type { CliContext, Session } from "./context.ts";
+import type { CliContext, ShellSession } from "./context.ts";
 import { isSet } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { printable } from "./format.ts";
@@ -31,17 +31,17 @@ const FORMATTING = {
 } as const;
 
 export interface RunOptions {
-  /** The first word of help's usage lines; empty in a shell. */
+  /** What the usage lines of the help begin with; empty in a shell. */
   readonly name: string;
   readonly commands: RouteMap<CliContext>;
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly io: Io;
-  readonly session?: Session;
+  readonly session?: ShellSession;
 }
 
-/** The exit code. Failures have been told on the streams. */
-export async function runWords(options: RunOptions): Promise<number> {
-  const { name, commands, words, io, session } = options;
+/** Resolves to the exit code, after a failure was reported on the streams. */
+export async function runCommand(options: RunOptions): Promise<number> {
+  const { name, commands, args, io, session } = options;
   const complaints: string[] = [];
   let failure: P2pfsError | undefined;
   const application = applicationOf(options, (thrown) => {
@@ -55,16 +55,16 @@ export async function runWords(options: RunOptions): Promise<number> {
     exitCode: null,
   };
   const context: CliContext = { process, io, ...(session === undefined ? {} : { session }) };
-  await run(application, words, context);
+  await run(application, args, context);
   const code = Number(process.exitCode);
-  if (failure === undefined && code < 0) failure = asUsage(complaints, [name, ...knownWords(commands, words)]);
+  if (failure === undefined && code < 0) failure = asUsage(complaints, [name, ...commandPath(commands, args)]);
   if (failure === undefined) return code;
-  tell(failure, io, words);
+  reportFailure(failure, io, args);
   return exitCodeOf(failure);
 }
 
 function applicationOf(
-  { name, commands, io, session }: Omit<RunOptions, "words">,
+  { name, commands, io, session }: Omit<RunOptions, "args">,
   remember: (thrown: unknown) => string,
 ): Application<CliContext> {
   return buildApplication<CliContext>(
@@ -100,59 +100,59 @@ export interface Proposal {
   readonly completion: string;
 }
 
-/** What the last of the words can be completed to: commands, flags, and what their parameters propose. */
+/** What the last argument can be completed to: commands, flags, and what their parameters propose. */
 export async function proposalsFor(options: RunOptions): Promise<readonly Proposal[]> {
-  const { words, io, session } = options;
-  const process: StricliProcess = { stdout: { write: noted }, stderr: { write: noted }, env: io.env };
-  const context: CliContext = { process, io, completing: words, ...(session === undefined ? {} : { session }) };
+  const { args, io, session } = options;
+  const process: StricliProcess = { stdout: { write: ignore }, stderr: { write: ignore }, env: io.env };
+  const context: CliContext = { process, io, completing: args, ...(session === undefined ? {} : { session }) };
   const application = applicationOf(options, () => "");
-  return proposeCompletions(application, words, context);
+  return proposeCompletions(application, args, context);
 }
 
-/** Completing says nothing of its own. */
-const noted = () => undefined;
+/** The parser must not write while a line is completed. */
+const ignore = () => undefined;
 
-/** The human form, and with --json the error object as the last line of the results. */
-export function tell(failure: P2pfsError, io: Io, words: readonly string[]): void {
-  if (words.includes("--json") || isSet(io.env.P2PFS_JSON)) writeJsonFailure(io.stdout, failure);
+/** As text on standard error, and with --json also as an object on standard output. */
+export function reportFailure(failure: P2pfsError, io: Io, args: readonly string[]): void {
+  if (args.includes("--json") || isSet(io.env.P2PFS_JSON)) writeJsonFailure(io.stdout, failure);
   const [red, plain] = io.stderr.usesColor ? ["\u001b[31m", "\u001b[0m"] : ["", ""];
   io.stderr.write(`${red}error:${plain} ${printable(failure.message)}\nhint: ${printable(failure.hint)}\n`);
   if (failure.code === "internal" && isSet(io.env.P2PFS_DEBUG) && failure.stack)
     io.stderr.write(`${failure.stack.split("\n").map(printable).join("\n")}\n`);
 }
 
-function asUsage(complaints: readonly string[], known: readonly string[]): P2pfsError {
+function asUsage(complaints: readonly string[], path: readonly string[]): P2pfsError {
   const sentences = complaints
     .map((complaint) => complaint.trim().replace(CAMEL_CASE_FLAG, kebabCase))
     .filter((complaint) => complaint !== "");
   return new P2pfsError("usage", sentences.join("; ") || "this is not a command", {
-    hint: `\`${known[0] === "" ? ["help", ...known.slice(1)].join(" ") : [...known, "--help"].join(" ")}\` shows what fits`,
+    hint: `\`${path[0] === "" ? ["help", ...path.slice(1)].join(" ") : [...path, "--help"].join(" ")}\` shows what fits`,
   });
 }
 
-/** The parser names flags as the code has them. */
+/** The parser names flags in camel case, as the code does. */
 const CAMEL_CASE_FLAG = /--[a-z]+(?:[A-Z][a-z]*)+/g;
 
 function kebabCase(flag: string): string {
   return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** The words at the beginning that lead somewhere. */
-function knownWords(commands: RouteMap<CliContext>, words: readonly string[]): string[] {
-  const known: string[] = [];
+/** The leading arguments that name a command. */
+function commandPath(commands: RouteMap<CliContext>, args: readonly string[]): string[] {
+  const path: string[] = [];
   let target: RoutingTarget = commands;
-  for (const word of words) {
+  for (const arg of args) {
     const next: RoutingTarget | undefined =
-      "getRoutingTargetForInput" in target ? target.getRoutingTargetForInput(camelCase(word)) : undefined;
+      "getRoutingTargetForInput" in target ? target.getRoutingTargetForInput(camelCase(arg)) : undefined;
     if (next === undefined) break;
-    known.push(word);
+    path.push(arg);
     target = next;
   }
-  return known;
+  return path;
 }
 
 type RoutingTarget = RouteMap<CliContext> | Command<CliContext>;
 
-function camelCase(word: string): string {
-  return word.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+function camelCase(arg: string): string {
+  return arg.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }

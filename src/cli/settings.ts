@@ -1,6 +1,6 @@
 /**
- * Flags that have a twin in the environment, and how their text is read. A flag wins over its twin; what a twin holds
- * is checked as strictly as what is typed.
+ * Flags and the environment variables that stand in for them: how their text is parsed, the same way for both. A flag
+ * wins over its variable.
  */
 import type { RateLimitsChange } from "../admin/client.ts";
 import { type HostPort, parseHostPort } from "../core/address.ts";
@@ -12,20 +12,20 @@ import type { Environment } from "./io.ts";
 const PORT_MAX = 65_535;
 const MS_OF_UNIT = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: 60 * MINUTE_MS } as const;
 
-/** The flag as parsed, or its twin `P2PFS_NAME` read by the same parser. An empty twin counts as unset. */
+/** The parsed flag, or else the environment variable, parsed in the same way. An empty variable counts as unset. */
 export function settingOf<Value>(
   env: Environment,
-  twin: `P2PFS_${string}`,
+  variable: `P2PFS_${string}`,
   flag: Value | undefined,
   parse: (text: string) => Value,
 ): Value | undefined {
-  const text = env[twin];
+  const text = env[variable];
   if (flag !== undefined || text === undefined || text === "") return flag;
   try {
     return parse(text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new P2pfsError("usage", `the environment variable ${twin}: ${why}`, { cause });
+    throw new P2pfsError("usage", `the environment variable ${variable}: ${why}`, { cause });
   }
 }
 
@@ -40,7 +40,7 @@ export function parseHostAndPort(text: string): HostPort {
   return parsed;
 }
 
-/** Where somebody can be reached: any port but 0. */
+/** An address to connect to, so the port is not 0. */
 export function parseRemote(text: string): HostPort {
   const parsed = parseHostAndPort(text);
   if (parsed.port === 0) throw new SyntaxError("port 0 is no place to connect to");
@@ -73,7 +73,7 @@ export interface LimitFlags {
   readonly downLimit?: number | undefined;
 }
 
-/** Those that are given, under the names of the API. */
+/** The given limits, under their names in the API. */
 export function limitsOf({ upLimit, downLimit }: LimitFlags): RateLimitsChange {
   return {
     ...(upLimit === undefined ? {} : { up_limit: asRateLimit(upLimit) }),
@@ -81,7 +81,7 @@ export function limitsOf({ upLimit, downLimit }: LimitFlags): RateLimitsChange {
   };
 }
 
-/** The same, or their twins in the environment. */
+/** The given limits, or else those of the environment. */
 export function limitSettings(env: Environment, { upLimit, downLimit }: LimitFlags): RateLimitsChange {
   return limitsOf({
     upLimit: settingOf(env, "P2PFS_UP_LIMIT", upLimit, parseRateLimit),
@@ -89,13 +89,13 @@ export function limitSettings(env: Environment, { upLimit, downLimit }: LimitFla
   });
 }
 
-/** HOST and PORT as two words, or as the one word `HOST:PORT` that the lists show. */
+/** HOST and PORT as two arguments, or as `HOST:PORT`, the form in the lists. */
 export function hostAndMaybePort(host: string, port: number | undefined): { host: string; port?: number } {
   if (port !== undefined) return { host, port };
   return parseHostPort(host) ?? { host: host.replace(/^\[|\]$/g, "") };
 }
 
-/** The same where the port cannot be left out. */
+/** As `hostAndMaybePort`, but the port is required. */
 export function hostAndPort(host: string, port: number | undefined): HostPort {
   const given = hostAndMaybePort(host, port);
   if (given.port === undefined)

@@ -1,30 +1,30 @@
 /**
- * Commands for a role of this process: typed at a prompt, or piped in as lines. Both run the same command table over
- * the same typed client as one-shot commands, only without a socket.
+ * Commands for a role of this process, typed at a prompt or piped in as lines. They use the same command tables and the
+ * same typed client as one-shot commands, without a socket.
  */
 import { createInterface } from "node:readline";
 import { asP2pfsError } from "../core/errors.ts";
 import { completeLine } from "./completion.ts";
-import type { Session } from "./context.ts";
+import type { ShellSession } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { HISTORY_LINES_MAX, type History } from "./history.ts";
 import type { Io } from "./io.ts";
 import { Prompt } from "./prompt.ts";
-import { runWords, tell } from "./run.ts";
+import { reportFailure, runCommand } from "./run.ts";
 import { NEVER } from "./signals.ts";
-import { canonicalWords } from "./spelling.ts";
-import { splitWords } from "./split-words.ts";
+import { canonicalArguments } from "./spelling.ts";
+import { splitLine } from "./split-line.ts";
 
 export interface CommandSource {
-  /** Where to write what nobody typed a command for, so that it does not disturb what is being typed. */
-  readonly beside: Io;
-  /** Takes no more commands. The exit code of the first one that failed, 0 where none did. */
+  /** For output that belongs to no command; it does not disturb what is being typed. */
+  readonly backgroundIo: Io;
+  /** Ends the taking of commands. Returns the exit code of the first one that failed, or 0. */
   stop(): number;
 }
 
-type Reach = Pick<Session, "role" | "connection">;
+type Reach = Pick<ShellSession, "role" | "connection">;
 
-/** Lines of standard input, one after another, up to `exit`. Their end ends nothing but themselves. */
+/** Runs the lines of standard input one after another, up to `exit`. The end of input does not end the role. */
 export function runPipedCommands(io: Io, reach: Reach): CommandSource {
   const commands = new Commands(io, reach);
   const lines = createInterface({ input: io.stdin, terminal: false });
@@ -34,11 +34,11 @@ export function runPipedCommands(io: Io, reach: Reach): CommandSource {
       if (commands.isOver) return;
     }
   };
-  // Standard input that cannot be read holds no commands; the role runs all the same.
+  // The role goes on if standard input cannot be read.
   runAll().catch(() => undefined);
   io.stdin.on("error", () => undefined);
   return {
-    beside: io,
+    backgroundIo: io,
     stop: () => {
       lines.close();
       return commands.stop();
@@ -47,8 +47,8 @@ export function runPipedCommands(io: Io, reach: Reach): CommandSource {
 }
 
 /**
- * The prompt. Ctrl-C ends the command that runs, or takes away what has been typed; Ctrl-D leaves, which ends the role.
- * A fetch runs in the background.
+ * Runs the prompt. Ctrl-C interrupts the command, or clears the line if none runs; Ctrl-D ends the role. Fetches run in
+ * the background.
  */
 export function runShell(io: Io, reach: Reach, history: History): CommandSource {
   const lines = createInterface({
@@ -66,12 +66,12 @@ export function runShell(io: Io, reach: Reach, history: History): CommandSource 
     },
   });
   const prompt: Prompt = new Prompt(lines, `${reach.role}> `, io.stdout);
-  const beside = { ...io, stdout: prompt.above(io.stdout), stderr: prompt.above(io.stderr) };
+  const backgroundIo = { ...io, stdout: prompt.above(io.stdout), stderr: prompt.above(io.stderr) };
   const commands: Commands = new Commands(io, reach, {
-    io: beside,
+    io: backgroundIo,
     openBar: () => prompt.openBar(),
     inBackground: (work) => {
-      work.catch((thrown) => tell(asP2pfsError(thrown), beside, []));
+      work.catch((thrown) => reportFailure(asP2pfsError(thrown), backgroundIo, []));
     },
   });
   let queue = Promise.resolve();
@@ -83,7 +83,7 @@ export function runShell(io: Io, reach: Reach, history: History): CommandSource 
       if (!commands.isOver) prompt.show();
     });
   };
-  // Before readline hears of it, which then leaves the line behind.
+  // Before readline handles the key and leaves the line on the screen.
   io.stdin.prependListener("keypress", (_text: string, key?: { name?: string }) => {
     if (key?.name === "return") prompt.fold();
   });
@@ -93,7 +93,7 @@ export function runShell(io: Io, reach: Reach, history: History): CommandSource 
   });
   lines.on("SIGINT", () => {
     if (commands.interrupt()) return;
-    // Takes away what has been typed, and goes on in a new line.
+    // Clears the line and begins a new one.
     lines.write(null, { ctrl: true, name: "e" });
     lines.write(null, { ctrl: true, name: "u" });
     io.stdout.write("\n");
@@ -107,7 +107,7 @@ export function runShell(io: Io, reach: Reach, history: History): CommandSource 
   });
   prompt.show();
   return {
-    beside,
+    backgroundIo,
     stop: () => {
       const code = commands.stop();
       prompt.close();
@@ -116,16 +116,16 @@ export function runShell(io: Io, reach: Reach, history: History): CommandSource 
   };
 }
 
-/** Runs lines against one role and remembers how it went. */
+/** Runs lines against one role and remembers the first failure. */
 class Commands {
   readonly #io: Io;
   readonly #reach: Reach;
-  readonly #background: Session["background"];
+  readonly #background: ShellSession["background"];
   #interruption: PromiseWithResolvers<void> | undefined;
   #isOver = false;
   #firstFailure = 0;
 
-  constructor(io: Io, reach: Reach, background?: Session["background"]) {
+  constructor(io: Io, reach: Reach, background?: ShellSession["background"]) {
     this.#io = io;
     this.#reach = reach;
     this.#background = background;
@@ -141,7 +141,7 @@ class Commands {
     return this.#firstFailure;
   }
 
-  /** Ends the command that runs; false where none does. */
+  /** Interrupts the command that runs; false if none does. */
   interrupt(): boolean {
     this.#interruption?.resolve();
     return this.#interruption !== undefined;
@@ -164,17 +164,17 @@ class Commands {
     const io = this.#io;
     const session = this.#session(interrupted);
     try {
-      const words = canonicalWords(splitWords(line), 1);
-      const asked = words[0] === "help" ? [...words.slice(1), "--help"] : words;
-      return await runWords({ name: "", commands: await commandsOf(session), words: asked, io, session });
+      const args = canonicalArguments(splitLine(line), 1);
+      const asked = args[0] === "help" ? [...args.slice(1), "--help"] : args;
+      return await runCommand({ name: "", commands: await commandsOf(session), args: asked, io, session });
     } catch (thrown) {
       const failure = asP2pfsError(thrown);
-      tell(failure, io, line.split(" "));
+      reportFailure(failure, io, line.split(" "));
       return exitCodeOf(failure);
     }
   }
 
-  #session(interrupted: Promise<unknown>): Session {
+  #session(interrupted: Promise<unknown>): ShellSession {
     const onExit = () => {
       this.#isOver = true;
     };

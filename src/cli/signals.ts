@@ -1,6 +1,6 @@
 /**
- * What ends the command in the foreground: SIGINT and SIGTERM, of which a second one ends the process at once, as it
- * would without us; at a prompt, Ctrl-C.
+ * What interrupts the command in the foreground: SIGINT and SIGTERM, or Ctrl-C at a prompt. A second signal has its
+ * default effect and ends the process at once.
  */
 import type { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
@@ -8,17 +8,17 @@ import type { CliContext } from "./context.ts";
 
 export interface Interruption {
   readonly happened: Promise<unknown>;
-  /** Gives the signals back to their default. */
+  /** Restores the default effect of the signals. */
   stopListening(): void;
 }
 
 export const NEVER: Interruption = { happened: new Promise(() => undefined), stopListening: () => undefined };
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-/** What a command has begun is let go of by then. */
+/** How long an interrupted command may take to clean up. */
 const STOP_MS_MAX = 2 * SECOND_MS;
 
-/** The lines of a command until it is interrupted: then it is let go of, and `whenStopped` is thrown. */
+/** The lines of a streaming command. When it is interrupted, its request is aborted and `whenStopped` is thrown. */
 export async function* untilInterrupted<Line>(
   begin: (signal: AbortSignal) => AsyncGenerator<Line>,
   { happened }: Interruption,

@@ -1,4 +1,4 @@
-/** Tables for people: aligned columns without frames, headings dimmed on a terminal, what stands in them made harmless. */
+/** Tables for people: aligned columns without frames, headings dimmed on a terminal, cells safe to print. */
 import Table from "cli-table3";
 import { printable } from "./format.ts";
 import type { Sink } from "./io.ts";

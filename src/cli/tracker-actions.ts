@@ -1,4 +1,4 @@
-/** What the tracker's commands do: call the route, show what it answers. */
+/** The actions of the tracker's commands: each calls its route and prints the answer. */
 import { allPagesOf, answerOf, type ChunkInfo, type PeerInfo } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { errorTable } from "../core/errors.ts";

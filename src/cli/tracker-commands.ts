@@ -1,19 +1,19 @@
-/** How the tracker's commands are spelled. What they do is loaded when one is called. */
+/** Names, arguments, flags and help of the tracker's commands. Their actions are loaded when they run. */
 import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
-import { commandKit, type Place } from "./command-kit.ts";
+import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
-import { adminFlag, hostWord, openFlag, portWord } from "./parameters.ts";
+import { adminFlag, hostParameter, openFlag, portParameter } from "./parameters.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
 const actions = () => import("./tracker-actions.ts");
 const roleActions = () => import("./role-actions.ts");
 
 type MaybeHostAndPort = [host?: string, port?: number];
-const maybeHostAndPort = { kind: "tuple", parameters: [{ ...hostWord, optional: true }, portWord] } as const;
+const maybeHostAndPort = { kind: "tuple", parameters: [{ ...hostParameter, optional: true }, portParameter] } as const;
 
-/** Commands to a tracker that runs, the same in both places. */
+/** Commands to a running tracker, the same on the command line and in the shell. */
 function commandsAt(place: Place) {
-  const { plain, atHost } = commandKit(place, "tracker");
+  const { plain, atHost } = commandBuilders(place, "tracker");
   return {
     listPeers: plain(
       "list-peers",
@@ -50,7 +50,7 @@ function commandsAt(place: Place) {
 }
 
 function runCommands() {
-  const { flags, explained } = commandKit("command line", "tracker");
+  const { flags, explained } = commandBuilders("command line", "tracker");
   const startFlags = { ...flags, admin: adminFlag, open: openFlag };
   return {
     start: buildCommand<TrackerStartFlags, MaybeHostAndPort, CliContext>({
@@ -74,7 +74,7 @@ function runCommands() {
 }
 
 function shellStart() {
-  const { flags, explained } = commandKit("shell", "tracker");
+  const { flags, explained } = commandBuilders("shell", "tracker");
   return buildCommand<CommonFlags, MaybeHostAndPort, CliContext>({
     docs: {
       brief: "Start listening on HOST PORT; another address moves there",

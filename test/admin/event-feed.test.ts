@@ -14,15 +14,15 @@ describe("events of record", () => {
     const feed = new EventFeed();
     const [one, other] = [reader(), reader()];
     const stops = [feed.read(one), feed.read(other)];
-    feed.tell({ type: "a" });
-    feed.tell({ type: "b" });
+    feed.emit({ type: "a" });
+    feed.emit({ type: "b" });
     for (const { events } of [one, other]) {
       expect(types(events)).toEqual(["a", "b"]);
       expect(new Set(events.map(({ id }) => id)).size).toBe(2);
       for (const { data } of events) expect(Date.parse(data.at!)).toBeGreaterThan(0);
     }
     for (const stop of stops) stop();
-    feed.tell({ type: "c" });
+    feed.emit({ type: "c" });
     expect(types(one.events)).toEqual(["a", "b"]);
   });
 
@@ -30,7 +30,7 @@ describe("events of record", () => {
     const feed = new EventFeed();
     const begin = feed.lastId;
     const ids = ["a", "b", "c"].map((type) => {
-      feed.tell({ type });
+      feed.emit({ type });
       return feed.lastId;
     });
     expect(types(feed.since(begin))).toEqual(["a", "b", "c"]);
@@ -41,9 +41,9 @@ describe("events of record", () => {
   test("that are no longer kept, or of another run, are told to be missed", () => {
     const feed = new EventFeed();
     const begin = feed.lastId;
-    feed.tell({ type: "first" });
+    feed.emit({ type: "first" });
     const first = feed.lastId;
-    for (let index = 0; index < EVENTS_KEPT_MAX; index++) feed.tell({ type: "more" });
+    for (let index = 0; index < EVENTS_KEPT_MAX; index++) feed.emit({ type: "more" });
     expect(feed.since(begin)).toBeUndefined();
     expect(feed.since(first)).toHaveLength(EVENTS_KEPT_MAX);
     expect(feed.since(new EventFeed().lastId)).toBeUndefined();
@@ -58,8 +58,8 @@ describe("passing events", () => {
     const one = reader();
     const stop = feed.read(one);
     const join = (waiting: { type: string; sum: number }) => ({ ...waiting, sum: waiting.sum + 1 });
-    for (let index = 0; index < 5; index++) feed.pass("key", { type: "p", sum: 1 }, join);
-    feed.pass("other", { type: "q" });
+    for (let index = 0; index < 5; index++) feed.emitTransient("key", { type: "p", sum: 1 }, join);
+    feed.emitTransient("other", { type: "q" });
     expect(one.events).toEqual([]);
     await Bun.sleep(1.5 * TICK_MS);
     expect(one.events.map(({ id, data }) => ({ id, ...data }))).toEqual([
@@ -73,7 +73,7 @@ describe("passing events", () => {
   test("cost nothing while nobody reads", async () => {
     let samples = 0;
     const feed = new EventFeed({ sample: () => void samples++ });
-    feed.pass("key", { type: "p" });
+    feed.emitTransient("key", { type: "p" });
     const one = reader();
     const stop = feed.read(one);
     await Bun.sleep(1.5 * TICK_MS);

@@ -34,12 +34,12 @@ interface Role {
   readonly pid: number;
   readonly address: Address;
   readonly log: () => Promise<Ended>;
-  run(...words: string[]): Promise<Ended>;
+  run(...args: string[]): Promise<Ended>;
 }
 
-async function startRole(role: "tracker" | "peer", name: string, words: readonly string[]): Promise<Role> {
+async function startRole(role: "tracker" | "peer", name: string, args: readonly string[]): Promise<Role> {
   const data = join(folder, name);
-  const child = start([role, "start", ...words, "--admin", "127.0.0.1:0", "--data", data, "--json"], {
+  const child = start([role, "start", ...args, "--admin", "127.0.0.1:0", "--data", data, "--json"], {
     descriptorsMax: DESCRIPTORS_MAX,
   });
   cleanups.push(() => {
@@ -91,9 +91,9 @@ test(
   "with 256 descriptors and 400 silent connections to each role, CPU stays low and every command works",
   async () => {
     const tracker = await startRole("tracker", "tracker", ["127.0.0.1", "0"]);
-    const words = ["--tracker", tracker.address];
-    const seeder = await startRole("peer", "seeder", words);
-    const leecher = await startRole("peer", "leecher", words);
+    const args = ["--tracker", tracker.address];
+    const seeder = await startRole("peer", "seeder", args);
+    const leecher = await startRole("peer", "leecher", args);
     for (const role of [tracker, seeder, leecher]) await crowd(role.address);
     const before = [tracker, seeder, leecher].map(({ pid }) => cpuMsOf(pid));
     await Bun.sleep(LOOKED_AT_MS);

@@ -19,14 +19,14 @@ beforeAll(async () => {
 });
 afterAll(() => swarm.close());
 
-async function run(words: readonly string[], env: Record<string, string> = {}) {
+async function run(args: readonly string[], env: Record<string, string> = {}) {
   const io = memoryIo(swarm.folder, env);
-  const code = await runCli(words, io);
+  const code = await runCli(args, io);
   return { code, stdout: io.stdout.text, stderr: io.stderr.text };
 }
 
-const limits = async (...words: string[]) => {
-  const { code, stdout } = await run(["peer", "limits", ...words, "--json", "--data", data]);
+const limits = async (...args: string[]) => {
+  const { code, stdout } = await run(["peer", "limits", ...args, "--json", "--data", data]);
   expect(code).toBe(0);
   return JSON.parse(stdout);
 };
@@ -46,8 +46,8 @@ test.each([
   ["limits", "--down-limit", "1"],
   ["start", "--up-limit", "4Mbit/s"],
   ["fetch", "name", "--down-limit", "-1"],
-] as string[][])("%s %s %s is a usage error", async (...words: string[]) => {
-  const { code, stderr } = await run(["peer", ...words, "--data", data]);
+] as string[][])("%s %s %s is a usage error", async (...args: string[]) => {
+  const { code, stderr } = await run(["peer", ...args, "--data", data]);
   expect(code).toBe(2);
   expect(stderr).toContain("expected a rate");
 });

@@ -19,14 +19,14 @@ interface Outcome {
   readonly stderr: string;
 }
 
-async function run(words: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
   const io = memoryIo(cwd, env);
-  const code = await runCli(words, io);
+  const code = await runCli(args, io);
   return { code, stdout: io.stdout.text, stderr: io.stderr.text };
 }
 
-const tracker = (...words: string[]) => run(["tracker", ...words, "--data", swarm.trackerData]);
-const peer = (name: string, ...words: string[]) => run(["peer", ...words, "--data", dataOf[name]!]);
+const tracker = (...args: string[]) => run(["tracker", ...args, "--data", swarm.trackerData]);
+const peer = (name: string, ...args: string[]) => run(["peer", ...args, "--data", dataOf[name]!]);
 const jsonOf = ({ stdout }: Outcome) => JSON.parse(stdout);
 
 beforeAll(async () => {
@@ -99,10 +99,10 @@ describe("the main job, as a script sees it", () => {
     expect(peers.map(({ address }: { address: string }) => address).toSorted()).toEqual(
       Object.values(addressOf).toSorted(),
     );
-    for (const words of [addressOf.alice!.split(":"), [addressOf.alice!]]) {
-      expect(jsonOf(await tracker("discover", ...words, "--json"))).toHaveLength(2);
-      expect(jsonOf(await peer("alice", "discover", ...words, "--json"))).toHaveLength(2);
-      expect(jsonOf(await tracker("ping", ...words, "--json"))).toMatchObject({ alive: true });
+    for (const args of [addressOf.alice!.split(":"), [addressOf.alice!]]) {
+      expect(jsonOf(await tracker("discover", ...args, "--json"))).toHaveLength(2);
+      expect(jsonOf(await peer("alice", "discover", ...args, "--json"))).toHaveLength(2);
+      expect(jsonOf(await tracker("ping", ...args, "--json"))).toMatchObject({ alive: true });
     }
     expect((await peer("bob", "discover", addressOf.bob!)).stdout).toBe("this peer shares no file\n");
   });
@@ -124,7 +124,7 @@ describe("the main job, as a script sees it", () => {
 });
 
 describe("exit codes", () => {
-  const cases: readonly [code: number, name: string, words: (place: { port: string }) => readonly string[]][] = [
+  const cases: readonly [code: number, name: string, args: (place: { port: string }) => readonly string[]][] = [
     [2, "an unknown command", () => ["peer", "fetsh"]],
     [2, "an unknown role", () => ["seeder", "start"]],
     [2, "a typo in a flag", () => ["peer", "status", "--jsn"]],
@@ -175,15 +175,15 @@ describe("exit codes", () => {
     ],
   ];
 
-  for (const [code, name, wordsOf] of cases)
+  for (const [code, name, argsOf] of cases)
     step(`${code}: ${name}`, async () => {
-      const words = wordsOf({ port: "1" });
-      const outcome = await run([...words, "--json"]);
+      const args = argsOf({ port: "1" });
+      const outcome = await run([...args, "--json"]);
       expect(`${outcome.code} ${outcome.stderr}`).toStartWith(`${code} error: `);
       expect(outcome.stderr).toMatch(/^error: .+\nhint: .+\n$/);
       const { error } = JSON.parse(outcome.stdout);
       expect(Object.keys(error)).toEqual(["code", "message", "hint"]);
-      const plain = await run(words);
+      const plain = await run(args);
       expect(plain).toMatchObject({ code, stdout: "" });
     });
 
@@ -221,9 +221,9 @@ describe("the environment", () => {
 describe("a fetch with no peer in the data folder", () => {
   step("is a peer of its own that leaves nothing there", async () => {
     const { host, port } = swarm.trackerAddress;
-    const words = ["peer", "fetch", "shared.txt", "alone.txt", "--data", join(swarm.folder, "nobody")];
+    const args = ["peer", "fetch", "shared.txt", "alone.txt", "--data", join(swarm.folder, "nobody")];
     const env = { P2PFS_TRACKER: `${host}:${port}` };
-    const outcome = await run([...words, "--json"], env);
+    const outcome = await run([...args, "--json"], env);
     expect(outcome).toMatchObject({ code: 0, stderr: "" });
     expect(readFileSync(join(cwd, "alone.txt"), "utf8")).toBe("a report\n");
     expect(await Bun.file(join(swarm.folder, "nobody")).exists()).toBe(false);
@@ -235,15 +235,15 @@ describe("a fetch with no peer in the data folder", () => {
     const [file] = jsonOf(await tracker("list-files", "--json")) as [{ content_id: string }];
     const { host, port } = swarm.trackerAddress;
     const ticket = `p2pfs://${host}:${port}/shared.txt?id=${file.content_id}`;
-    const words = ["peer", "fetch", ticket, "by ticket.txt", "--data", join(swarm.folder, "nobody")];
-    expect(await run(words, { P2PFS_TRACKER: "127.0.0.1:9" })).toMatchObject({ code: 0 });
+    const args = ["peer", "fetch", ticket, "by ticket.txt", "--data", join(swarm.folder, "nobody")];
+    expect(await run(args, { P2PFS_TRACKER: "127.0.0.1:9" })).toMatchObject({ code: 0 });
   });
 
   step("serves it for as long as it was asked to", async () => {
     const { host, port } = swarm.trackerAddress;
-    const words = ["peer", "fetch", "shared.txt", "seeded.txt", "--seed-for", "300ms", "--tracker", `${host}:${port}`];
+    const args = ["peer", "fetch", "shared.txt", "seeded.txt", "--seed-for", "300ms", "--tracker", `${host}:${port}`];
     const started = performance.now();
-    const outcome = await run([...words, "--data", join(swarm.folder, "nobody")]);
+    const outcome = await run([...args, "--data", join(swarm.folder, "nobody")]);
     expect(outcome.code).toBe(0);
     expect(outcome.stderr).toContain("serving it for 300 ms");
     expect(performance.now() - started).toBeGreaterThan(300);
@@ -251,8 +251,8 @@ describe("a fetch with no peer in the data folder", () => {
 });
 
 test("help and version come without any role", async () => {
-  for (const words of [["--help"], ["peer", "--help"], ["tracker", "start", "-h"], []]) {
-    const { code, stdout } = await run(words);
+  for (const args of [["--help"], ["peer", "--help"], ["tracker", "start", "-h"], []]) {
+    const { code, stdout } = await run(args);
     expect(code).toBe(0);
     expect(stdout).toContain("USAGE");
   }

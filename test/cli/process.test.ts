@@ -9,11 +9,11 @@ import { main, runToEnd, start } from "./spawn.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "p2pfs-process-"));
 let swarm: Swarm;
-let trackerWords: string[];
+let trackerFlags: string[];
 
 beforeAll(async () => {
   swarm = await openSwarm();
-  trackerWords = ["--tracker", `${swarm.trackerAddress.host}:${swarm.trackerAddress.port}`];
+  trackerFlags = ["--tracker", `${swarm.trackerAddress.host}:${swarm.trackerAddress.port}`];
 });
 afterAll(async () => {
   await swarm.close();
@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 const data = (name: string) => ["--data", join(folder, name)];
-const startPeer = (name: string) => start(["peer", "start", "--json", ...data(name), ...trackerWords], { cwd: folder });
+const startPeer = (name: string) => start(["peer", "start", "--json", ...data(name), ...trackerFlags], { cwd: folder });
 
 /** Gone, or waiting for this test to take its exit code. */
 function hasEnded(pid: number): boolean {
@@ -72,7 +72,7 @@ describe("a role without a terminal", () => {
     ]);
   });
 
-  test("is a tracker that does not listen before it is told to, without the word start (F6)", async () => {
+  test("is a tracker that does not listen before it is told to, without `start` (F6)", async () => {
     const role = start(["tracker", "--json", "--admin", "127.0.0.1:0", ...data("t2")]);
     expect(await role.announced).toMatchObject({ address: null });
     role.stdin.write("start 127.0.0.1 0 --json\nstatus --json\nexit\n");
@@ -128,8 +128,8 @@ describe("a fetch in the foreground", () => {
   });
 
   test("that is interrupted keeps what has arrived, says how to go on, and goes on (code 12)", async () => {
-    const words = ["peer", "fetch", "large.bin", "--json", ...trackerWords, ...data("nobody")];
-    const fetch = start([...words, ...slowly], { cwd: folder });
+    const args = ["peer", "fetch", "large.bin", "--json", ...trackerFlags, ...data("nobody")];
+    const fetch = start([...args, ...slowly], { cwd: folder });
     expect(await fetch.announced).toMatchObject({ event: "progress", fname: "large.bin" });
     await fetch.prints(/"chunks":[1-9]/);
     fetch.kill("SIGINT");
@@ -138,7 +138,7 @@ describe("a fetch in the foreground", () => {
     expect(JSON.parse(stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ error: { code: "cancelled" } });
     expect(stderr).toMatch(/stopped; .* are kept\nhint: run the same command again/);
     expect(existsSync(join(folder, "large.bin"))).toBe(false);
-    const again = await runToEnd(words, { cwd: folder });
+    const again = await runToEnd(args, { cwd: folder });
     expect(again.code).toBe(0);
     const receipt = JSON.parse(again.stdout.trimEnd().split("\n").at(-1)!);
     expect(receipt.bytes_resumed).toBeGreaterThan(0);
@@ -150,8 +150,8 @@ describe("a fetch in the foreground", () => {
     mkdirSync(join(folder, "inbox"));
     const role = startPeer("middle");
     await role.announced;
-    const words = ["peer", "fetch", "large.bin", "inbox/copy.bin", "--json", ...data("middle"), ...slowly];
-    const fetch = start(words, { cwd: folder });
+    const args = ["peer", "fetch", "large.bin", "inbox/copy.bin", "--json", ...data("middle"), ...slowly];
+    const fetch = start(args, { cwd: folder });
     await fetch.announced;
     fetch.kill("SIGKILL");
     await fetch.ended;

@@ -29,8 +29,8 @@ export interface StartOptions {
 }
 
 /** Starts p2pfs with a pipe as standard input, which stays open until somebody ends it. */
-export function start(words: readonly string[], options: StartOptions = {}): Started {
-  const command = [process.execPath, main, ...words];
+export function start(args: readonly string[], options: StartOptions = {}): Started {
+  const command = [process.execPath, main, ...args];
   const { descriptorsMax } = options;
   const limited = ["sh", "-c", `ulimit -n ${descriptorsMax}; exec "$@"`, "sh", ...command];
   const child = Bun.spawn(descriptorsMax === undefined ? command : limited, {
@@ -72,10 +72,10 @@ export function start(words: readonly string[], options: StartOptions = {}): Sta
 }
 
 export async function runToEnd(
-  words: readonly string[],
+  args: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<Ended> {
-  const child = start(words, options);
+  const child = start(args, options);
   child.stdin.end();
   return child.ended;
 }

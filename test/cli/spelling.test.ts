@@ -26,7 +26,7 @@ async function routesOf(role: "tracker" | "peer"): Promise<string[]> {
     paths: Record<string, Record<string, { operationId: string; tags: string[] }>>;
   };
   const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
-  // What is no command is a view of the page, which no shell has a word for.
+  // The other routes are views, which only the page calls.
   return operations.filter(({ tags }) => !tags.includes("view")).map(({ operationId }) => operationId);
 }
 

@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import type { Connection } from "../../src/admin/client.ts";
 import { peerShellCommands } from "../../src/cli/peer-commands.ts";
-import { runWords } from "../../src/cli/run.ts";
+import { runCommand } from "../../src/cli/run.ts";
 import { NEVER } from "../../src/cli/signals.ts";
 import { trackerShellCommands } from "../../src/cli/tracker-commands.ts";
 import { memoryIo } from "./memory-io.ts";
@@ -63,7 +63,7 @@ async function run(role: "tracker" | "peer", line: string, connection: Connectio
   const io = memoryIo("/tmp");
   const session = { role, connection, onExit: () => undefined, interrupted: NEVER.happened };
   const commands = role === "tracker" ? trackerShellCommands() : peerShellCommands();
-  await runWords({ name: "", commands, words: line.split(" "), io, session });
+  await runCommand({ name: "", commands, args: line.split(" "), io, session });
   return io;
 }
 

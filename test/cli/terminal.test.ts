@@ -21,8 +21,8 @@ beforeAll(async () => {
 });
 afterAll(() => swarm.close());
 
-const open = (words: readonly string[]) =>
-  new Terminal([process.execPath, main, ...words], {
+const open = (args: readonly string[]) =>
+  new Terminal([process.execPath, main, ...args], {
     cwd: swarm.folder,
     env: { ...process.env, NO_COLOR: undefined },
   });

@@ -116,14 +116,14 @@ function Side({ views, current }: { views: readonly View[]; current: View }) {
   );
 }
 
-const LINK_WORDS = { connecting: "Connecting", live: "Live", offline: "Offline" } as const;
+const LINK_LABELS = { connecting: "Connecting", live: "Live", offline: "Offline" } as const;
 
 function LinkState() {
   const state = useStore(link);
   return (
     <span class="link-state" role="status" title={`Whether this page hears from the ${role}`}>
       <i class={`dot ${state === "live" ? "good" : state === "offline" ? "bad" : ""}`} aria-hidden="true" />
-      {LINK_WORDS[state]}
+      {LINK_LABELS[state]}
     </span>
   );
 }

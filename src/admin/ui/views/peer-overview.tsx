@@ -3,6 +3,7 @@ import { useId } from "hono/jsx/dom";
 import { formatRate, formatSize } from "../../../core/human.ts";
 import type { PeerStatus } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
+import { formatAge, plural } from "../format.ts";
 import { useAction } from "../hooks.ts";
 import { Card, CopyButton, Empty, Loading, Name, Tile } from "../parts/basics.tsx";
 import { RateChart } from "../parts/chart.tsx";
@@ -13,7 +14,6 @@ import { hostPortOf } from "../peer-query.ts";
 import { fetches, loadStatus, RATE_POINTS_MAX, rates, status } from "../peer-state.ts";
 import { useStore } from "../store.ts";
 import { useState } from "../view-state.ts";
-import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 import { FetchLine } from "./peer-transfers.tsx";
 

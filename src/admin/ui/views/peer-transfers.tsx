@@ -4,6 +4,7 @@ import { formatRate, formatSize } from "../../../core/human.ts";
 import type { FetchProgress, SourceShare } from "../../types.ts";
 import { answerOf, peerApi } from "../api.ts";
 import { countOf } from "../chunk-set.ts";
+import { formatAge, plural } from "../format.ts";
 import { useAction } from "../hooks.ts";
 import { Bar, Card, Empty, Loading, Name, plainName } from "../parts/basics.tsx";
 import { ChunkPicture } from "../parts/chunk-map.tsx";
@@ -12,11 +13,10 @@ import { Icon } from "../parts/icons.tsx";
 import { type FetchView, fetches, fetchesLoaded, loadDetail } from "../peer-state.ts";
 import { useStore } from "../store.ts";
 import { useEffect, useState } from "../view-state.ts";
-import { formatAge, plural } from "../words.ts";
 import { FetchDialog } from "./fetch-dialog.tsx";
 
 const SOURCES_SHOWN_MAX = 8;
-const STATE_WORDS: Readonly<Record<FetchProgress["state"], string>> = {
+const STATE_LABELS: Readonly<Record<FetchProgress["state"], string>> = {
   running: "Fetching",
   done: "Done",
   failed: "Failed",
@@ -195,7 +195,7 @@ function EndedLine({ view: { progress } }: { view: FetchView }) {
         <Icon
           name={state === "done" ? "check" : state === "failed" ? "alert" : state === "stopped" ? "pause" : "close"}
         />
-        {STATE_WORDS[state]}
+        {STATE_LABELS[state]}
       </span>
       <div class="ended-what">
         <strong class="text-truncate">

@@ -1,13 +1,13 @@
 /** The tracker at a glance: where it listens, who is there, what happens, and its end. */
 import { useId } from "hono/jsx/dom";
 import { answerOf, trackerApi } from "../api.ts";
+import { formatAge, plural } from "../format.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
 import { Card, CopyButton, Failure, Loading, Name, Tile } from "../parts/basics.tsx";
 import { ExitButton } from "../parts/exit-button.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { toast } from "../parts/toasts.tsx";
 import { useState } from "../view-state.ts";
-import { formatAge, plural } from "../words.ts";
 import { ActivityList } from "./activity.tsx";
 
 const STATUS_MS = 2000;

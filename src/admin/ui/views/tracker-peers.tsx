@@ -3,13 +3,13 @@
 import { formatDuration } from "../../../core/human.ts";
 import type { PeerInfo } from "../../types.ts";
 import { answerOf, pagesOf, trackerApi } from "../api.ts";
+import { formatAge } from "../format.ts";
 import { useAction, useEvents, useLoaded, useNow } from "../hooks.ts";
 import { Card, Empty, Failure, Loading, Name } from "../parts/basics.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, DataTable } from "../parts/table.tsx";
 import { peerQueryOf } from "../peer-query.ts";
 import { useState } from "../view-state.ts";
-import { formatAge } from "../words.ts";
 import { PeerFilesDialog } from "./tracker-files.tsx";
 
 const RELOAD_MS = 5000;

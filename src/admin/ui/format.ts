@@ -1,9 +1,9 @@
-/** Words around numbers. */
+/** Formatting of ages and counts. */
 import { formatDuration } from "../../core/human.ts";
 
 const SECOND_MS = 1000;
 
-/** A time that goes on while one looks at it, so without fractions of seconds. */
+/** A duration that is redrawn every second, so without fractions of seconds. */
 export function formatAge(ms: number): string {
   const wholeMs = Math.floor(Math.max(0, ms) / SECOND_MS) * SECOND_MS;
   return wholeMs < 60 * SECOND_MS ? `${wholeMs / SECOND_MS} s` : formatDuration(wholeMs);

@@ -1,20 +1,20 @@
-/** What the command tables of both roles are built with. */
+/** Functions that build the command tables of both roles. */
 import { buildCommand, type Command } from "@stricli/core";
 import type { CliContext, CommonFlags } from "./context.ts";
-import { dataFlag, jsonFlag, peerWords } from "./parameters.ts";
+import { dataFlag, jsonFlag, peerParameters } from "./parameters.ts";
 
-/** Where commands are typed: after `p2pfs ROLE`, or at the prompt of a running role. */
+/** Where a command is typed: after `p2pfs ROLE`, or at the prompt of a running role. */
 export type Place = "command line" | "shell";
 
 type HostAndPort = [host: string, port?: number];
-type Load<Words extends unknown[]> = () => Promise<
-  (this: CliContext, flags: CommonFlags, ...words: Words) => Promise<void>
+type Load<Args extends unknown[]> = () => Promise<
+  (this: CliContext, flags: CommonFlags, ...args: Args) => Promise<void>
 >;
 
-export function commandKit(place: Place, role: "tracker" | "peer") {
-  /** Flags of every command. A shell has but one role, so that it shows none to choose. */
+export function commandBuilders(place: Place, role: "tracker" | "peer") {
+  /** Flags of every command. A shell belongs to one role, so its help does not show --data. */
   const flags = { json: jsonFlag, data: { ...dataFlag, hidden: place === "shell" } } as const;
-  /** A description that ends with examples, spelled as they are typed in that place. */
+  /** The description followed by examples, as they are typed in that place. */
   const explained = (description: string, examples: readonly string[]) => {
     const prefix = place === "shell" ? "" : `p2pfs ${role} `;
     return `${description}\n\nEXAMPLES\n${examples.map((example) => `  ${prefix}${example}`).join("\n")}`;
@@ -35,7 +35,7 @@ export function commandKit(place: Place, role: "tracker" | "peer") {
   ): Command<CliContext> =>
     buildCommand<CommonFlags, HostAndPort, CliContext>({
       docs: { brief, fullDescription: explained(description, examples) },
-      parameters: { flags, positional: { kind: "tuple", parameters: peerWords(role) } },
+      parameters: { flags, positional: { kind: "tuple", parameters: peerParameters(role) } },
       loader: load,
     });
   return { flags, explained, plain, atHost };

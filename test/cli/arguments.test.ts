@@ -1,4 +1,4 @@
-/** Lines into words, names in either spelling, and the text of flags and their twins in the environment. */
+/** Splitting lines into arguments, names in either spelling, values of flags and of environment variables. */
 import { describe, expect, test } from "bun:test";
 import {
   hostAndMaybePort,
@@ -10,8 +10,8 @@ import {
   parseSwitch,
   settingOf,
 } from "../../src/cli/settings.ts";
-import { canonicalWords } from "../../src/cli/spelling.ts";
-import { splitWords, unfinishedLine } from "../../src/cli/split-words.ts";
+import { canonicalArguments } from "../../src/cli/spelling.ts";
+import { splitLine, unfinishedLine } from "../../src/cli/split-line.ts";
 
 describe("a line of the shell", () => {
   test.each([
@@ -24,12 +24,12 @@ describe("a line of the shell", () => {
     ["fetch a''b \"\"", ["fetch", "ab", ""]],
     ["tab\tseparated", ["tab", "separated"]],
     ["ends with \\", ["ends", "with", "\\"]],
-  ])("%j is split as in a shell", (line, words) => {
-    expect(splitWords(line)).toEqual(words);
+  ])("%j is split as in a shell", (line, args) => {
+    expect(splitLine(line)).toEqual(args);
   });
 
   test("with an open quote is refused", () => {
-    expect(() => splitWords("publish 'a b")).toThrow(expect.objectContaining({ code: "usage" }));
+    expect(() => splitLine("publish 'a b")).toThrow(expect.objectContaining({ code: "usage" }));
   });
 });
 
@@ -42,24 +42,31 @@ describe("a line that is being typed", () => {
     ["fetch 'a", ["fetch"], "a", "'s", "fetch 'a'\\''s' "],
     ['fetch "a', ["fetch"], "a", '"\\', 'fetch "a\\"\\\\" '],
     ["fetch 'a b' c", ["fetch", "a b"], "c", "d", "fetch 'a b' cd "],
-  ])("%j goes on with what is proposed, in its own quotes", (line, words, partial, rest, whole) => {
+  ])("%j goes on with what is proposed, in its own quotes", (line, args, partial, rest, whole) => {
     const unfinished = unfinishedLine(line);
-    expect(unfinished).toMatchObject({ words, partial });
+    expect(unfinished).toMatchObject({ args, partial });
     const completed =
-      line.slice(0, line.length - unfinished.typed.length) + unfinished.typed + unfinished.goOn(rest, true);
+      line.slice(0, line.length - unfinished.typed.length) + unfinished.typed + unfinished.continueWith(rest, true);
     expect(completed).toBe(whole);
-    expect(splitWords(completed)).toEqual([...words, partial + rest]);
+    expect(splitLine(completed)).toEqual([...args, partial + rest]);
   });
 });
 
 describe("names of commands and flags", () => {
   test("take - and _ alike, up to --", () => {
-    const words = ["peer", "list_files", "--seed_for=a_b", "my_file", "--", "--not_a_flag"];
-    expect(canonicalWords(words, 2)).toEqual(["peer", "list-files", "--seed-for=a_b", "my_file", "--", "--not_a_flag"]);
+    const args = ["peer", "list_files", "--seed_for=a_b", "my_file", "--", "--not_a_flag"];
+    expect(canonicalArguments(args, 2)).toEqual([
+      "peer",
+      "list-files",
+      "--seed-for=a_b",
+      "my_file",
+      "--",
+      "--not_a_flag",
+    ]);
   });
 
   test("leave arguments alone that look like a command", () => {
-    expect(canonicalWords(["fetch", "list_files"], 1)).toEqual(["fetch", "list_files"]);
+    expect(canonicalArguments(["fetch", "list_files"], 1)).toEqual(["fetch", "list_files"]);
   });
 });
 
@@ -80,7 +87,7 @@ describe("values", () => {
     expect(() => parseRemote("localhost:0")).toThrow("port 0");
   });
 
-  test("HOST PORT may come as the one word that the lists show", () => {
+  test("HOST PORT may be one argument HOST:PORT, as in the lists", () => {
     expect(hostAndPort("127.0.0.1", 7700)).toEqual({ host: "127.0.0.1", port: 7700 });
     expect(hostAndPort("127.0.0.1:7700", undefined)).toEqual({ host: "127.0.0.1", port: 7700 });
     expect(hostAndMaybePort("[::1]:7700", undefined)).toEqual({ host: "::1", port: 7700 });
