@@ -1,7 +1,7 @@
 /**
- * Who holds a key to the endpoint: the token of admin.json, and the tokens of pages that were opened by a link. The
- * link's fragment carries a code that works once and not for long, so that neither a browser's history nor a log of
- * links lets anybody in.
+ * The tokens that open the endpoint: that of admin.json, and one for each page that was opened by a link. The link's
+ * fragment holds a code that works once and for a short time, so that a browser's history or a log of links is of no use
+ * to others.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { P2pfsError } from "../core/errors.ts";
@@ -9,7 +9,7 @@ import { MINUTE_MS } from "../core/units.ts";
 
 export const CODE_MS_MAX = 5 * MINUTE_MS;
 const CODES_MAX = 16;
-/** Pages that are let in at the same time; the one that came first gives way. */
+/** Pages with a token at the same time; beyond that the oldest token ends. */
 const PAGES_MAX = 64;
 const SECRET_BYTES = 32;
 
@@ -28,7 +28,7 @@ export class Access {
     this.#now = now;
   }
 
-  /** Takes one time for every token that is not let in. */
+  /** Whether the token is valid; takes the same time for every token that is not. */
   lets(token: string): boolean {
     const given = digestOf(token);
     let isIn = timingSafeEqual(given, this.#token);
@@ -44,7 +44,7 @@ export class Access {
     return code;
   }
 
-  /** The token for the page that shows this code. Throws `unauthorised` where the code is used, too old or none of ours. */
+  /** The token for the page that shows this code. Throws `unauthorised` if the code is used, too old or unknown. */
   redeem(code: string): string {
     const given = digestOf(code);
     const index = this.#codes.findIndex(({ digest }) => timingSafeEqual(digest, given));
@@ -60,7 +60,7 @@ export class Access {
   }
 }
 
-/** Digests have one length, so that a comparison takes one time whatever was given. */
+/** Digests have one length, so that comparing them takes the same time for every text. */
 function digestOf(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }

@@ -1,7 +1,7 @@
 /**
- * Who may talk to a role's admin endpoint. Deny by default: every route needs a token but the few named here, which tell
- * nothing. The Host allow-list stops DNS rebinding, the Origin check stops pages of other sites, and a mutation takes
- * JSON only, which no foreign form can send. There is no CORS and there are no cookies.
+ * Who may use a role's admin endpoint. Denied by default: all routes need a token except the few listed here, which show
+ * nothing secret. The Host allow-list stops DNS rebinding, the Origin check stops pages of other sites, and a mutation
+ * takes JSON only, which a form of another site cannot send. There is no CORS, and there are no cookies.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import { canonicalIp, isIp, isLoopback, isWildcard } from "../core/address.ts";
@@ -11,11 +11,11 @@ import type { Access } from "./access.ts";
 import { respondWithError } from "./http.ts";
 
 const BODY_BYTES_MAX = 64 * KiB;
-/** A body of that size that takes longer comes from somebody who wants to hold the connection. */
+/** A body that takes longer is refused, so that nobody holds connections by sending slowly. */
 export const BODY_MS_MAX = 10 * SECOND_MS;
-/** The page itself, what it is made of, whether the role lives, and the door for a one-time code. */
+/** The page and its assets, liveness, and the login by a one-time code. */
 const OPEN_ROUTES = /^GET (?:\/|\/healthz|\/assets\/[\w.-]+)$|^POST \/api\/session$/;
-/** A name or an IP literal, and a port perhaps (RFC 9110, section 7.2). */
+/** A name or an IP literal, with or without a port (RFC 9110, section 7.2). */
 const HOST_AND_PORT = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?$/i;
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const CONTENT_SECURITY_POLICY =
@@ -58,7 +58,7 @@ export function guard({ access, host }: GuardOptions): MiddlewareHandler {
   };
 }
 
-/** Reads the body before anything waits for it: one that is too large, or that comes drop by drop, is let go. */
+/** Reads the body before the route runs, and refuses one that is too large or too slow. */
 export function limitBody(bodyMsMax: number): MiddlewareHandler {
   return async (context, next) => {
     const { raw } = context.req;
@@ -87,7 +87,7 @@ async function readWithin(body: ReadableStream<Uint8Array>, msMax: number): Prom
     }
   } finally {
     clearTimeout(timer);
-    // What is still on its way is nobody's business any more.
+    // The rest of the body is not needed.
     reader.cancel().catch(() => undefined);
   }
 }
@@ -97,8 +97,8 @@ function tokenOf(context: Context): string {
 }
 
 /**
- * Undefined where the request does not say clearly: without a Host, with a malformed one, or with several, which arrive
- * here as one text. A call within this process has the host in its URL alone.
+ * The host that the request names. Undefined without a Host header, with a malformed one, or with several, which arrive
+ * here as one text. A call within this process names the host in its URL only.
  */
 function hostAsked(context: Context): string | undefined {
   const header = context.req.header("host");
@@ -107,13 +107,13 @@ function hostAsked(context: Context): string | undefined {
   return url === null ? undefined : canonicalIp(url.hostname);
 }
 
-/** An IP literal cannot be rebound by DNS, so an endpoint on every interface answers to any of them. */
+/** DNS cannot rebind an IP literal, so an endpoint on all interfaces accepts any of them. */
 function isAllowedHost(asked: string, bound: string): boolean {
   if (isLoopback(asked) || asked === canonicalIp(bound)) return true;
   return isWildcard(bound) && isIp(asked);
 }
 
-/** A request without any body changes nothing that its headers did not have to be authorised for. */
+/** True without a body too: what such a request can change, its token has authorised. */
 function hasJsonBody(context: Context): boolean {
   const type = context.req.header("content-type");
   if (type === undefined) return context.req.raw.body === null;

@@ -1,5 +1,5 @@
 /**
- * The setup that both roles' apps stand on: guard, error shape, events, health, metrics, the API's description, the
+ * What the apps of both roles share: the guard, the form of errors, events, health, metrics, the OpenAPI description, the
  * page and the link to it.
  */
 import { type Context, Hono } from "hono";
@@ -24,26 +24,26 @@ export interface RoleAppOptions {
   readonly onShutdown: () => void;
   /** Where a browser of this machine finds the endpoint; undefined while it is not served. */
   readonly url?: () => string | undefined;
-  /** Of the role that the app is for; without them, new ones that see the app alone. */
+  /** Those of the role; without them the app makes its own. */
   readonly instruments?: Instruments;
   readonly bodyMsMax?: number;
 }
 
-/** The same with everything filled in. */
+/** The options, and what the app makes from them. */
 export interface AppSetup extends RoleAppOptions {
   readonly access: Access;
   readonly instruments: Instruments;
 }
 
-/** What the fixed paths tell of a role. */
+/** What the shared routes need to know of a role. */
 export interface RoleDescription {
   readonly role: "tracker" | "peer";
-  /** The role is ready when all hold. */
+  /** The role is ready if all of these are ok. */
   readonly checks: Readonly<Record<string, () => Check | Promise<Check>>>;
 }
 
 export const DashboardSchema = v.object({
-  /** For a browser of this machine. It works once. */
+  /** For a browser on this machine. It works once. */
   url: v.string(),
   expires_ms: v.number(),
 });
@@ -53,7 +53,7 @@ export function setupOf(options: RoleAppOptions): AppSetup {
   return { ...options, instruments, access: new Access(options.token) };
 }
 
-/** An app with the guard on, to chain the role's routes to. */
+/** An app with the guard in place, to which the role's routes are added. */
 export function guardedApp(setup: AppSetup) {
   const app = new Hono();
   app.onError((error, context) => respondWithFailure(context, error, setup.instruments.log));
@@ -73,13 +73,13 @@ export function guardedApp(setup: AppSetup) {
   );
 }
 
-/** The answer goes out before the role begins to end. */
+/** Answers first and shuts down afterwards. */
 export function answerShutdown(context: Context, { onShutdown }: RoleAppOptions) {
   setImmediate(onShutdown);
   return context.json({ stopping: true as const, pid: process.pid });
 }
 
-/** A link whose fragment, which no server sees and no log keeps, lets one page in. */
+/** Makes a link that lets one page in. The code is in the fragment, which browsers do not send and servers do not log. */
 export function answerDashboard(context: Context, { url, access }: AppSetup) {
   const address = url?.();
   if (address === undefined)
@@ -87,8 +87,8 @@ export function answerDashboard(context: Context, { url, access }: AppSetup) {
   return context.json({ url: `${address}/#code=${access.newCode()}`, expires_ms: CODE_MS_MAX });
 }
 
-/** Adds what is no command: the stream of events, the door for pages, and the fixed paths. */
-export function addFixedPaths(app: Hono, { access, instruments }: AppSetup, description: RoleDescription): void {
+/** Adds the routes that are no commands: events, the login of pages, health, metrics, the page, the description. */
+export function addSharedRoutes(app: Hono, { access, instruments }: AppSetup, description: RoleDescription): void {
   const { feed, metrics, lag } = instruments;
   app.get(
     "/api/events",
@@ -116,7 +116,7 @@ export function addFixedPaths(app: Hono, { access, instruments }: AppSetup, desc
   );
 }
 
-/** @param origin under which it was asked for, so that what is made from the description calls the same role */
+/** @param origin of the request; a client generated from the description then calls this role */
 function describeApi(app: Hono, role: RoleDescription["role"], origin: string) {
   return generateSpecs(app, {
     documentation: {

@@ -1,6 +1,6 @@
 /**
- * The folders of the peer's machine, for picking a file to publish or a place to fetch to. `--browse DIR` keeps it
- * inside of DIR, links that lead out of it included. It lists; it never opens a file.
+ * Lists folders of the peer's machine, for choosing a file to publish or a folder to fetch to. With `--browse DIR` only
+ * what is inside DIR is listed, and no link out of it is followed. No file is opened.
  */
 import type { Dirent } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { PATH_TEXT_BYTES_MAX } from "../core/limits.ts";
 const ENTRIES_MAX = 2000;
 
 export const BrowseQuerySchema = v.object({
-  /** Absolute; without it, the folder to begin with. */
+  /** Absolute; defaults to the folder to begin with. */
   path: v.optional(
     v.pipe(v.string(), v.startsWith("/", "expected an absolute path"), v.maxLength(PATH_TEXT_BYTES_MAX)),
   ),
@@ -21,7 +21,7 @@ export const BrowseQuerySchema = v.object({
 
 export const FolderSchema = v.object({
   path: v.string(),
-  /** Null where nothing above may be seen. */
+  /** Null if the folder above may not be listed. */
   parent: v.nullable(v.string()),
   entries: v.array(
     v.object({
@@ -40,7 +40,7 @@ export type Folder = v.InferOutput<typeof FolderSchema>;
 type Entry = Folder["entries"][number];
 
 /**
- * @param limit the folder that nothing outside of is shown; undefined for none
+ * @param limit only this folder and what is inside it is shown; undefined for no limit
  * @param start where to begin without a path
  */
 export async function browse(path: string | undefined, limit: string | undefined, start: string): Promise<Folder> {
@@ -61,7 +61,7 @@ export async function browse(path: string | undefined, limit: string | undefined
   }
 }
 
-/** What is outside is answered as what is not there: nobody learns which of the two it is. */
+/** A path outside gets the same answer as a missing one, so that the answer does not show what exists. */
 async function realpathInside(path: string, root: string): Promise<string> {
   const asked = await realpath(path).catch(() => undefined);
   if (asked !== undefined && isInside(asked, root)) return asked;
@@ -81,7 +81,7 @@ async function entryAt(folder: string, name: string, root: string | undefined): 
     if (found.isDirectory()) return { name, path, kind: "folder", size: null, modified };
     return found.isFile() ? { name, path, kind: "file", size: found.size, modified } : undefined;
   } catch {
-    // A broken link, or one that vanished meanwhile: there is nothing to pick.
+    // A broken link, or an entry that was removed meanwhile.
     return undefined;
   }
 }
@@ -91,7 +91,7 @@ function isInside(path: string, root: string): boolean {
   return way === "" || (way !== ".." && !way.startsWith(`..${sep}`));
 }
 
-/** Folders first, and what is hidden last. */
+/** Folders first, hidden entries last. */
 function rankOf(entry: Dirent): number {
   return (entry.name.startsWith(".") ? 2 : 0) + (entry.isDirectory() ? 0 : 1);
 }

@@ -1,6 +1,6 @@
 /**
- * Makes the page out of its sources in ui/: scripts/build calls it and embeds the result; a role that runs from source
- * calls it when the page is first asked for. So both serve the same bytes.
+ * Bundles the page from its sources in ui/. scripts/build calls this and embeds the result; a role that runs from source
+ * calls it at the first request for the page. So both serve the same bytes.
  */
 import { join } from "node:path";
 import { P2pfsError } from "../core/errors.ts";

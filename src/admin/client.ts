@@ -1,7 +1,7 @@
 /**
- * The typed client of both roles' commands: over HTTP for a one-shot command, which finds the running role by the
- * admin.json of its data folder, or straight into the app for shell and stand-alone fetch. Loads neither database nor
- * digests nor the apps themselves, so that a one-shot command starts fast.
+ * The typed client of both roles' commands. A one-shot command uses HTTP, and finds the running role by the admin.json of
+ * its data folder; a shell and a stand-alone fetch call the app in their own process. This module does not load database,
+ * digests or the apps, so that a one-shot command starts fast.
  */
 import { type ClientResponse, hc } from "hono/client";
 import * as v from "valibot";
@@ -13,7 +13,7 @@ import type { Page } from "../tracker/types.ts";
 import type { PeerApp } from "./peer-app.ts";
 import type { TrackerApp } from "./tracker-app.ts";
 
-/** What the commands answer, for those who render it. */
+/** Types of the answers. */
 export type { FileInfo } from "../core/model.ts";
 export type {
   FetchEvent,
@@ -26,9 +26,9 @@ export type {
 } from "../peer/types.ts";
 export type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
 
-/** A role answers within NOTICE_MS_MAX; one that is frozen, never. Streams begin within this time. */
+/** A role answers, or begins a stream, within NOTICE_MS_MAX; one that takes longer is frozen. */
 const ANSWER_MS_MAX = 5 * SECOND_MS;
-/** Any name that the guard lets pass; nothing is resolved or dialled. */
+/** A host that the guard accepts; nothing is resolved or dialled. */
 const IN_PROCESS_URL = "http://localhost";
 
 type Role = "tracker" | "peer";
@@ -52,7 +52,7 @@ export function peerClient({ url, token, send }: Connection): PeerClient {
   return hc<PeerApp>(url, { fetch: send as typeof fetch, headers: bearer(token) });
 }
 
-/** Into an app of this process, without a socket. */
+/** To an app of this process, without a socket. */
 export function connectInProcess(
   app: { request(url: string, init?: RequestInit): Response | Promise<Response> },
   token: string,
@@ -60,7 +60,7 @@ export function connectInProcess(
   return { url: IN_PROCESS_URL, token, send: async (url, init) => app.request(url, init) };
 }
 
-/** To the role that runs in this data folder. Throws `not_running` where none does. */
+/** To the role that runs in this data folder. Throws `not_running` if there is none. */
 export function connectToRunning(role: Role, dataFolder: string | undefined): Connection {
   const folder = resolveDataFolder({ role, flag: dataFolder });
   const admin = readAdminFile(folder);
@@ -68,7 +68,7 @@ export function connectToRunning(role: Role, dataFolder: string | undefined): Co
   return connectOverHttp(admin, (cause) => notRunning(role, folder, cause));
 }
 
-/** The same, or undefined where none runs; what a killed role left behind counts for nothing. */
+/** As `connectToRunning`, but undefined if no role runs there. An admin.json left by a killed role is ignored. */
 export async function connectIfRunning(role: Role, dataFolder: string | undefined): Promise<Connection | undefined> {
   const folder = resolveDataFolder({ role, flag: dataFolder });
   const admin = readAdminFile(folder);
@@ -92,7 +92,7 @@ function connectOverHttp({ url, token }: AdminFile, asUnreachable: (cause: unkno
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), ANSWER_MS_MAX);
     try {
-      // Settings of the environment for the world's web do not apply to a role on this machine.
+      // A proxy of the environment is not for a role on this machine.
       return await fetch(target, { ...init, signal: limit.signal, proxy: false, redirect: "error" });
     } catch (cause) {
       throw asUnreachable(cause);
@@ -115,7 +115,7 @@ function notRunning(role: Role, folder: string, cause?: unknown): P2pfsError {
   });
 }
 
-/** The connection was taken, as the kernel does for a stopped process, and nothing came. */
+/** The kernel took the connection, as it does for a stopped process too, but no answer came. */
 function isFrozen(cause: unknown): boolean {
   return cause instanceof Error && cause.name === "AbortError";
 }
@@ -124,7 +124,7 @@ function bearer(token: string): Record<string, string> {
   return { Authorization: `Bearer ${token}` };
 }
 
-/** The result of a command; its error is thrown as it was thrown in the role. */
+/** The result of a command. Throws the error that the role answered with. */
 export async function answerOf<Result>(pending: Promise<ClientResponse<Result>>): Promise<Result> {
   const response = await pending;
   const text = await response.text();
@@ -136,7 +136,7 @@ export async function answerOf<Result>(pending: Promise<ClientResponse<Result>>)
   }
 }
 
-/** Every row of a paged list. Throws `protocol` where it has no end. */
+/** All rows of a paged list. Throws `protocol` if the list does not end. */
 export async function allPagesOf<Row extends object>(
   askPage: (query: { cursor?: string }) => Promise<ClientResponse<Page<Row>>>,
 ): Promise<Row[]> {
@@ -152,8 +152,8 @@ export async function allPagesOf<Row extends object>(
 }
 
 /**
- * The lines of a streaming command; an error line is thrown. To leave the loop early lets go of the command, as the
- * signal does between two lines.
+ * The lines of a streaming command; an error line is thrown. Leaving the loop early aborts the request, and so does the
+ * signal between two lines.
  */
 export async function* linesOf<Line>(
   pending: Promise<Pick<Response, "ok" | "status" | "body" | "text">>,
@@ -201,7 +201,7 @@ function errorIn(text: string): P2pfsError | undefined {
   return new P2pfsError(known, message, { hint });
 }
 
-/** A stale admin.json may lead to a stranger who took over the port. */
+/** A stale admin.json may lead to another program that has the port now. */
 function strangeAnswer(status: number): P2pfsError {
   return new P2pfsError("not_running", `something else answers at the role's address (HTTP status ${status})`);
 }

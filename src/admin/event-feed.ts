@@ -1,29 +1,28 @@
 /**
- * What happens at a role, numbered, with the last of it kept so that a reader who was away can go on where it stopped.
- * Two kinds: events of record, which are numbered and kept; and passing ones (progress), of which only the sum since the
- * last tick counts, so that they are told at most once a tick for each key and are never kept. Memory is bounded by the
- * ring, by the keys of one tick and by the number of readers.
+ * The stream of a role's events. Recorded events are numbered, and the latest are kept, so that a reader who was away can
+ * go on where it stopped. Transient events (progress) are sent at most once a tick for each key and are not kept. Memory
+ * is bounded by the number of kept events, of keys in one tick and of readers.
  */
 import { randomBytes } from "node:crypto";
 import { P2pfsError } from "../core/errors.ts";
 
-/** Events of record that are kept. */
+/** Recorded events that are kept. */
 export const EVENTS_KEPT_MAX = 1024;
 export const READERS_MAX = 256;
-/** Passing events told in one tick; whoever needs the rest asks for the state. */
+/** Transient events in one tick; a reader that needs the others loads the state. */
 const TRANSIENT_PER_TICK_MAX = 512;
-/** At most 10 a second for one key. */
+/** So at most 10 transient events a second for one key. */
 export const TICK_MS = 100;
 
 export interface FeedEvent {
-  /** Null for a passing event. */
+  /** Null for a transient event. */
   readonly id: string | null;
   readonly data: EventData;
 }
 
 export interface EventData {
   readonly type: string;
-  /** When, in ISO 8601; on events of record. */
+  /** ISO 8601; on recorded events only. */
   readonly at?: string;
   readonly [field: string]: unknown;
 }
@@ -39,12 +38,12 @@ interface Kept {
 }
 
 export interface EventFeedOptions {
-  /** Called every tick while somebody reads; what it passes is told with that tick. */
+  /** Called every tick while there are readers; transient events that it emits go out with that tick. */
   readonly sample?: () => void;
 }
 
 export class EventFeed {
-  /** Tells this run of the role from others, whose numbers mean nothing here. */
+  /** Distinguishes this run of the role from others, which had their own numbers. */
   readonly #run = randomBytes(6).toString("hex");
   readonly #kept: Kept[] = [];
   readonly #readers = new Set<FeedReader>();
@@ -61,12 +60,12 @@ export class EventFeed {
     return this.#readers.size;
   }
 
-  /** Id of the last event of record, or of the moment before the first. */
+  /** Id of the last recorded event; before the first, an id that it will follow. */
   get lastId(): string {
     return this.#idOf(this.#lastNumber);
   }
 
-  /** Tells an event of record. */
+  /** Records an event and sends it to all readers. */
   emit(data: EventData): void {
     const number = ++this.#lastNumber;
     const event = { id: this.#idOf(number), data: { ...data, at: new Date().toISOString() } };
@@ -75,7 +74,7 @@ export class EventFeed {
     for (const reader of [...this.#readers]) reader.event(event);
   }
 
-  /** Tells a passing event with the next tick, joined with what waits under its key. */
+  /** Sends a transient event with the next tick, joined with the one that waits under the same key. */
   emitTransient<Data extends EventData>(key: string, data: Data, join: (waiting: Data) => Data = () => data): void {
     if (this.#readers.size === 0) return;
     const waiting = this.#transient.get(key) as Data | undefined;
@@ -84,8 +83,8 @@ export class EventFeed {
   }
 
   /**
-   * The kept events after this one; undefined where they are not all there any more, or the id is of another run: then
-   * the reader has to ask for the state anew.
+   * The recorded events after this one; undefined if some of them are not kept any more, or if the id is of another run:
+   * then the reader has to load the state anew.
    */
   since(id: string): readonly FeedEvent[] | undefined {
     const [run, number] = id.split("-");
@@ -96,12 +95,12 @@ export class EventFeed {
     return this.#kept.slice(after + 1 - oldest).map(({ event }) => event);
   }
 
-  /** The last kept events, at most so many. */
+  /** The latest recorded events, at most `max`. */
   latest(max: number): readonly FeedEvent[] {
     return this.#kept.slice(-max).map(({ event }) => event);
   }
 
-  /** Reads from now on; returns what ends that. Throws `busy` where there are as many readers as can be served. */
+  /** Adds a reader and returns a function that removes it. Throws `busy` if there are READERS_MAX. */
   read(reader: FeedReader): () => void {
     if (this.#readers.size >= READERS_MAX)
       throw new P2pfsError("busy", `${READERS_MAX} streams of events are open already`);

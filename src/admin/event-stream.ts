@@ -1,19 +1,20 @@
 /**
- * The feed as server-sent events, for readers that send the token in a header (so not EventSource, but `fetch`). What
- * was before comes first; then `hello` says from where the stream goes on, and `missed` in it tells a reader that came back too late to load the
- * state anew. A reader that does not keep up is let go: it comes back with Last-Event-ID and loses nothing.
+ * The feed as server-sent events, for readers that send the token in a header (so `fetch`, not EventSource). Earlier
+ * events come first, then `hello` with the id from which the stream goes on; its `missed` says that events were lost, so
+ * that the reader loads the state anew. The stream of a reader that is too slow is closed: it comes back with
+ * Last-Event-ID and loses nothing.
  */
 import type { Context } from "hono";
 import { SECOND_MS } from "../core/units.ts";
 import type { EventFeed, FeedEvent } from "./event-feed.ts";
 
-/** Keeps the connection from counting as idle, and tells the reader that the role is there. */
+/** Interval of comments that keep the connection open and show that the role is alive. */
 export const KEEP_ALIVE_MS = 10 * SECOND_MS;
-/** How long a reader should wait before it comes back. */
+/** How long a reader should wait before it connects again. */
 const RETRY_MS = SECOND_MS;
-/** Events of before that a reader without Last-Event-ID gets, so that it does not begin with an empty page. */
+/** Earlier events for a reader without Last-Event-ID, so that a new page has something to show. */
 const HISTORY_MAX = 100;
-/** What may wait for one reader. */
+/** Bytes that may be queued for one reader. */
 const WAITING_BYTES_MAX = 1024 * 1024;
 
 export function respondWithEvents(context: Context, feed: EventFeed): Response {

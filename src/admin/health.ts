@@ -1,6 +1,6 @@
 /**
- * Whether a role can do its work now, for those who start, watch and route to it. Each check says what it saw, so that
- * nobody has to guess which of them failed.
+ * Readiness: whether a role can do its work now, for service managers, monitoring and load balancers. Each check says
+ * what it found.
  */
 import { statfs } from "node:fs/promises";
 import * as v from "valibot";
@@ -10,7 +10,7 @@ import type { LoopLag } from "./loop-lag.ts";
 
 /** Half of what R5 grants for an answer. */
 const LAG_MS_MAX = SECOND_MS;
-/** Less than this, and the next fetch or commit is likely to fail. */
+/** With less free space the next fetch or commit is likely to fail. */
 const FREE_BYTES_MIN = 64 * MiB;
 
 export const ReadinessSchema = v.object({
@@ -24,7 +24,7 @@ export interface Check {
   readonly detail: string;
 }
 
-/** What a check throws is its failure. */
+/** Runs all checks. A check that throws has failed. */
 export async function readinessOf(checks: Readonly<Record<string, () => Check | Promise<Check>>>): Promise<Readiness> {
   const done = Object.entries(checks).map(async ([name, check]) => {
     try {
@@ -46,7 +46,7 @@ export async function checkWritable(assertWritable: () => void | Promise<void>):
   return { ok: true, detail: "a transaction was committed" };
 }
 
-/** @param folder undefined for a role that keeps nothing */
+/** @param folder undefined for a role without a data folder */
 export async function checkSpace(folder: string | undefined): Promise<Check> {
   if (folder === undefined || folder === "") return { ok: true, detail: "nothing is kept" };
   const { bavail, bsize } = await statfs(folder);

@@ -1,6 +1,6 @@
 /**
- * A role as it runs: its data folder, the role itself, its app served over HTTP, and the admin.json by which one-shot
- * commands find it. The file goes when the role closes; one that a killed process left behind is written over.
+ * Runs a role: opens its data folder and the role itself, serves its app over HTTP, and writes the admin.json by which
+ * one-shot commands find it. The file is removed when the role closes; one left by a killed process is overwritten.
  */
 import type { Hono } from "hono";
 import { formatHostPort, type HostPort, isWildcard } from "../core/address.ts";
@@ -12,20 +12,20 @@ import type { RoleAppOptions } from "./base-app.ts";
 import { type Connection, connectInProcess } from "./client.ts";
 import type { Instruments } from "./instruments.ts";
 
-/** A connection on which nothing moves is closed; streams of progress move all the time. */
+/** An idle connection is closed after this time; streams send something more often. */
 const IDLE_SECONDS_MAX = 30;
-/** Answers that are on their way when the role ends get this long to leave. */
+/** How long the end of the role waits for answers under way. */
 const DRAIN_MS_MAX = 300;
-/** Larger ones are not even read to be refused. */
+/** The server refuses larger bodies without reading them. */
 const BODY_BYTES_MAX = MiB;
 
 export interface RunningRole {
   readonly name: Role;
   /** Of the admin endpoint, `http://HOST:PORT`, as this machine reaches it. */
   readonly url: string;
-  /** Into the app, without a socket. */
+  /** To the app, without a socket. */
   readonly connection: Connection;
-  /** Resolves when somebody has asked the role to end. */
+  /** Resolves when a command has asked the role to end. */
   readonly shutdownRequested: Promise<void>;
   close(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export interface OpenRoleOptions<Inside extends { close(): unknown }> {
   readonly createApp: (role: Inside, options: RoleAppOptions) => Hono;
 }
 
-/** Throws `already_running` where a port is taken, `refused` where an address would be reachable from elsewhere. */
+/** Throws `already_running` if a port is taken, `refused` if other machines could reach an address without --open. */
 export async function openRole<Inside extends { close(): unknown }>(
   options: OpenRoleOptions<Inside>,
 ): Promise<RunningRole> {
@@ -87,7 +87,7 @@ export async function openRole<Inside extends { close(): unknown }>(
       shutdownRequested: shutdown.promise,
       close: async () => {
         folder.removeAdminFile();
-        // No new requests; streams of what the role is doing get their last line from its end.
+        // No new requests from here on; open streams get their last line when the role ends.
         const drained = server.stop(false);
         await closeInside();
         await Promise.race([drained, Bun.sleep(DRAIN_MS_MAX)]);

@@ -20,7 +20,7 @@ import type { Page } from "../tracker/types.ts";
 const PROGRESS_MS = 100;
 export const NDJSON = "application/x-ndjson";
 
-/** Schemas hold checks and transformations that JSON Schema has no word for; the rest is told all the same. */
+/** Checks and transformations that JSON Schema cannot express are left out of the description. */
 const schemaOptions = { options: { errorMode: "ignore" } } as const;
 
 const ErrorBodySchema = v.object({
@@ -71,7 +71,7 @@ export function streamingCommand(name: string, summary: string, line: v.GenericS
   return described({ name, summary, tag: "command" }, NDJSON, v.union([line, ErrorBodySchema]));
 }
 
-/** Declares what only the page asks for: the shell has no word for it. */
+/** Declares a route that only the page calls, so that there is no command for it. */
 export function view(name: string, summary: string, result: v.GenericSchema) {
   return described({ name, summary, tag: "view" }, "application/json", result);
 }
@@ -108,7 +108,7 @@ function described({ name, summary, tag, security }: Description, mediaType: str
   });
 }
 
-/** Checks the arguments of a command; what does not fit is answered with `usage` and the reason. */
+/** Checks the arguments of a command; answers `usage` with the reason if they do not fit the schema. */
 export function checked<Schema extends v.GenericSchema, Target extends keyof ValidationTargets>(
   target: Target,
   schema: Schema,
@@ -133,7 +133,7 @@ function describeIssue({ message, path = [] }: Issue): string {
   return names.length === 0 ? message : `${names.join(".")}: ${message}`;
 }
 
-/** The answer to a request that failed in a way which its route did not see coming. */
+/** The answer to a request whose route threw. */
 export function respondWithFailure(context: Context, thrown: unknown, log: Log): Response {
   if (thrown instanceof HTTPException) return respondWithError(context, asUsage(thrown));
   return respondWithError(context, errorToTell(thrown, requestOf(context), log));
@@ -143,20 +143,20 @@ function requestOf({ req }: Context): string {
   return `${req.method} ${req.routePath}`;
 }
 
-/** The one shape of an error; the status is the table's unless HTTP has a finer word for it. */
+/** The JSON form of an error. The status is that of the error table unless HTTP has a more precise one. */
 export function respondWithError(context: Context, error: P2pfsError, status?: ContentfulStatusCode): Response {
   return context.json(errorBody(error), status ?? errorTable[error.code].httpStatus);
 }
 
-/** Hono's own complaints are about the request: a body that is no JSON, say. */
+/** Hono's own exceptions are about the request, such as a body that is no JSON. */
 function asUsage(exception: HTTPException): P2pfsError {
   return new P2pfsError("usage", exception.message || "the request is malformed", { cause: exception });
 }
 
 /**
- * Answers the items one JSON value a line. A failure before the first is answered with its status; a later one is the
- * last line. A client that goes away returns the generator, so that its `finally` can let go of what it held, and is told
- * by `left` even while the generator waits for something.
+ * Answers with the items, one JSON value a line. A failure before the first item is answered with its status; a later one
+ * is the last line. When the client goes away, the generator is returned, so that its `finally` runs, and `left` is
+ * aborted, which the generator can notice while it waits.
  */
 export async function respondWithLines<Item>(
   context: Context,
@@ -187,13 +187,13 @@ export async function respondWithLines<Item>(
   return context.body(lines, 200, { "Content-Type": NDJSON });
 }
 
-/** What `sample` shows every PROGRESS_MS while the outcome is pending, then the outcome. */
+/** Yields a sample every PROGRESS_MS while the outcome is pending, and then the outcome. */
 export async function* sampledUntil<Progress, Outcome>(
   outcome: Promise<Outcome>,
   sample: () => Progress | undefined,
 ): AsyncGenerator<Progress | Outcome> {
   const settled = outcome.then((value) => ({ value }));
-  // The stream may be left before the outcome is there; the failure then concerns nobody here.
+  // If the reader leaves before the outcome, its rejection is handled elsewhere.
   settled.catch(() => undefined);
   for (;;) {
     const end = await Promise.race([settled, Bun.sleep(PROGRESS_MS)]);

@@ -1,6 +1,6 @@
 /**
- * What looks at a role from outside: the feed of its events, its metrics, the lag of its event loop. Made before the
- * role, so that nothing of its beginning is lost, and closed after it.
+ * What observes a role: the feed of its events, its metrics, the lag of its event loop. Made before the role, so that
+ * they cover its start, and closed after it.
  */
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
@@ -16,7 +16,7 @@ export class Instruments {
   readonly lag = new LoopLag();
   readonly feed: EventFeed;
   readonly #samplers = new Set<() => void>();
-  /** Of the role, from `logTo` on. */
+  /** The role's log; ignores everything until `logTo`. */
   log: Log = () => undefined;
 
   constructor() {
@@ -28,12 +28,12 @@ export class Instruments {
     addProcessMetrics(this.metrics, this);
   }
 
-  /** Calls this every tick while somebody reads the feed. */
+  /** Calls this function every tick while the feed has readers. */
   readonly sampleBy = (sample: () => void): void => {
     this.#samplers.add(sample);
   };
 
-  /** The log, with what is wrong told as events as well. */
+  /** Returns a log that writes to this one, counts, and emits warnings and errors as events too. */
   logTo(log: Log): Log {
     const lines = this.metrics.counter("p2pfs_log_messages_total", "Messages that the role logged, by level.");
     this.log = (level, message) => {
@@ -49,7 +49,7 @@ export class Instruments {
   }
 }
 
-/** Times the requests of the endpoint until their answer begins; streams go on after that. */
+/** Measures the time from a request of the endpoint to the beginning of its answer. */
 export function observeHttp({ metrics }: Instruments): MiddlewareHandler {
   const durations = metrics.histogram(
     "p2pfs_http_request_duration_seconds",

@@ -1,4 +1,4 @@
-/** How late the event loop comes to what is due: the one number that tells whether a role still answers in time. */
+/** Measures how late timers fire: the best single sign of whether a role answers in time. */
 import { SECOND_MS } from "../core/units.ts";
 
 const SAMPLE_MS = 250;
@@ -14,7 +14,7 @@ export class LoopLag {
     this.#timer.unref();
   }
 
-  /** The longest of the last seconds. */
+  /** The longest lag within WINDOW_MS. */
   get worstMs(): number {
     return Math.max(0, ...this.#recent);
   }

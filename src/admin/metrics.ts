@@ -1,12 +1,12 @@
 /**
  * Counters, gauges and histograms in Prometheus' text format. Names follow its conventions: base units, the unit last,
- * `_total` for counters. Few and simple enough that a library would be longer than this; `test/admin/metrics.test.ts`
- * checks the output against the format.
+ * `_total` for counters. Shorter than the use of a library would be; `test/admin/metrics.test.ts` checks the output
+ * against the format.
  */
 
 /** Bounds of the buckets of a latency, in seconds: from one turn of the event loop to what R5 allows. */
 const LATENCY_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5] as const;
-/** Label sets of one metric; more are counted under none, so that nobody fills the memory by odd requests. */
+/** Label sets of one metric. Further ones are not counted, so that unusual requests cannot fill the memory. */
 const SERIES_MAX = 500;
 
 export type Labels = Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ interface Family {
   lines(): Iterable<string>;
 }
 
-/** A number by label set. */
+/** A value for each label set. */
 class Series<Value> {
   readonly #byLabels = new Map<string, Value>();
 
@@ -53,7 +53,7 @@ export class Counter {
 export class Histogram {
   readonly #series = new Series<{ readonly counts: number[]; sum: number; count: number }>();
 
-  /** @param seconds how long it took */
+  /** Counts one duration. */
   observe(seconds: number, labels: Labels = {}): void {
     const histogram = this.#series.of(labels, () => ({ counts: LATENCY_BOUNDS.map(() => 0), sum: 0, count: 0 }));
     if (histogram === undefined) return;
@@ -94,7 +94,7 @@ export class Metrics {
     return histogram;
   }
 
-  /** Read when asked for: one value, or one for each label set. */
+  /** A metric that is computed when the metrics are read: one value, or one for each label set. */
   read(
     name: string,
     type: "counter" | "gauge",

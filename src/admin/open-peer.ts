@@ -1,4 +1,4 @@
-/** Puts a peer and its admin endpoint together: one that runs in a data folder, or one for a single fetch. */
+/** Opens a peer with its admin endpoint: one that runs in a data folder, or one for a single fetch. */
 import type { HostPort } from "../core/address.ts";
 import type { Log } from "../core/log.ts";
 import { defaultFilesFolder } from "../peer/destination.ts";
@@ -55,14 +55,14 @@ export interface StandalonePeer {
   close(): Promise<void>;
 }
 
-/** A peer that remembers nothing, takes any free port and has no endpoint; only this process can command it. */
+/** A peer without data folder and endpoint, on any free port; only this process can command it. */
 export async function openStandalonePeer(options: {
   readonly tracker: HostPort;
   readonly filesFolder: string;
   /** Whether other machines may fetch from it meanwhile. */
   readonly open: boolean;
   readonly limits: RateLimitsChange;
-  /** Of errors alone: what else there is to say, the fetch says. */
+  /** Only for errors; the rest is reported by the fetch. */
   readonly logError: (message: string) => void;
 }): Promise<StandalonePeer> {
   const instruments = new Instruments();

@@ -1,4 +1,4 @@
-/** Puts a tracker and its admin endpoint together. */
+/** Opens a tracker with its admin endpoint. */
 import type { HostPort } from "../core/address.ts";
 import type { Log } from "../core/log.ts";
 import { openDataFolder } from "../store/data-folder.ts";
@@ -15,7 +15,7 @@ export interface OpenTrackerOptions {
   readonly log: Log;
 }
 
-/** Up, but not listening: its `start` does that. */
+/** The tracker does not listen before its `start` is called. */
 export async function openTracker({ dataFolder, admin, open, log }: OpenTrackerOptions): Promise<RunningRole> {
   const instruments = new Instruments();
   return openRole({

@@ -1,7 +1,6 @@
 /**
- * The dashboard: one HTML page without inline script or style, and its assets. The executable carries them bundled, in
- * the folder that scripts/build embeds; from source they are bundled when first asked for. Sent compressed, since a page
- * over a slow link to a far machine counts every byte.
+ * The dashboard: one HTML page without inline script or style, and its assets. In the executable they come from the folder
+ * that scripts/build embeds; from source they are bundled at the first request. They are sent compressed, for slow links.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -20,7 +19,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-/** A swarm in three dots. */
+/** The icon: three dots, connected. */
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b7285"/><g stroke="#fff" stroke-width="2"><path d="M16 9 9 22h14z" fill="none"/></g><g fill="#fff"><circle cx="16" cy="9" r="4"/><circle cx="9" cy="22" r="4"/><circle cx="23" cy="22" r="4"/></g></svg>`;
 
 interface Asset {
@@ -59,7 +58,7 @@ export async function respondWithAsset(context: Context, name: string): Promise<
     "Content-Type": MEDIA_TYPES[name.slice(name.lastIndexOf("."))] ?? "application/octet-stream",
     ETag: asset.etag,
     Vary: "Accept-Encoding",
-    // Kept by the browser and asked for anew each time: a new version shows at once.
+    // The browser keeps it but revalidates it each time, so that a new version shows at once.
     "Cache-Control": "no-cache",
   };
   if (context.req.header("if-none-match") === asset.etag) return context.body(null, 304, headers);

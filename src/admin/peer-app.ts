@@ -17,7 +17,7 @@ import {
   UnpublishedSchema,
 } from "../peer/types.ts";
 import {
-  addFixedPaths,
+  addSharedRoutes,
   answerDashboard,
   answerShutdown,
   DashboardSchema,
@@ -209,7 +209,7 @@ export function createPeerApp(peer: Peer, options: PeerAppOptions) {
     );
   addPeerMetrics(peer, setup.instruments);
   forwardPeerEvents(peer, setup.instruments);
-  addFixedPaths(app, setup, {
+  addSharedRoutes(app, setup, {
     role: "peer",
     checks: {
       tracker_link: () => {

@@ -1,14 +1,13 @@
 /**
- * The events of a peer in its feed: those of record as they come, and the progress of its running fetches, looked at
- * every tick while somebody reads. Progress names the chunks gained since the tick before, so that a page can draw them
- * without loading the whole set again.
+ * Forwards the events of a peer to its feed, and every tick, while the feed has readers, the progress of its running
+ * fetches. Progress names the chunks gained since the previous tick, so that the page does not load the whole set again.
  */
 import { Bitfield, formatRanges } from "../core/bitfield.ts";
 import type { FetchJob } from "../peer/fetch-job.ts";
 import type { Peer } from "../peer/peer.ts";
 import type { Instruments } from "./instruments.ts";
 
-/** Ranges in one event; a page that sees `truncated` loads the set. */
+/** Ranges in one event; `truncated` asks the page to load the set. */
 const RANGES_MAX = 512;
 
 export function forwardPeerEvents(peer: Peer, { feed, sampleBy }: Pick<Instruments, "feed" | "sampleBy">): void {
@@ -30,7 +29,7 @@ export function forwardPeerEvents(peer: Peer, { feed, sampleBy }: Pick<Instrumen
   });
 }
 
-/** Nothing for a fetch that is looked at for the first time: what it has, a page loads. */
+/** Empty for a fetch that is new here: the page loads its state. */
 function gainedSince(before: Uint8Array | undefined, have: Bitfield): Bitfield {
   if (before === undefined) return new Bitfield(have.size);
   return new Bitfield(

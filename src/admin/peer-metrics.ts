@@ -1,4 +1,4 @@
-/** What a peer tells of itself in numbers. */
+/** The metrics of a peer. */
 import type { FetchJob } from "../peer/fetch-job.ts";
 import type { Peer } from "../peer/peer.ts";
 import type { Instruments } from "./instruments.ts";

@@ -1,6 +1,6 @@
 /**
- * Publishing and fetching as streams of lines. A fetch lasts as long as somebody reads its lines, so that Ctrl-C in a
- * terminal ends it; one that was asked for as detached, as the page does, lasts until it is done or cancelled.
+ * Publishing and fetching as streams of lines. A fetch is stopped when its last reader goes away, so that Ctrl-C in a
+ * terminal ends it; a detached one, as the page begins, runs until it is done or cancelled.
  */
 import { statSync } from "node:fs";
 import { formatHostPort, type HostPort } from "../core/address.ts";
@@ -31,7 +31,7 @@ export async function* publishLines(
   }
 }
 
-/** What cannot be looked at cannot be published either, which is told by the attempt. */
+/** 0 if the size cannot be read; the attempt to publish reports why. */
 function sizeOf(path: string): number {
   try {
     return statSync(path).size;
@@ -50,7 +50,7 @@ export async function* fetchLines(peer: Peer, watchers: Watchers, request: Fetch
   await expectTracker(peer, request.tracker, noticeDeadline(startedMs));
   const job = await peer.fetch(request, startedMs);
   watchers.join(job);
-  // One reader that never leaves: what begins on the page does not end with it.
+  // Never left, so that a fetch that was begun on the page outlives the page.
   if (request.detached) return yield job.progress();
   try {
     yield* sampledUntil<FetchProgress, FetchReceipt>(job.done, () => job.progress());
@@ -59,7 +59,7 @@ export async function* fetchLines(peer: Peer, watchers: Watchers, request: Fetch
   }
 }
 
-/** A fetch goes to the tracker that the peer is joined to; one that names another is not silently served from here. */
+/** Throws `refused` if the request names another tracker than the one that the peer has joined. */
 async function expectTracker(peer: Peer, named: HostPort | undefined, deadline: Deadline): Promise<void> {
   if (named === undefined || (await peer.isTracker(named, deadline))) return;
   throw new P2pfsError("refused", `this peer is joined to the tracker ${formatHostPort(peer.tracker)}`, {
@@ -67,7 +67,7 @@ async function expectTracker(peer: Peer, named: HostPort | undefined, deadline: 
   });
 }
 
-/** The same fetch asked for twice is one job; it stops when the last of those who wait for it has gone. */
+/** Counts the readers of each fetch, since the same fetch asked for twice is one job. Stops it when the last one leaves. */
 export class Watchers {
   readonly #counts = new WeakMap<FetchJob, number>();
 
@@ -75,7 +75,7 @@ export class Watchers {
     this.#counts.set(job, (this.#counts.get(job) ?? 0) + 1);
   }
 
-  /** A job that has ended takes the stop as nothing. */
+  /** To stop a job that has ended has no effect. */
   leave(job: FetchJob): void {
     const rest = this.#counts.get(job)! - 1;
     if (rest > 0) {

@@ -7,7 +7,7 @@ import type { TrackerEvent } from "../tracker/events.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../tracker/types.ts";
 import {
-  addFixedPaths,
+  addSharedRoutes,
   answerDashboard,
   answerShutdown,
   DashboardSchema,
@@ -30,8 +30,6 @@ import {
   view,
 } from "./http.ts";
 import { addTrackerMetrics } from "./tracker-metrics.ts";
-
-/** F6: where the tracker listens when it is told to start without an address. */
 
 const StartedSchema = v.object({ address: AddressSchema });
 
@@ -107,7 +105,7 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
     return next();
   });
   tracker.events.subscribe((event) => forwardEvent(instruments.feed, event));
-  addFixedPaths(app, setup, {
+  addSharedRoutes(app, setup, {
     role: "tracker",
     checks: {
       listening: async () => {
@@ -121,7 +119,7 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
   return app;
 }
 
-/** Chunks come in by the thousand: those of one holder and content are told together. */
+/** Registered chunks are transient events, since there are thousands: those of one holder and content are joined. */
 function forwardEvent(feed: EventFeed, event: TrackerEvent): void {
   if (event.type !== "chunks_registered") return feed.emit(event);
   feed.emitTransient(`${event.holder} ${event.content_id}`, event, (waiting) => ({

@@ -1,10 +1,10 @@
-/** What a tracker tells of itself in numbers. */
+/** The metrics of a tracker. */
 import { SECOND_MS } from "../core/units.ts";
 import type { Counts } from "../tracker/registry.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import type { Instruments } from "./instruments.ts";
 
-/** For the tracker's `observeRequest`: the requests of peers by type, with the time until the reply. */
+/** A function for the tracker's `observeRequest`: measures requests of peers by type, until the reply. */
 export function observeTrackerRequests({ metrics }: Instruments) {
   const durations = metrics.histogram(
     "p2pfs_tracker_request_duration_seconds",

@@ -1,4 +1,4 @@
-/** What the routes of both roles take and answer, for the page: it knows the endpoint, not the roles behind it. */
+/** Types of the routes of both roles, for the page, which must not import the roles themselves. */
 export type {
   FetchEvent,
   FetchProgress,
