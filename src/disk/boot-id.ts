@@ -1,13 +1,13 @@
 /**
- * Which run of the operating system this is. Bytes that a write call took are safe from the death of the process, not
- * from that of the system; so what was written under another boot id has to be looked at again.
+ * Identifies the present boot of the operating system. Written bytes survive the end of the process, but not that of the
+ * system, so what was written under another boot id has to be verified again.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 let known: string | undefined;
 
-/** Equal as long as the system runs. Where the system does not tell, each process takes itself for a new boot. */
+/** The same until the system restarts. On a system that has no such id, another one for each process. */
 export function bootId(): string {
   known ??= linuxBootId() ?? darwinBootId() ?? randomUUID();
   return known;

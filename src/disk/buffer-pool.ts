@@ -1,6 +1,6 @@
 /**
- * Chunk buffers that are used again. Fresh memory of a chunk's size costs page faults and a visit of the collector,
- * which shows at a gigabyte a second. The pool bounds what lies idle; what is in use is bounded by those who use it.
+ * A pool of chunk buffers. Allocating a chunk's memory each time costs page faults and garbage collection, which is
+ * noticeable at a gigabyte a second. The pool bounds the idle buffers; its users bound those in use.
  */
 import { CHUNK_SIZE_MAX, CHUNK_SIZE_MIN } from "../core/limits.ts";
 
@@ -19,7 +19,7 @@ export class BufferPool {
     return this.#idleBytes;
   }
 
-  /** Capacity of the buffers that are in use now. */
+  /** Total capacity of the buffers in use, in bytes. */
   get takenBytes(): number {
     return this.#takenBytes;
   }
@@ -35,7 +35,7 @@ export class BufferPool {
     return new Uint8Array(memory, 0, bytes);
   }
 
-  /** Gives the buffer back; nobody may touch it, or a view of it, any more. */
+  /** Returns the buffer to the pool; neither it nor a view of it may be used afterwards. */
   release(buffer: Uint8Array): void {
     const memory = buffer.buffer;
     if (!this.#taken.delete(memory)) throw new RangeError("a buffer is released that is not in use");
@@ -48,7 +48,7 @@ export class BufferPool {
   }
 }
 
-/** A power of two, so that last chunks, which may have any length, share the shelves of whole ones. */
+/** A power of two, so that last chunks, which may have any length, share the buffers of whole ones. */
 function capacityFor(bytes: number): number {
   if (bytes > CHUNK_SIZE_MAX) throw new RangeError(`no chunk has ${bytes} bytes`);
   let capacity = CHUNK_SIZE_MIN;

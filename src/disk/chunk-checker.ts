@@ -1,7 +1,7 @@
 /**
- * Reads chunks of part files again and compares them with the manifest, for all fetches of a process together: few
- * chunks are in memory at a time, fetches take turns chunk by chunk, and while the network needs the main thread the
- * hashing leaves most of it alone.
+ * Verifies chunks of part files against the manifest, for all fetches of a process together: few chunks are in memory at
+ * a time, fetches take turns chunk by chunk, and while a fetch uses the network, hashing takes a small part of the main
+ * thread.
  */
 import type { Clock } from "../core/clock.ts";
 import { chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
@@ -11,7 +11,7 @@ import { readAt } from "./io.ts";
 
 /** Chunks in memory: one is hashed while another is read. */
 export const CHUNKS_CHECKED_AT_ONCE = 2;
-/** Time that a chunk's turn lasts on, as multiples of its hashing, so that two together take a quarter of a core. */
+/** Pause after a chunk, as a multiple of its hashing time: two turns together take at most a quarter of a core. */
 const REST_FACTOR = 7;
 
 export class ChunkChecker {
@@ -25,7 +25,7 @@ export class ChunkChecker {
     this.#clock = clock;
   }
 
-  /** Runs the check when its turn has come, first come first served. It resolves to the time to rest for after it. */
+  /** Runs the check when its turn has come, in order of the calls. `check` resolves to the pause after it. */
   async inTurn(check: () => Promise<number>): Promise<void> {
     if (this.#turnsFree > 0) this.#turnsFree--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -43,7 +43,7 @@ export class ChunkChecker {
     return new Promise((resolve) => (ms > 0 ? void this.#clock.after(ms, resolve) : this.#clock.nextTurn(resolve)));
   }
 
-  /** Whether the file has the right bytes there, and for how long to rest after this. Throws the system's error. */
+  /** Whether the file has the right bytes for the chunk, and the pause after this check. Throws the system's error. */
   async look(fd: number, manifest: Manifest, chunk: number): Promise<{ isRight: boolean; restMs: number }> {
     const buffer = this.#buffers.acquire(chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk));
     try {

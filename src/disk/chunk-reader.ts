@@ -1,6 +1,6 @@
 /**
- * Serves bytes of shared files. Every read checks that the path still leads to the file that was shared: one that was
- * changed, replaced or deleted is refused, so that a peer never offers what its lists no longer say.
+ * Reads bytes of shared files. Every read checks that the path still leads to the unchanged file that was shared; a
+ * changed, replaced or deleted file is refused.
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { diskError, sourceError } from "../core/disk-error.ts";
@@ -8,7 +8,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { type ContentStamp, type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
 import { readAt } from "./io.ts";
 
-/** A file to read, as it was when it was hashed. */
+/** A file with its stamp from when it was hashed. */
 export interface SharedFile extends ContentStamp {
   readonly path: string;
 }
@@ -54,7 +54,7 @@ export class ChunkReader {
     this.#reads++;
     try {
       const filled = await readAt(this.#fd, target, position);
-      // Looked at after the read: a change before or during it shows all the same.
+      // Checked after the read, so that a change before or during it is noticed.
       this.#expectUnchanged();
       if (filled < target.length) throw changed(this.file.path);
     } catch (error) {
@@ -65,7 +65,7 @@ export class ChunkReader {
     }
   }
 
-  /** Closes the file as soon as no read is under way. No reads may be started any more. */
+  /** Closes the file as soon as no read is under way. No read may be started afterwards. */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -126,7 +126,7 @@ export class ReaderPool {
     return reader;
   }
 
-  /** An idle one if there is any: closing one that reads frees nothing yet. */
+  /** The least recently used; an idle one if possible, since closing one that reads frees nothing yet. */
   #leastUsed(): ChunkReader {
     let oldest: ChunkReader | undefined;
     for (const reader of this.#readers.values()) {

@@ -1,4 +1,4 @@
-/** Where a name from elsewhere may lead: into the given folder and nowhere else. */
+/** Keeps names from other machines inside the folder that was chosen for them. */
 import { lstatSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { diskError, errnoOf } from "../core/disk-error.ts";
@@ -29,7 +29,7 @@ function leadsElsewhere(root: string, path: string): boolean {
     return lstatSync(path).isSymbolicLink() && dirname(realpathSync(path)) !== root;
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw diskError(`cannot use ${path}`, error);
-    // Either there is nothing, or a link to nothing, which would be written through.
+    // Either there is nothing, or a dangling link, through which a write would create its target.
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Loads a native addon that the executable carries inside; scripts/build puts the call in the place of the addon's own
- * loader. The system loads code from files only, and where others can write they can plant a file of any name. So the
- * file is made new, its name is taken away before the first byte is written, and it is loaded through the descriptor:
+ * Loads a native addon that is embedded in the executable; scripts/build replaces the addon's own loader by this call.
+ * The system loads code from files only, and in a shared temp folder other users could plant a file under an expected
+ * name. So a new file is made and unlinked before the first byte is written, and it is loaded through its descriptor:
  * nobody else can open it, and nothing is left behind however the process ends.
  */
 import { randomUUID } from "node:crypto";
@@ -10,15 +10,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * The exports of the addon. Throws what the system says where the temp folder cannot be written, or no program be run
- * from there.
+ * Returns the exports of the addon. Throws the system's error if the temp folder cannot be written, or is mounted such
+ * that no code can be loaded from it.
  *
  * @param path of the addon within the executable
  */
 export function loadEmbeddedAddon(path: string): unknown {
   const bytes = readFileSync(path);
   const file = join(tmpdir(), `.p2pfs-${randomUUID()}.node`);
-  // Never a file that exists, nor one that a link leads to.
+  // Exclusively: neither an existing file nor the target of a link.
   const descriptor = openSync(file, "wx", 0o600);
   const isNameNeeded = process.platform !== "linux";
   try {

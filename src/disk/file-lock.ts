@@ -1,17 +1,17 @@
 /**
- * A lock by an empty file, held by one process at a time and gone with it, however it ends. Bun has no flock, so the
- * lock is an SQLite transaction on that file: SQLite takes the kernel's record locks, also between two users of one
- * process, and an empty file is an empty database that it never writes to.
+ * A lock on an empty file, held by one process at a time; the kernel drops it when the process ends. Bun has no flock, so
+ * the lock is an SQLite transaction on that file: SQLite uses the kernel's record locks, excludes two holders in one
+ * process too, and never writes to the file, which it takes for an empty database.
  *
- * Nothing may open and close the file by other means while it is locked: with the first closed descriptor POSIX drops
- * every lock that the process has on it.
+ * The file must not be opened and closed by other means while it is locked: when a process closes any descriptor of a
+ * file, POSIX drops all locks that the process has on it.
  */
 import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
 import { errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 
-/** A holder that gives the lock free removes its file under a waiting opener; each attempt can meet another holder. */
+/** A holder that releases the lock removes the file, so that an opener may have locked a removed file and tries again. */
 const ATTEMPTS_MAX = 8;
 
 export class FileLock {
@@ -19,9 +19,8 @@ export class FileLock {
   readonly #database: Database;
 
   /**
-   * Takes the lock without waiting; undefined while somebody else has it.
-   * Throws the system's error where the folder does not take it, `refused` where the file is none of ours. Another
-   * user's would be that user's to lock: in a folder that several write to, it would keep our fetch out for ever.
+   * Takes the lock without waiting; undefined while another holder has it. Throws the system's error if the file cannot
+   * be made, `refused` if it is not ours. A file of another user is refused because that user could lock it for ever.
    */
   static tryAcquire(path: string): FileLock | undefined {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -30,7 +29,7 @@ export class FileLock {
       const database = lockDatabase(path);
       if (database === "gone") continue;
       if (database === "busy") return undefined;
-      // Locked is what was opened; it is the lock only if the path still leads to it.
+      // The opened file is locked, but it counts only if the path still leads to it.
       if (inodeOf(path) === inode) return new FileLock(path, database);
       database.close();
     }
@@ -42,7 +41,7 @@ export class FileLock {
     this.#database = database;
   }
 
-  /** Removes the file and gives the lock free, in this order, so that no file is removed that another has locked. */
+  /** Removes the file, then releases the lock: the other order could remove a file that the next holder has locked. */
   release(): void {
     try {
       unlinkSync(this.#path);
@@ -53,10 +52,10 @@ export class FileLock {
   }
 }
 
-/** For nobody else to read, since whoever can read it can lock it. False where there is a file already. */
+/** Only the owner may read it, since whoever can read it can lock it. False if there is a file already. */
 function createIfMissing(path: string): boolean {
   try {
-    // Exclusively, for a file that exists may be locked by this very process: see above.
+    // Exclusively: closing an existing file could drop this process's own lock, as said above.
     closeSync(openSync(path, "wx", 0o600));
     return true;
   } catch (error) {
@@ -65,7 +64,7 @@ function createIfMissing(path: string): boolean {
   }
 }
 
-/** Undefined where the file is gone. Throws where it is no lock, or another user's than this one's. */
+/** Undefined if there is no file. Throws if it is not a lock file, or belongs to another user. */
 function inodeOf(path: string, user?: number): bigint | undefined {
   const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined) return undefined;
@@ -75,12 +74,12 @@ function inodeOf(path: string, user?: number): bigint | undefined {
   return stats.ino;
 }
 
-/** A connection that holds the lock, or what came between. */
+/** A connection that holds the lock, or why there is none. */
 function lockDatabase(path: string): Database | "busy" | "gone" {
   let database: Database | undefined;
   try {
     database = new Database(path, { readwrite: true, create: false });
-    // Otherwise an exclusive transaction makes a rollback journal beside the file at once.
+    // Otherwise SQLite would make a rollback journal beside the file.
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
     return database;

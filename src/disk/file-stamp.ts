@@ -1,6 +1,6 @@
 /**
- * What tells that a file is still the one that was hashed, without reading it. Not proof: a write within the clock's
- * grain that keeps the size goes unseen, and then the receiver's digest refuses the chunk.
+ * A stamp shows that a file is still the one that was hashed, without reading it. It is no proof: a write within the
+ * clock's resolution that keeps the size goes unnoticed. Then the receiver's digest refuses the chunk.
  */
 import { type BigIntStats, fstatSync, statSync } from "node:fs";
 
@@ -14,7 +14,7 @@ export interface FileStamp {
   readonly dev: string;
 }
 
-/** The part of a stamp that stands for the content. */
+/** The part of a stamp that changes when the content changes. */
 export type ContentStamp = Pick<FileStamp, "size" | "mtimeNs">;
 
 /** The stamp of an open file or of what a path leads to. Throws the system's error. */
@@ -31,12 +31,12 @@ export function stampFrom(stats: BigIntStats): FileStamp {
   };
 }
 
-/** Same content, as far as size and mtime tell. Inode and device are left out: they change when a disk is remounted. */
+/** Whether size and mtime are equal. Inode and device are left out, since they change when a disk is remounted. */
 export function sameStamp(a: ContentStamp, b: ContentStamp): boolean {
   return a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
-/** One and the same file under whatever paths, as long as the system runs. */
+/** Whether both are the same file, under whatever paths, within one boot of the system. */
 export function sameFile(a: FileStamp, b: FileStamp): boolean {
   return a.ino === b.ino && a.dev === b.dev;
 }

@@ -1,6 +1,6 @@
 /**
- * Hashes a file into its manifest. Reads run ahead on the thread pool while the main thread hashes, one piece a turn
- * of the event loop, so that a role goes on serving meanwhile.
+ * Hashes a file into its manifest. The thread pool reads ahead while the main thread hashes one piece in each turn of the
+ * event loop, so that the role goes on serving.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -37,13 +37,13 @@ export interface HashedFile {
   /** The manifest's canonical bytes, of which the content id is the digest. */
   readonly manifestBytes: Uint8Array;
   readonly contentId: ContentId;
-  /** Of the file as it was hashed. */
+  /** Stamp of the file when it was hashed. */
   readonly stamp: FileStamp;
 }
 
 /**
- * Throws `not_found` where the path leads nowhere, `refused` for what is no regular file, too large, or changes
- * meanwhile, `disk` where it cannot be read, `cancelled` by the signal.
+ * Throws `not_found` if there is no file, `refused` if it is not a regular file, too large, or changes meanwhile, `disk` if
+ * it cannot be read, `cancelled` by the signal.
  */
 export async function hashFile(path: string, options: HashOptions = {}): Promise<HashedFile> {
   const file = await openRegular(path);
@@ -64,7 +64,7 @@ export async function hashFile(path: string, options: HashOptions = {}): Promise
   }
 }
 
-/** Opens what the path leads to for reading; without blocking, for it might be a pipe. */
+/** Opens the path for reading, without blocking, since it might be a pipe. */
 async function openRegular(path: string): Promise<FileHandle> {
   const attempt = `cannot read ${path}`;
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) =>
@@ -97,7 +97,7 @@ async function hashChunks(file: FileHandle, path: string, size: number, options:
     }
     hashed += piece.length;
     options.onProgress?.(hashed);
-    // Reads that are done before they are awaited resume this loop without a turn of the event loop.
+    // Without this, reads that have finished already would keep the loop going without a turn of the event loop.
     await setImmediate();
   }
   return digests;
@@ -110,7 +110,7 @@ async function* readPieces(file: FileHandle, path: string, size: number): AsyncG
   let offset = 0;
   const readNext = (buffer: Uint8Array) => {
     const read = readFully(file, path, buffer.subarray(0, Math.min(pieceBytes, size - offset)), offset);
-    // A read that fails while an earlier piece is hashed is reported when its turn comes.
+    // The error of a read ahead is reported when its piece is due.
     read.catch(() => undefined);
     reads.push(read);
     offset += pieceBytes;
@@ -124,7 +124,7 @@ async function* readPieces(file: FileHandle, path: string, size: number): AsyncG
       if (offset < size) readNext(new Uint8Array(piece.buffer));
     }
   } finally {
-    // The descriptor is closed next; no read may be under way on it.
+    // The caller closes the descriptor next, so no read may be under way.
     await Promise.allSettled(reads);
   }
 }
@@ -137,7 +137,7 @@ async function readFully(file: FileHandle, path: string, target: Uint8Array, off
   throw stampOf(file.fd).size < offset + target.length ? changed(path) : sizeIsWrong(path);
 }
 
-/** The open file has not been written to, and the path still leads to it. */
+/** Throws `refused` if the open file was written to, or if the path does not lead to it any more. */
 function expectUnchanged(file: FileHandle, path: string, before: FileStamp): void {
   let atPath: FileStamp;
   try {
@@ -148,7 +148,7 @@ function expectUnchanged(file: FileHandle, path: string, before: FileStamp): voi
   if (!sameStamp(before, stampOf(file.fd)) || !sameFile(before, atPath)) throw changed(path);
 }
 
-/** As of those in /proc and /sys, which have no size, or one that says nothing of their content. */
+/** Files in /proc and /sys have no size, or one that is not that of their content. */
 function sizeIsWrong(path: string): P2pfsError {
   return new P2pfsError("refused", `${path} has more or fewer bytes than its size says`, {
     hint: "copy it to a regular file, and publish that",

@@ -1,11 +1,11 @@
 /**
- * Whole reads and writes at a position, on the thread pool. Measured with a BLAKE3 pass on the main thread between
- * them, they move a third more than their synchronous twins and leave that thread free half of the time; the callback
- * forms cost less per call than `FileHandle`.
+ * Complete reads and writes at a position, on the thread pool. Measured together with BLAKE3 on the main thread, they move
+ * a third more bytes than synchronous calls and leave the main thread free half of the time. The callback functions cost
+ * less per call than `FileHandle`.
  */
 import { read, write } from "node:fs";
 
-/** Fills the target from the position on; resolves to the bytes filled, fewer only at the end of the file. */
+/** Fills the target from this position; resolves to the number of bytes, fewer only at the end of the file. */
 export function readAt(fd: number, target: Uint8Array, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const readFrom = (filled: number) => {
@@ -19,7 +19,7 @@ export function readAt(fd: number, target: Uint8Array, position: number): Promis
   });
 }
 
-/** Writes all the bytes. A device that fills up takes a part first, so that the next call brings its error. */
+/** Writes all bytes. A device that fills up writes a part and reports the error at the next call. */
 export function writeAt(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const writeFrom = (written: number) => {

@@ -1,13 +1,13 @@
 /**
- * The journal beside a part file: which content it is, its manifest, and which chunks were written. It is appended to
- * after a chunk's write returned and never synced. Its claims say what need not be fetched, not that it is right: that
- * is for the digests to say. The epoch tells which file in which run of the system it is about.
+ * The journal beside a part file: the content id, the manifest, and which chunks were written. A record is appended after
+ * a chunk's write returned; nothing is synced. A claim of the journal means that the chunk need not be fetched, not that
+ * it is right: digests show that. The epoch identifies the part file and the boot of the system.
  *
  *   magic (8) · content id (32) · length of the manifest (4) · manifest · records
  *   record: kind (4) · value (8) · CRC-32 of its place, kind and value (4)
  *
- * Numbers are big-endian. A record that was cut short at the end is overwritten by the next; a wrong one anywhere else
- * means damage, and then no claim is believed.
+ * Numbers are big-endian. A record that was cut short at the end is overwritten by the next one. A wrong record anywhere
+ * else means damage; then no claim is used.
  */
 import { crc32 } from "node:zlib";
 import { DIGEST_BYTES, MANIFEST_BYTES_MAX } from "../core/limits.ts";
@@ -23,7 +23,7 @@ const CHECKED_BYTES = 12;
 
 /** Numbers in the file. */
 const kinds = {
-  /** The part file is the one of this epoch from here on. */
+  /** The following records are about the part file of this epoch. */
   epoch: 1,
   /** This chunk was written. */
   chunk: 2,
@@ -37,15 +37,15 @@ export interface JournalRecord {
 }
 
 export interface JournalContent {
-  /** Undefined where it is damaged. */
+  /** Undefined if it is damaged. */
   readonly manifest: Manifest | undefined;
-  /** Undefined where the manifest is damaged: then nothing can be appended. */
+  /** Undefined if the manifest is damaged: then nothing can be appended. */
   readonly recordsEnd: number | undefined;
-  /** Whether something is wrong with it other than a torn end. */
+  /** Whether anything but a last record that was cut short is wrong. */
   readonly damaged: boolean;
   /** Of the last epoch; undefined before the first. */
   readonly epoch: bigint | undefined;
-  /** Chunks that were written at some time. */
+  /** Chunks that were written according to the records. */
   readonly claims: ReadonlySet<number>;
   readonly placing: boolean;
 }
@@ -65,7 +65,7 @@ export function encodeHeader(contentId: ContentId, manifestBytes: Uint8Array): U
   return bytes;
 }
 
-/** `place` is the offset in the file: a record that ended up elsewhere is none. */
+/** @param place offset in the file; the CRC covers it, so that a record at another place is invalid */
 export function encodeRecord(record: JournalRecord, place: number): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES);
   const view = new DataView(bytes.buffer);
@@ -76,8 +76,8 @@ export function encodeRecord(record: JournalRecord, place: number): Uint8Array {
 }
 
 /**
- * What a journal says. `foreign` is a file that is none, or one of another content; `blank` one that a power cut left
- * without a beginning.
+ * Decodes a journal. `foreign`: it is no journal, or one of another content. `blank`: a power cut left it without its
+ * beginning.
  */
 export function decodeJournal(bytes: Uint8Array, contentId: ContentId): JournalContent | "foreign" | "blank" {
   if (bytes.every((byte) => byte === 0)) return "blank";
@@ -135,7 +135,7 @@ function decodeRecord(bytes: Uint8Array, place: number): JournalRecord | undefin
   return undefined;
 }
 
-/** Appends to an open journal. Records that come while a write is under way go out together in the next one. */
+/** Appends to an open journal. Records that arrive during a write go into the next write together. */
 export class JournalWriter {
   readonly #fd: number;
   #end: number;
@@ -147,7 +147,7 @@ export class JournalWriter {
     this.#end = recordsEnd;
   }
 
-  /** Resolves when the record is written; after a failure the place is written to again by the next. */
+  /** Resolves when the record is written. After a failure the next record is written to the same place. */
   append(record: JournalRecord): Promise<void> {
     const settle = Promise.withResolvers<void>();
     this.#waiting.push({ record, settle });
@@ -156,7 +156,7 @@ export class JournalWriter {
   }
 
   async #flush(): Promise<void> {
-    // A turn later, so that all records of this turn share the write.
+    // After a microtask, so that records appended together share one write.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;

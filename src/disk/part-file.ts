@@ -1,8 +1,8 @@
 /**
- * The file that a fetch writes to, beside its destination, until it is whole. Part and journal alone are enough to go
- * on after any end of the process, under any data folder; the destination appears at once, whole, or not at all.
- * Nothing is synced, and nothing that an earlier process wrote is believed: it is doubtful until it was read again, and
- * what is not right then is fetched again.
+ * The part file: the file beside the destination that a fetch writes to until it is whole. Part file and journal are all
+ * that is needed to resume after any end of the process, under any data folder. The destination appears at once and whole,
+ * or not at all. Nothing is synced. Chunks of an earlier process are doubtful until they were verified, and those that
+ * are wrong are fetched again.
  */
 import { closeSync, lstatSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
@@ -31,20 +31,20 @@ export interface PartFileOptions {
   readonly destination: string;
   readonly contentId: ContentId;
   readonly manifest: Manifest;
-  /** Which run of the system this is, if not the present one. */
+  /** For tests: another boot id than that of the system. */
   readonly bootId?: string;
 }
 
 /** What an earlier process left beside a destination. */
 export interface LeftPart {
-  /** Canonical, and of this content. */
+  /** Canonical bytes, verified against the content id. */
   readonly manifestBytes: Uint8Array;
-  /** Whether every chunk is said to be written. */
+  /** Whether the journal claims every chunk. */
   readonly isWhole: boolean;
 }
 
 export interface CheckEvents {
-  /** The chunk is had. */
+  /** The chunk is held. */
   proven(chunk: number): void;
   /** The chunk is damaged and has to be fetched again. */
   lost(chunk: number): void;
@@ -69,9 +69,8 @@ export class PartFile {
   #isOpen = true;
 
   /**
-   * Makes a part file or goes on with what an earlier process left. Throws `refused` where the destination exists (R7),
-   * another fetch has the part file open, or its name is taken by a file that is not ours; `disk` where the folder does
-   * not take it.
+   * Makes a part file or resumes one. Throws `refused` if the destination exists (R7), another fetch has the part file
+   * open, or a file that is not ours has its name; `disk` if the file cannot be made.
    */
   static async open(options: PartFileOptions): Promise<PartFile> {
     const paths = partPathsFor(options.destination, options.contentId);
@@ -84,7 +83,7 @@ export class PartFile {
     }
   }
 
-  /** What lies beside this destination for this content; undefined where nothing does, or its manifest is damaged. */
+  /** The part file left for this destination and content; undefined if there is none, or its manifest is damaged. */
   static left(destination: string, contentId: ContentId): LeftPart | undefined {
     try {
       const left = leftJournal(partPathsFor(destination, contentId), contentId, undefined);
@@ -92,7 +91,7 @@ export class PartFile {
       const isWhole = !left.damaged && left.claims.size === chunkCountOf(left.manifest);
       return { manifestBytes: encodeManifest(left.manifest), isWhole };
     } catch {
-      // What is in the way is told when the part file is opened.
+      // Opening the part file will report what is wrong.
       return undefined;
     }
   }
@@ -113,24 +112,24 @@ export class PartFile {
     return this.#paths.destination;
   }
 
-  /** Chunks that are proven: written by this process, or read again by it. Live; not to be changed. */
+  /** Verified chunks: written by this process, or read again. Live: it changes while the fetch runs. Read only. */
   get have(): Bitfield {
     return this.#have;
   }
 
-  /** Chunks that an earlier process wrote, as its journal says, and that `check` has not come to. Live likewise. */
+  /** Chunks that the journal claims and `check` has not verified yet. Live, read only. */
   get doubtful(): Bitfield {
     return this.#open.doubtful;
   }
 
-  /** Whether no chunk has to be fetched, as far as is known. */
+  /** Whether every chunk is held or doubtful, so that none has to be fetched now. */
   get isNoneMissing(): boolean {
     return this.#have.count + this.#open.doubtful.count === this.#have.size;
   }
 
   /**
-   * Writes a whole chunk, whose digest the caller has checked, and resolves when it counts. Several may be under way.
-   * Throws `disk`, and part and journal then stay good for a resume.
+   * Writes a whole chunk, whose digest the caller has checked, and resolves when the chunk is held. Several writes may be
+   * under way. Throws `disk`; part file and journal can still be resumed then.
    */
   write(chunk: number, bytes: Uint8Array): Promise<void> {
     const { fd, journal, doubtful } = this.#open;
@@ -155,8 +154,8 @@ export class PartFile {
   }
 
   /**
-   * Reads the doubtful chunks again and tells of each whether it is had or lost; resolves when none is left, or when the
-   * part file is closed. While chunks are missing it leaves most of the time to those who fetch them. Throws `disk`.
+   * Verifies the doubtful chunks and reports each as proven or lost. Resolves when none is left, or when the part file is
+   * closed. While chunks are missing it leaves most of the main thread to the transfer. Throws `disk`.
    */
   async check(checker: ChunkChecker, events: CheckEvents): Promise<void> {
     const chunks = [...this.#open.doubtful].values();
@@ -169,7 +168,7 @@ export class PartFile {
     await Promise.all(Array.from({ length: CHUNKS_CHECKED_AT_ONCE }, checkInTurn));
   }
 
-  /** Resolves to the time to rest after it. */
+  /** Resolves to the pause after it. */
   async #checkOne(chunk: number, checker: ChunkChecker, events: CheckEvents): Promise<number> {
     if (!this.#isOpen) return 0;
     const { fd, journal, doubtful, isJournalNew } = this.#open;
@@ -177,7 +176,7 @@ export class PartFile {
       return await this.#run(async () => {
         const { isRight, restMs } = await checker.look(fd, this.manifest, chunk);
         if (isRight && isJournalNew) await journal.append({ kind: "chunk", value: BigInt(chunk) });
-        // It may have been written meanwhile.
+        // The chunk may have been written meanwhile.
         if (!doubtful.remove(chunk)) return 0;
         if (isRight) this.#have.add(chunk);
         else this.#takeBack();
@@ -190,14 +189,14 @@ export class PartFile {
     }
   }
 
-  /** Nothing that is known to be damaged stays at the destination. */
+  /** A file that is known to be damaged does not stay at the destination. */
   #takeBack(): void {
     if (!this.#isPlaced) return;
     this.#isPlaced = false;
     takeBack(this.#paths, stampOf(this.#open.fd));
   }
 
-  /** Fills the target from this position of the content; the caller sees to it that the chunks there are had. */
+  /** Fills the target from this position of the content; the chunks there must be held. */
   read(position: number, target: Uint8Array): Promise<void> {
     return this.#run(async () => {
       const filled = await readAt(this.#open.fd, target, position).catch((error: unknown) =>
@@ -208,9 +207,9 @@ export class PartFile {
   }
 
   /**
-   * Puts the whole file at its destination and removes the journal. Throws `refused` where the destination has come to
-   * exist (R7) and `disk` where it cannot be made; the part file then stays open. `placed` is called between the two
-   * states: from then on the file is read under its own name, and until then from here.
+   * Moves the whole file to its destination and removes the journal. Throws `refused` if the destination exists by now
+   * (R7), `disk` if it cannot be made; the part file then stays open. `placed` is called at the moment from which the
+   * file is to be read at its destination instead of here.
    */
   async finish({ placed, ...options }: FinishOptions = {}): Promise<FileStamp> {
     await Promise.allSettled(this.#underWay);
@@ -220,12 +219,12 @@ export class PartFile {
     return stamp;
   }
 
-  /** Leaves part and journal for another time. */
+  /** Closes the files and keeps them for a resume. */
   async close(): Promise<void> {
     if (await this.#stop()) this.#lock.release();
   }
 
-  /** Deletes part and journal. */
+  /** Closes and deletes part file and journal. */
   async discard(): Promise<void> {
     if (!(await this.#stop())) return;
     removeFile(this.#paths.part);
@@ -247,7 +246,7 @@ export class PartFile {
     return stamp;
   }
 
-  /** Waits for what is under way, then closes the files; false where that was done before. */
+  /** Waits for operations under way, then closes the files; false if they were closed already. */
   async #stop(): Promise<boolean> {
     if (!this.#isOpen) return false;
     this.#isOpen = false;
@@ -264,7 +263,7 @@ export class PartFile {
     });
   }
 
-  /** No file is closed while this runs on it. */
+  /** Runs an operation; the files are not closed before it ends. */
   async #run<Result>(operation: () => Promise<Result>): Promise<Result> {
     if (!this.#isOpen) throw new P2pfsError("cancelled", `the fetch to ${this.destination} has ended`);
     const running = operation();
@@ -277,7 +276,7 @@ export class PartFile {
   }
 }
 
-/** R7 is looked at first, so that nothing appears beside an existing destination, not even for a moment. */
+/** Checks R7 before it makes the lock, so that no file appears beside an existing destination, not even briefly. */
 function lockPart(paths: PartPaths): FileLock {
   let lock: FileLock | undefined;
   try {
@@ -296,11 +295,11 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** What cannot be removed stays behind; that must not turn a finished fetch into a failed one. */
+/** Ignores errors: a file that cannot be removed must not turn a finished fetch into a failed one. */
 function removeFile(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // Most likely it is gone already.
+    // Most likely the file is gone already.
   }
 }

@@ -1,4 +1,4 @@
-/** The files of an unfinished fetch, beside its destination: found again by destination and content id alone. */
+/** Paths of the files of an unfinished fetch. They follow from destination and content id alone. */
 import { basename, dirname, join, resolve } from "node:path";
 import type { ContentId } from "../core/manifest.ts";
 import { digest } from "./blake3.ts";
@@ -14,7 +14,7 @@ export interface PartPaths {
   readonly lock: string;
 }
 
-/** The names have a fixed length, so that a destination may have the longest name that the file system takes. */
+/** The file names have a fixed length, so that the destination's name may be as long as the file system allows. */
 export function partPathsFor(destination: string, contentId: ContentId): PartPaths {
   const absolute = resolve(destination);
   const nameDigest = digest(new TextEncoder().encode(basename(absolute))).toHex();

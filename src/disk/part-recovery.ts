@@ -1,6 +1,6 @@
 /**
- * Opening a part file: a new one, or what an earlier process left. Whatever its journal claims is doubtful: it need not
- * be fetched as long as nothing speaks against it, and counts when its digest was found to be the manifest's.
+ * Opens a part file: a new one, or one that an earlier process left. All chunks that its journal claims are doubtful: they
+ * are not fetched for now, and are held when their digests were found to be those of the manifest.
  */
 import {
   closeSync,
@@ -23,17 +23,17 @@ import { decodeJournal, encodeHeader, epochOf, type JournalContent, JournalWrite
 import type { PartPaths } from "./part-paths.ts";
 import { destinationExists } from "./place-file.ts";
 
-/** What a part file is made of while it is open. */
+/** The parts of an open part file. */
 export interface OpenPart {
-  /** Of the part file, or of the destination where it was placed already. */
+  /** Descriptor of the part file, or of the destination if the file was moved there already. */
   readonly fd: number;
   readonly journalFd: number;
   readonly journal: JournalWriter;
-  /** Whether the journal was begun anew, so that it does not claim what is doubtful. */
+  /** Whether the journal was begun anew, so that it does not claim the doubtful chunks. */
   readonly isJournalNew: boolean;
-  /** What an earlier process wrote, as far as is known. */
+  /** Chunks that an earlier process may have written. */
   readonly doubtful: Bitfield;
-  /** A process died between placing the file at its destination and removing the journal. */
+  /** Whether a process ended between moving the file to its destination and removing the journal. */
   readonly isPlaced: boolean;
 }
 
@@ -43,10 +43,10 @@ export interface RecoveryOptions {
   readonly bootId: string;
 }
 
-/** A journal of ours, or nothing. */
+/** A journal of ours; undefined if there is none. */
 type Left = JournalContent | "blank" | undefined;
 
-/** The lock is held. Throws `refused` for R7 and for files that are not ours, which are not touched. */
+/** The caller holds the lock. Throws `refused` for R7 and for files that are not ours, which stay as they are. */
 export async function openPart(paths: PartPaths, options: RecoveryOptions): Promise<OpenPart> {
   const left = leftJournal(paths, options.contentId, totalSizeOf(options.manifest));
   const isAtDestination = checkDestination(paths, left, options);
@@ -67,7 +67,7 @@ export async function openPart(paths: PartPaths, options: RecoveryOptions): Prom
   }
 }
 
-/** Takes back a file that was placed and is not the content after all: it is a part again, under that name alone. */
+/** Moves a file that turned out to be damaged from the destination back to the name of the part file. */
 export function takeBack({ part, destination }: PartPaths, file: FileStamp): void {
   if (!leadsTo(destination, file)) return;
   if (leadsTo(part, file)) unlinkSync(destination);
@@ -80,8 +80,8 @@ export function leadsTo(path: string, file: FileStamp): boolean {
 }
 
 /**
- * The journal that an earlier process of ours left. Throws `refused` where either name is taken by something else: a
- * part without a journal, a file of another user (who could claim wrong bytes to be right ones), or no plain file.
+ * The journal that an earlier process of ours left. Throws `refused` if something else has one of the names: a part file
+ * without a journal, a file of another user (who could pass off wrong bytes), or something that is not a regular file.
  */
 export function leftJournal(paths: PartPaths, contentId: ContentId, size: number | undefined): Left {
   const part = lstatSync(paths.part, { throwIfNoEntry: false });
@@ -92,7 +92,7 @@ export function leftJournal(paths: PartPaths, contentId: ContentId, size: number
   const content = decodeJournal(readFileSync(paths.journal), contentId);
   if (content === "foreign") throw notOurs(paths.journal);
   if (content !== "blank") return content;
-  // A power cut may take the journal's first bytes, written last; the part file's length was set by us before.
+  // A power cut can lose the first bytes of the journal, which are written last. The part file has its length by then.
   if (part !== undefined && part.size !== size) throw notOurs(paths.part);
   return "blank";
 }
@@ -111,7 +111,7 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** R7, but for what a killed process of ours may have put there. True where that is the part file itself. */
+/** Checks R7, but accepts what a killed process of ours may have put there. True if that is the part file itself. */
 function checkDestination({ destination, part }: PartPaths, left: Left, options: RecoveryOptions): boolean {
   const stats = lstatSync(destination, { throwIfNoEntry: false });
   if (stats === undefined) return false;
@@ -126,7 +126,7 @@ function checkDestination({ destination, part }: PartPaths, left: Left, options:
   return false;
 }
 
-/** Journal first: a part file without one would be taken for a stranger's. */
+/** Makes the journal first: a part file without a journal would be taken for a file that is not ours. */
 async function startOver(paths: PartPaths, left: Left, options: RecoveryOptions): Promise<OpenPart> {
   if (left !== undefined) unlinkSync(paths.journal);
   const opened: number[] = [];
@@ -170,7 +170,7 @@ async function writeHeader(fd: number, options: RecoveryOptions): Promise<OpenJo
   return { fd, writer: new JournalWriter(fd, header.length) };
 }
 
-/** A damaged one is written anew. */
+/** Opens the journal again; a damaged one is written anew. */
 async function reopenJournal(paths: PartPaths, left: Left, options: RecoveryOptions): Promise<OpenJournal> {
   const fd = openSync(paths.journal, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
@@ -186,12 +186,12 @@ async function reopenJournal(paths: PartPaths, left: Left, options: RecoveryOpti
   }
 }
 
-/** Whether its claims are worth something. */
+/** Whether the claims of the journal can be used. */
 function isIntact(left: Left): left is JournalContent & { recordsEnd: number } {
   return left !== undefined && left !== "blank" && !left.damaged && left.recordsEnd !== undefined;
 }
 
-/** Without a journal to say which chunks were written, any may have been. */
+/** Without an intact journal, any chunk may have been written. */
 function doubtfulOf(left: Left, manifest: Manifest): Bitfield {
   const count = chunkCountOf(manifest);
   if (!isIntact(left)) return Bitfield.full(count);
@@ -200,7 +200,7 @@ function doubtfulOf(left: Left, manifest: Manifest): Bitfield {
   return doubtful;
 }
 
-/** A file of another length than the content's is none that was placed whole. True where it stands at its destination. */
+/** Gives the file the content's length; one of another length is not whole, so it must not be at the destination. */
 function bringToLength(fd: number, paths: PartPaths, isAtDestination: boolean, manifest: Manifest): boolean {
   const size = totalSizeOf(manifest);
   if (fstatSync(fd).size === size) return isAtDestination;

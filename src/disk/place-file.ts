@@ -1,27 +1,27 @@
 /**
- * The last step of a fetch: the part file becomes the destination, at once and whole, and never in place of another
- * file. A rename replaces; a hard link does not. Where the file system has no hard links, an empty file is put at the
- * destination first, which fails if there is one, and the rename replaces that.
+ * The last step of a fetch: the part file gets the name of the destination, and never replaces another file. A rename would
+ * replace a file; a hard link does not. On a file system without hard links, an empty file is made at the destination
+ * first, which fails if there is one, and the rename replaces that.
  */
 import { link, open, rename, stat, unlink } from "node:fs/promises";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 
 export interface PlaceOptions {
-  /** Called before an empty file is put at the destination, so that it can be told from another's after a crash. */
+  /** Called before an empty file is made at the destination, so that it is known as ours after a crash. */
   readonly beforePlaceholder: () => Promise<void>;
-  /** Stands in for the system's in tests. */
+  /** Replaces the system's function in tests. */
   readonly link?: (from: string, to: string) => Promise<void>;
 }
 
-/** Throws `refused` where the destination exists (R7), `disk` where it cannot be made; the part file then stays. */
+/** Throws `refused` if the destination exists (R7), `disk` if it cannot be made; the part file then stays. */
 export async function placeWithoutReplacing(part: string, destination: string, options: PlaceOptions): Promise<void> {
   try {
     try {
       await (options.link ?? link)(part, destination);
     } catch (error) {
       if (errnoOf(error) === "EEXIST") throw destinationExists(destination);
-      // Each file system has its own error for links that it does not have; a real fault comes again below.
+      // File systems without hard links report different errors. A real error happens again below.
       await options.beforePlaceholder();
       return await renameOverPlaceholder(part, destination);
     }

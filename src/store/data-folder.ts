@@ -1,4 +1,4 @@
-/** The data folder of a role: where it lies, the lock that gives it to one process at a time, and the small files in it. */
+/** The data folder of a role: its place, the lock that gives it to one process at a time, and its small files. */
 import type { Database } from "bun:sqlite";
 import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
@@ -19,7 +19,7 @@ export type Role = "tracker" | "peer";
 
 export interface DataFolderOptions {
   readonly role: Role;
-  /** The folder as the user named it, by flag or environment; without it the role's default folder. */
+  /** The folder as the user named it, by flag or environment; the role's default folder if undefined. */
   readonly flag?: string | undefined;
 }
 
@@ -30,7 +30,7 @@ export const AdminFileSchema = v.object({
 });
 export type AdminFile = v.InferOutput<typeof AdminFileSchema>;
 
-/** The ports that a role keeps over restarts where the user leaves the choice to it. */
+/** The ports that a role keeps over restarts if the user did not choose them. */
 export type PortName = "listen" | "admin";
 
 const ADMIN_FILE = "admin.json";
@@ -41,16 +41,16 @@ const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" }
   string
 >;
 
-/** The absolute path of the data folder, which may not exist; nothing is touched. */
+/** The absolute path of the data folder, which need not exist. Makes nothing. */
 export function resolveDataFolder({ role, flag }: DataFolderOptions): string {
   if (flag !== undefined && flag !== "") return resolve(flag);
   const stateHome = process.env.XDG_STATE_HOME;
-  // The XDG specification has relative paths ignored.
+  // The XDG specification says that relative paths are to be ignored.
   const base = stateHome?.startsWith("/") ? stateHome : join(homedir(), ".local", "state");
   return join(base, "p2pfs", role);
 }
 
-/** What the role running in this folder wrote, or one that was killed there; undefined where there is nothing usable. */
+/** The admin.json of the running role, or of one that was killed; undefined if there is none that can be used. */
 export function readAdminFile(folder: string): AdminFile | undefined {
   const text = readTextFile(join(folder, ADMIN_FILE));
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), AdminFileSchema), text);
@@ -62,8 +62,8 @@ export function randomPeerSecret(random: Random): PeerSecret {
 }
 
 /**
- * Makes the folder where it is missing and locks it for this process, without ever waiting.
- * Throws `already_running` while another process has it, `disk` where it cannot be used.
+ * Makes the folder if it is missing and locks it for this process, without waiting.
+ * Throws `already_running` while another process has it, `disk` if it cannot be used.
  */
 export function openDataFolder(options: DataFolderOptions): DataFolder {
   const path = resolveDataFolder(options);
@@ -87,7 +87,7 @@ export class DataFolder {
     return join(this.path, databaseFileOf[this.role]);
   }
 
-  /** What a peer that lives in this folder derives its ids from; a damaged one is an error, never replaced. */
+  /** The secret from which the peer of this folder derives its ids. A damaged one is an error and is not replaced. */
   readOrCreatePeerSecret(random: Random): PeerSecret {
     const path = join(this.path, PEER_SECRET_FILE);
     const text = readTextFile(path);
@@ -103,7 +103,7 @@ export class DataFolder {
     });
   }
 
-  /** The port that was in use last; undefined where none is known. */
+  /** The port that was used last; undefined if none is known. */
   rememberedPort(name: PortName): number | undefined {
     const text = readTextFile(join(this.path, portFileOf[name]))?.trim();
     const parsed = v.safeParse(v.pipe(PortSchema, v.minValue(1)), text ? Number(text) : undefined);
@@ -115,7 +115,7 @@ export class DataFolder {
     replaceFile(join(this.path, portFileOf[name]), `${port}\n`);
   }
 
-  /** Readers see the whole old or the whole new file; only the user can read it. */
+  /** Replaces the file at once; only its owner can read it. */
   writeAdminFile(admin: AdminFile): void {
     replaceFile(join(this.path, ADMIN_FILE), `${JSON.stringify(admin)}\n`);
   }
@@ -124,7 +124,7 @@ export class DataFolder {
     removeFile(join(this.path, ADMIN_FILE));
   }
 
-  /** Gives the folder free. Databases in it must be closed before. */
+  /** Releases the folder. Its databases must be closed before. */
   close(): void {
     this.#lock.close();
   }
@@ -134,7 +134,7 @@ function makeFolder(path: string): void {
   const attempt = `cannot use the data folder ${path}`;
   const stats = makeAndLookAt(path, attempt);
   if (!stats.isDirectory()) throw new P2pfsError("disk", `${attempt}: it is not a folder`);
-  // Root could write there, and would leave files behind that their owner can no longer use.
+  // Root could write there, but would leave files that their owner cannot use.
   if (process.getuid !== undefined && stats.uid !== process.getuid()) {
     const hint = "name a folder of your own with --data";
     throw new P2pfsError("disk", `${attempt}: it belongs to another user`, { hint });
@@ -150,7 +150,7 @@ function makeAndLookAt(path: string, attempt: string): Stats {
   try {
     if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(path, 0o700);
   } catch (error) {
-    // Something else stands there, or a link: what that is, the next look tells.
+    // Something else, or a link, has that name; the following stat shows what.
     if (errnoOf(error) !== "EEXIST") throw diskError(attempt, error);
   }
   try {

@@ -1,7 +1,7 @@
 /**
- * Opening the SQLite database of a role. WAL with synchronous=NORMAL: a killed process loses nothing, a power cut may
- * cost the last transactions but never the file's integrity. A damaged database is reported with what to do about it
- * and left where it is, since only its owner can say whether a backup or a new start is wanted.
+ * Opens the SQLite database of a role. WAL with synchronous=NORMAL: a killed process loses nothing; a power cut may lose the
+ * last transactions, but does not damage the file. A damaged database is reported, with what to do about it, and left
+ * where it is, since its owner has to choose between a backup and a new start.
  */
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, openSync } from "node:fs";
@@ -10,7 +10,7 @@ import { migrate } from "drizzle-orm/bun-sqlite/migrator";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { P2pfsError } from "../core/errors.ts";
 
-/** Somebody with a database shell in our file makes us wait at most this long. */
+/** How long to wait for another program that uses the file, such as a database shell. */
 const BUSY_TIMEOUT_MS = 1000;
 
 export interface DatabaseOptions<Schema extends Record<string, unknown>> {
@@ -18,27 +18,27 @@ export interface DatabaseOptions<Schema extends Record<string, unknown>> {
   readonly path: string;
   readonly schema: Schema;
   /**
-   * Folder of the migrations, beside the module that names it: `join(import.meta.dir, "…")`. The compiled binary has
-   * it embedded under its base name, so every database's folder has a name of its own.
+   * Folder of the migrations, beside the module that names it: `join(import.meta.dir, "…")`. The executable has it
+   * embedded under its base name, so no two databases may have folders of the same name.
    */
   readonly migrationsFolder: string;
 }
 
 export interface OpenDatabase<Schema extends Record<string, unknown>> {
-  /** For what drizzle cannot say, and for closing. */
+  /** The connection, for what drizzle cannot express. */
   readonly sqlite: Database;
   readonly db: BunSQLiteDatabase<Schema>;
   close(): void;
 }
 
-/** Opens or makes the database and brings it to the newest schema. Throws `disk` where that cannot be done. */
+/** Opens or makes the database and brings it to the newest schema. Throws `disk` if that fails. */
 export function openDatabase<Schema extends Record<string, unknown>>(
   options: DatabaseOptions<Schema>,
 ): OpenDatabase<Schema> {
   const { path, schema, migrationsFolder } = options;
   let sqlite: Database | undefined;
   try {
-    // Made before SQLite would, which would let others read it; its WAL files take over the mode.
+    // Made here with mode 0600, since SQLite would let others read it; its WAL files get the same mode.
     if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
     sqlite = new Database(path, { strict: true });
     sqlite.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
@@ -58,25 +58,25 @@ export function openDatabase<Schema extends Record<string, unknown>>(
 }
 
 /**
- * Statements that drizzle prepared keep the connection half open until they are collected, so that SQLite does not
- * fold the WAL into the file by itself.
+ * Writes the WAL into the file and closes. SQLite does not do so by itself, since statements that drizzle prepared keep the
+ * connection half open until they are garbage collected.
  */
 function closeDatabase(sqlite: Database): void {
   try {
     sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)");
   } catch {
-    // A full disk, say: the rows stay in the WAL, from where the next opening takes them.
+    // On a full disk, for example, the rows stay in the WAL; the next opening reads them from there.
   }
   sqlite.close();
 }
 
-/** Writes the schema's version as it is, within a transaction of its own, so that what stands between us and a commit shows. */
+/** Throws if nothing can be written now: sets `user_version` to the value that it has. */
 export function assertWritable(sqlite: Database): void {
   const version = sqlite.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
   sqlite.run(`PRAGMA user_version = ${version}`);
 }
 
-/** What a failed statement or transaction means to the user; errors that are not the database's pass through. */
+/** The error to report for a failed statement or transaction; errors that are not the database's are returned as they are. */
 export function asDatabaseError(thrown: unknown, path: string): unknown {
   const cause = sqliteCauseOf(thrown);
   if (cause === undefined) return isSystemError(thrown) ? diskError(path, thrown.message, thrown) : thrown;
@@ -93,7 +93,7 @@ function assertSound(sqlite: Database, path: string): void {
   if (row?.quick_check !== "ok") throw damagedError(path, row?.quick_check ?? "no answer to a check");
 }
 
-/** drizzle runs what is newer than the last migration, so that it would take a later version's database for its own. */
+/** Throws for a database of a later version: drizzle would not notice it, since it only looks for newer migrations of ours. */
 function assertNotNewer(sqlite: Database, path: string, migrationsFolder: string): void {
   const table = sqlite.query("SELECT 1 FROM sqlite_master WHERE name = '__drizzle_migrations'").get();
   if (table === null) return;

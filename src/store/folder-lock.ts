@@ -1,10 +1,10 @@
 /**
- * The lock that gives a data folder to one process at a time: an SQLite connection in exclusive locking mode on a file
- * of its own. The kernel drops it with the process, however that ends, and keeps it while the process is frozen. Nothing
- * else may open the file: closing any other descriptor of it in the same process would drop the lock, as POSIX has it.
+ * The lock that gives a data folder to one process at a time: an SQLite connection in exclusive locking mode on a file for
+ * this purpose. The kernel drops the lock when the process ends, and keeps it while the process is frozen. Nothing else
+ * may open the file: when a process closes any descriptor of a file, POSIX drops all locks that the process has on it.
  *
- * Whoever can open a file for reading can lock it for reading, which keeps everybody from having it alone. So the file
- * is its user's only, from before its first lock.
+ * Whoever can read a file can take a read lock on it, which prevents an exclusive one. So only its owner can read the file,
+ * from before the first lock.
  */
 import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
@@ -15,7 +15,7 @@ import { P2pfsError } from "../core/errors.ts";
 const LOCK_FILE = "lock.sqlite";
 const OTHERS_MODE = 0o077;
 
-/** Without ever waiting. Throws `already_running` while another process has it, `disk` where it cannot be had. */
+/** Does not wait. Throws `already_running` while another process has the lock, `disk` if the file cannot be used. */
 export function lockFolder(folder: string): Database {
   const path = join(folder, LOCK_FILE);
   try {
@@ -30,9 +30,8 @@ export function lockFolder(folder: string): Database {
 }
 
 /**
- * A file that others may open, they may have open: a new one takes its place, unless a role is running by it. That role
- * has the file alone, so that it cannot even be read; a reader's lock, which is all that others can have, stops nobody
- * from reading.
+ * Removes a lock file that other users may open, since one of them may hold a read lock on it; a new file takes its place.
+ * It stays if a role is running with it: then it cannot even be read, while a read lock of others would not prevent that.
  */
 function removeIfShared(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
@@ -49,7 +48,7 @@ function removeIfShared(path: string): void {
 
 function createIfMissing(path: string): void {
   try {
-    // Exclusively, for a file that exists may be locked by this very process: see above.
+    // Exclusively: closing an existing file could drop this process's own lock, as said above.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
@@ -60,7 +59,7 @@ function takeAlone(path: string): Database {
   const database = openDatabase(path);
   try {
     database.run("PRAGMA locking_mode = EXCLUSIVE");
-    // In exclusive locking mode the lock taken here outlives the transaction.
+    // In exclusive locking mode the lock stays after the transaction.
     database.run("BEGIN EXCLUSIVE");
     database.run("COMMIT");
     return database;

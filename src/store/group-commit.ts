@@ -1,19 +1,19 @@
 /**
- * Group commit: the changes that are asked for within one turn of the event loop are made in one transaction, and each
- * is answered when that is committed. One commit costs about as much as twenty changes, so that many peers that write
- * at once are served several times faster than one by one, and a lone one waits no longer.
+ * Group commit: changes that are requested within one turn of the event loop are made in one transaction, and each resolves
+ * when it is committed. A commit costs about as much as twenty changes, so that many peers at once are served several
+ * times faster than with a commit for each, and a single change waits no longer.
  */
 import type { Database } from "bun:sqlite";
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { asDatabaseError } from "./database.ts";
 
-/** Changes in one transaction, and the time they may take; more wait for the next turn: other work gets its own. */
+/** Bounds of one transaction. Further changes wait for the next turn of the event loop, so that other work is done between. */
 const CHANGES_PER_COMMIT_MAX = 200;
 const COMMIT_MS_MAX = 4;
 
 interface Waiting {
-  /** Makes the change; what it returns is called after the commit. */
+  /** Makes the change and returns a function to be called after the commit. */
   run(): () => void;
   reject(error: unknown): void;
 }
@@ -40,8 +40,8 @@ export class GroupCommit {
   }
 
   /**
-   * Makes the change, in the order of the calls, and resolves with its result after the commit. A change that throws is
-   * undone and rejects, without harm to the others. It runs synchronously and must not hold on to the transaction.
+   * Makes the changes in the order of the calls and resolves with the result after the commit. A change that throws is
+   * undone and rejects, without effect on the others. It runs synchronously, within the transaction.
    */
   write<T>(change: () => T): Promise<T> {
     if (this.#closed) return Promise.reject(new P2pfsError("not_running", `the database ${this.#path} is closed`));
@@ -55,7 +55,7 @@ export class GroupCommit {
     return promise;
   }
 
-  /** Commits everything that waits, now, and takes no more. The database may be closed then. */
+  /** Commits everything that waits and takes no more changes. The database may be closed afterwards. */
   close(): void {
     this.#closed = true;
     while (this.#waiting.length > 0) this.#commit();
@@ -87,9 +87,9 @@ export class GroupCommit {
       this.#statements.commit.run();
     } catch (thrown) {
       if (this.#sqlite.inTransaction) this.#sqlite.run("ROLLBACK");
-      // Where it could not even begin, that holds for everything that waits.
+      // If the transaction could not begin, all waiting changes have failed.
       if (group.length === 0) group.push(...this.#waiting.splice(0));
-      // Those that were refused before have their answer already; a second one has no effect.
+      // Changes that failed before are rejected already; rejecting again has no effect.
       for (const waiting of group) waiting.reject(asDatabaseError(thrown, this.#path));
       return;
     }
@@ -100,7 +100,7 @@ export class GroupCommit {
     return changes === CHANGES_PER_COMMIT_MAX || this.#clock.now() - beganMs > COMMIT_MS_MAX;
   }
 
-  /** One change within the transaction; undefined where it failed and was undone. */
+  /** Makes one change within the transaction; undefined if it failed and was undone. */
   #change(waiting: Waiting): (() => void) | undefined {
     this.#statements.save.run();
     try {
@@ -109,7 +109,7 @@ export class GroupCommit {
       return answer;
     } catch (thrown) {
       waiting.reject(asDatabaseError(thrown, this.#path));
-      // A full disk, for one, makes SQLite roll the whole transaction back by itself.
+      // On a full disk, for example, SQLite rolls the whole transaction back by itself.
       if (!this.#sqlite.inTransaction) throw thrown;
       this.#sqlite.run("ROLLBACK TO one");
       this.#sqlite.run("RELEASE one");

@@ -1,8 +1,8 @@
-/** Small text files that are read whole and replaced whole: a reader never sees half of one. */
+/** Small text files that are read and replaced as a whole, so that a reader never sees a part. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 
-/** Undefined where there is no such file; throws `disk` where it cannot be read. */
+/** Undefined if there is no such file; throws `disk` if it cannot be read. */
 export function readTextFile(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -13,8 +13,8 @@ export function readTextFile(path: string): string | undefined {
 }
 
 /**
- * Puts the text in place of what stood there, with mode 0600. One process at a time may do so for a path.
- * `durable` waits until it would survive a power cut.
+ * Replaces the file's text, with mode 0600. Only one process at a time may do so for a path. With `durable` it returns when
+ * the text would survive a power cut.
  */
 export function replaceFile(path: string, text: string, { durable = false } = {}): void {
   const draft = `${path}.new`;
