@@ -15,7 +15,7 @@ export const AddressSchema = v.pipe(
 );
 export type Address = v.InferOutput<typeof AddressSchema>;
 
-/** An IP literal in its one spelling. */
+/** An IP literal in canonical form. */
 export const IpSchema = v.pipe(
   v.string(),
   v.maxLength(60),
@@ -39,8 +39,8 @@ export function portOf(address: Address): number {
 }
 
 /**
- * The one spelling of an IP: lower case, compressed as RFC 5952 has it, without brackets or zone, and IPv4 where it is
- * mapped into IPv6. What is no IP comes back as it is, in lower case.
+ * The canonical form of an IP: lower case, compressed as in RFC 5952, without brackets and zone; an IPv4-mapped IPv6
+ * address becomes IPv4. A text that is no IP is returned in lower case.
  */
 export function canonicalIp(ip: string): string {
   if (DOTTED.test(ip)) return ip;
@@ -72,13 +72,13 @@ export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-/** A host (name or IP) and port as a person types them. */
+/** A host (name or IP) and a port, as typed by a person. */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
 }
 
-/** Reads `HOST:PORT`, `[V6]:PORT`; undefined where the text is neither. Port 0 is allowed: it asks for any. */
+/** Reads `HOST:PORT`, `[V6]:PORT`; undefined for any other text. Port 0, which asks for any port, is allowed. */
 export function parseHostPort(text: string): HostPort | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
   if (match === null) return undefined;
@@ -90,7 +90,7 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Only the canonical form: two spellings of one address would be two peers. */
+/** Undefined unless the text is canonical: two spellings of one address would count as two peers. */
 function splitAddress(text: string): HostPort | undefined {
   const parsed = parseHostPort(text);
   if (parsed === undefined || parsed.port === 0 || !isIp(parsed.host)) return undefined;

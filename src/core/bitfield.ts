@@ -18,7 +18,7 @@ export function rangeOfOne(chunk: number): ChunkRanges {
   return [chunk, chunk] as unknown as ChunkRanges;
 }
 
-/** Different chunks in ascending order. */
+/** @param chunks distinct, in ascending order */
 export function rangesOfAscending(chunks: Iterable<number>): ChunkRanges {
   const flat: number[] = [];
   for (const chunk of chunks) {
@@ -28,7 +28,7 @@ export function rangesOfAscending(chunks: Iterable<number>): ChunkRanges {
   return flat as unknown as ChunkRanges;
 }
 
-/** The ranges in as many messages as they need; none for no ranges. */
+/** The ranges, divided into parts that each fit into one message; none for no ranges. */
 export function pagesOf(ranges: ChunkRanges): ChunkRanges[] {
   const pages: ChunkRanges[] = [];
   for (let start = 0; start < ranges.length; start += 2 * CHUNK_RANGES_MAX) {
@@ -37,7 +37,7 @@ export function pagesOf(ranges: ChunkRanges): ChunkRanges[] {
   return pages;
 }
 
-/** The one chunk that these ranges name; undefined where they name none or several. */
+/** The chunk, if the ranges name exactly one; else undefined. */
 export function onlyChunk(ranges: ChunkRanges): number | undefined {
   return ranges.length === 2 && ranges[0] === ranges[1] ? ranges[0] : undefined;
 }
@@ -88,7 +88,7 @@ export class Bitfield {
     return chunk >= 0 && chunk < this.size && (this.bytes[chunk >> 3]! & (0x80 >> (chunk & 7))) !== 0;
   }
 
-  /** Adds the chunk; false where it was in already or is out of range. */
+  /** Adds the chunk; false if it was in the set already or is out of range. */
   add(chunk: number): boolean {
     if (chunk < 0 || chunk >= this.size || this.has(chunk)) return false;
     this.bytes[chunk >> 3]! |= 0x80 >> (chunk & 7);
@@ -103,7 +103,7 @@ export class Bitfield {
     return true;
   }
 
-  /** Adds every chunk of the ranges that lies within the size. */
+  /** Adds the chunks of the ranges that are below the size. */
   addRanges(ranges: ChunkRanges): void {
     for (let i = 0; i < ranges.length; i += 2) {
       const last = Math.min(ranges[i + 1]!, this.size - 1);
@@ -111,7 +111,7 @@ export class Bitfield {
     }
   }
 
-  /** The set as ranges; at most `rangesMax` of them from the lowest chunk on, so that a message stays within limits. */
+  /** The set as ranges: the first `rangesMax` of them, for messages with a limit. */
   toRanges(rangesMax = Number.POSITIVE_INFINITY): ChunkRanges {
     const flat: number[] = [];
     let chunk = this.#nextFrom(0);
@@ -145,7 +145,7 @@ const BITS_IN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => {
   return bits;
 });
 
-/** One pass over what may be thousands of numbers from a stranger. */
+/** Checks everything in one pass, since the array may come from another machine and have thousands of numbers. */
 function areCanonicalRanges(flat: unknown): boolean {
   if (!Array.isArray(flat) || flat.length % 2 !== 0 || flat.length > 2 * CHUNK_RANGES_MAX) return false;
   let firstMin = 0;

@@ -1,7 +1,7 @@
-/** Errors of the file system as typed errors with a sentence that a person can act upon. */
+/** Turns errors of the file system into P2pfsErrors with a sentence that helps the user. */
 import { P2pfsError } from "./errors.ts";
 
-/** What each errno means to a user; others keep the system's own words. */
+/** What an errno means to the user. For others the system's message is shown. */
 const faults: Readonly<Record<string, { readonly what: string; readonly hint?: string }>> = {
   ENOSPC: {
     what: "no space is left on the device",
@@ -34,7 +34,7 @@ export function diskError(attempt: string, error: unknown): P2pfsError {
   });
 }
 
-/** As `diskError`, but `not_found` where the path leads nowhere. */
+/** As `diskError`, but `not_found` if there is no such file. */
 export function sourceError(attempt: string, error: unknown): P2pfsError {
   if (errnoOf(error) !== "ENOENT") return diskError(attempt, error);
   return new P2pfsError("not_found", `${attempt}: no such file`, {

@@ -1,7 +1,7 @@
 /**
- * The one table of errors. Its columns are every form that an error takes outside the process: the name in JSON,
- * the number on the wire, the HTTP status, the exit code of the command line. Code throws `P2pfsError` with a name
- * from this table; the edges translate.
+ * The table of all errors, with every form that an error takes outside of the process: the name in JSON, the number on the
+ * wire, the HTTP status, the exit code of the command line. Code throws `P2pfsError` with a name from this table; it is
+ * translated where it leaves the process.
  */
 
 interface ErrorRow {
@@ -9,9 +9,9 @@ interface ErrorRow {
   readonly wireId: number;
   readonly httpStatus: 400 | 401 | 404 | 409 | 500 | 502 | 503 | 507;
   readonly exitCode: number;
-  /** Whether the same request may succeed a little later without anybody changing anything. */
+  /** Whether the same request may succeed a little later by itself. */
   readonly retryable: boolean;
-  /** What to do next, where the thrower has nothing more precise to say. */
+  /** What the user can do, unless the error has a hint of its own. */
   readonly hint: string;
 }
 
@@ -52,11 +52,11 @@ export const errorCodes = Object.keys(errorTable) as readonly ErrorCode[];
 interface P2pfsErrorOptions extends ErrorOptions {
   /** Overrides the table's hint. */
   readonly hint?: string;
-  /** Under which the log has the stack of a defect. */
+  /** The reference by which the log has the stack of a defect. */
   readonly reference?: string;
 }
 
-/** An operating error: something that can happen to correct code, told to the user by code, message and hint. */
+/** An operating error: it can happen to correct code, and is reported to the user by code, message and hint. */
 export class P2pfsError extends Error {
   override readonly name = "P2pfsError";
   readonly code: ErrorCode;
@@ -71,7 +71,7 @@ export class P2pfsError extends Error {
   }
 }
 
-/** Any thrown value as a P2pfsError; what is not one already is a defect of ours and becomes `internal`. */
+/** A thrown value as a P2pfsError. Any other value is a defect and becomes `internal`. */
 export function asP2pfsError(thrown: unknown): P2pfsError {
   if (thrown instanceof P2pfsError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -82,7 +82,7 @@ export function isErrorCode(name: string): name is ErrorCode {
   return Object.hasOwn(errorTable, name);
 }
 
-/** The error as it stands in JSON, on standard error and in HTTP bodies alike. */
+/** The JSON form of an error, in HTTP bodies and for --json. */
 export interface ErrorBody {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string };
 }

@@ -1,6 +1,6 @@
 /**
- * The names under which files are shared. They come from strangers and end up on disks, terminals and pages, so only
- * names that mean the same thing everywhere are allowed; what is not is refused, never repaired.
+ * The names under which files are shared. They come from other machines and appear on disks, terminals and pages, so only
+ * names that mean the same everywhere are allowed; others are refused, never repaired.
  */
 import * as v from "valibot";
 import { FILE_NAME_BYTES_MAX } from "./limits.ts";
@@ -19,7 +19,7 @@ const LONE_SURROGATE = /\p{Cs}/u;
 /** https://learn.microsoft.com/windows/win32/fileio/naming-a-file: reserved with any extension. */
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)/iu;
 
-/** Why this text cannot be the name of a shared file; undefined where it can. */
+/** Why the text cannot be the name of a shared file; undefined if it can. */
 export function fileNameFault(name: string): string | undefined {
   if (name === "") return "a name cannot be empty";
   if (name === "." || name === "..") return "a name cannot be . or ..";
@@ -48,8 +48,8 @@ export const FileNameSchema = v.pipe(
 export type FileName = v.InferOutput<typeof FileNameSchema>;
 
 /**
- * Two names with the same fold clash on some file system: they differ in case or normalisation only. To upper case and
- * back makes `ß` and `SS` one; the first step does so for the capital `ẞ`, which is its own upper case.
+ * Names with the same fold differ only in case or normalisation, so that they clash on some file systems. Upper case makes
+ * `ß` and `SS` equal; the first lower case does so for the capital `ẞ`, which is its own upper case.
  */
 export function foldFileName(name: FileName): string {
   return name.toLowerCase().toUpperCase().toLowerCase().normalize("NFC");

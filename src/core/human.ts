@@ -1,11 +1,11 @@
-/** Sizes, times and names for people, the same in a terminal and on the page. */
+/** Formats sizes, times and names for people, in the terminal and on the page. */
 import { KiB, MINUTE_MS, SECOND_MS } from "./units.ts";
 
 const SIZE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 const CONTENT_ID_DIGITS = 12;
-/** Control, format (bidi, zero-width) and line-breaking characters, with which a stranger's text could mislead. */
+/** Control, format (bidi, zero-width) and line-breaking characters, with which a text of others could mislead. */
 const MISLEADING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-/** Nothing to look for: almost every text is so, and a list has a million of them. */
+/** Texts that need no replacement. A quick test, since almost all texts are so and a list may have a million. */
 const PLAIN = /^[\x20-\x7e]*$/;
 
 export function formatSize(bytes: number): string {
@@ -35,13 +35,13 @@ export function formatContentId(contentId: string): string {
   return contentId.slice(0, CONTENT_ID_DIGITS);
 }
 
-/** A stranger's text as it is safe to print: what would move the cursor or turn the line round shows as its code. */
+/** The text, safe to print: a character that could move the cursor or reverse the line is shown as its code. */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
   return text.replace(MISLEADING, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
 }
 
-/** The value as JSON in which the same shows as JSON's own escapes: it is safe to print, and reads back as it was. */
+/** JSON that is safe to print: the same characters as JSON escapes, so that it parses to the same value. */
 export function printableJson(value: unknown): string {
   const json = JSON.stringify(value);
   if (PLAIN.test(json)) return json;

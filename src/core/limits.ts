@@ -9,9 +9,9 @@ export const WINDOW_SIZE = 30;
 
 export const CHUNK_SIZE_MIN = 64 * KiB;
 export const CHUNK_SIZE_MAX = 4 * MiB;
-/** Contents of up to this many chunks get the smallest chunk size that keeps them so; larger ones the maximum size. */
+/** The chunk size is the smallest that gives at most this many chunks, or CHUNK_SIZE_MAX. */
 export const CHUNK_COUNT_AIM = 512;
-/** With the maximum chunk size: contents of up to 1 TiB, manifests of up to 8 MiB. */
+/** With CHUNK_SIZE_MAX this allows contents of 1 TiB and manifests of about 8 MiB. */
 export const CHUNK_COUNT_MAX = 256 * 1024;
 export const CONTENT_SIZE_MAX = CHUNK_SIZE_MAX * CHUNK_COUNT_MAX;
 
@@ -19,29 +19,29 @@ export const DIGEST_BYTES = 32;
 export const FILE_NAME_BYTES_MAX = 255;
 /** A path as typed by a publisher (lname). */
 export const PATH_TEXT_BYTES_MAX = 4096;
-/** Ranges in one message; a set that needs more is sent in several. */
+/** Ranges in one message; a larger set is sent in several messages. */
 export const CHUNK_RANGES_MAX = 4096;
 export const LIST_PAGE_MAX = 500;
 /** Holders named in one location reply. */
 export const HOLDER_SAMPLE_MAX = 50;
-/** Peers that one host is said to have. */
+/** Addresses in a reply about the peers of one host. */
 export const PEERS_NAMED_MAX = 50;
-/** Holders of a content are counted so far, for lists: what is beyond costs more than it tells. */
+/** In lists, holders of a content are counted up to this number. */
 export const HOLDERS_COUNTED_MAX = 1000;
-/** Chunk ranges in one location reply, over all holders; what is left out the holders tell themselves. */
+/** Chunk ranges in one location reply, over all holders; the holders themselves send the rest. */
 export const LOCATION_RANGES_MAX = 25_000;
 export const HOST_NAME_BYTES_MAX = 255;
 /** `{fname}_{ip}_{port}`. */
 export const KEY_BYTES_MAX = 512;
 export const MANIFEST_BYTES_MAX = CHUNK_COUNT_MAX * DIGEST_BYTES + 64 * KiB;
 
-/** R5: a command that needs an answer from elsewhere has it, or the notice that there is none, within this time. */
+/** R5: within this time a command has its answer from other machines, or reports that there is none. */
 export const NOTICE_MS_MAX = 2 * SECOND_MS;
-/** Of that time, what a command keeps back for telling. */
+/** The part of that time that is kept for reporting. */
 export const NOTICE_RESERVE_MS = 300;
-/** For one answer of the tracker, its link included, or for a peer's pong: what follows has the rest of the time. */
+/** The part of that time for one answer of the tracker (with the wait for the link), or for a peer's pong. */
 export const TRACKER_WAIT_MS = 1200;
-/** How long a peer stays listed after its last sign of life. */
+/** How long a peer stays listed after its last frame. */
 export const LEASE_MS = 8 * SECOND_MS;
 export const HEARTBEAT_MS = 2 * SECOND_MS;
 

@@ -1,2 +1,2 @@
-/** Where a role tells what happens; who reads it is up to whoever opened the role. */
+/** The log of a role; whoever opens the role decides where it goes. */
 export type Log = (level: "info" | "warn" | "error", message: string) => void;

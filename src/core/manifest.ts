@@ -1,7 +1,7 @@
 /**
  * The identity of content. A manifest lists the entries of a content, its chunk size and the BLAKE3 digest of every
  * chunk of the entries read as one byte stream; the content id is the BLAKE3 digest of the manifest's canonical bytes
- * (laid out in wire/README.md). Who holds the id can check the manifest, who holds the manifest can check every chunk.
+ * (format in wire/README.md). With the id one can verify the manifest, and with the manifest every chunk.
  */
 import * as v from "valibot";
 import { P2pfsError } from "./errors.ts";
@@ -22,11 +22,11 @@ export const ContentIdSchema = v.pipe(
 );
 export type ContentId = v.InferOutput<typeof ContentIdSchema>;
 
-/** BLAKE3 with its default 32-byte output. core stays pure: the function is handed in. */
+/** BLAKE3 with its default output of 32 bytes; passed as an argument, since core is pure. */
 export type DigestFunction = (bytes: Uint8Array) => Uint8Array;
 
 export interface ManifestEntry {
-  /** Empty for a plain file, so that the id depends on its bytes alone; folders will name their files here. */
+  /** Empty for a plain file, so that the id depends on its bytes alone. */
   readonly path: string;
   /** Bytes. */
   readonly size: number;
@@ -34,7 +34,7 @@ export interface ManifestEntry {
 
 export interface Manifest {
   readonly entries: readonly ManifestEntry[];
-  /** Bytes of every chunk but the last; fixed by the total size, see `chunkSizeFor`. */
+  /** Bytes of every chunk but the last; follows from the total size (`chunkSizeFor`). */
   readonly chunkSize: number;
   /** DIGEST_BYTES for each chunk, in order. */
   readonly digests: Uint8Array;
@@ -76,7 +76,7 @@ const MAGIC = new TextEncoder().encode("p2pfs/m1");
 const PREFIX_BYTES = MAGIC.length + 8;
 const ENTRY_FIXED_BYTES = 10;
 
-/** The canonical bytes: equal manifests give equal bytes, and only canonical bytes decode. */
+/** The canonical bytes: equal manifests have equal bytes, and no other bytes can be decoded. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const paths = manifest.entries.map((entry) => new TextEncoder().encode(entry.path));
   const entriesBytes = paths.reduce((sum, path) => sum + ENTRY_FIXED_BYTES + path.length, 0);

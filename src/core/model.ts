@@ -1,4 +1,4 @@
-/** What tracker and peers tell each other and their users about files, holders and peers. Names as in JSON output. */
+/** Types of files, holders and peers that messages, routes and JSON output share. Field names as in JSON output. */
 import * as v from "valibot";
 import { type Address, AddressSchema, hostOf, makeAddress, portOf } from "./address.ts";
 import { ChunkRangesSchema } from "./bitfield.ts";
@@ -13,8 +13,8 @@ import {
 import { ContentIdSchema } from "./manifest.ts";
 
 /**
- * 128 bits as 32 hexadecimal digits. Whoever knows a peer's id can speak for it at its tracker, so it goes to that
- * tracker only: it is never listed, logged or sent to another peer. At every tracker a peer has another one.
+ * 128 bits as 32 hexadecimal digits. Whoever knows a peer's id can speak for it at its tracker, so it is sent to that
+ * tracker only, and never listed, logged or sent to another peer. Each tracker knows a peer by another id.
  */
 export const PeerIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"), v.brand("PeerId"));
 export type PeerId = v.InferOutput<typeof PeerIdSchema>;
@@ -51,7 +51,7 @@ export const FileInfoSchema = v.object({
 });
 export type FileInfo = v.InferOutput<typeof FileInfoSchema>;
 
-/** Which chunks of a content one peer holds, as last told. */
+/** Which chunks of a content one peer holds, as it last announced. */
 export const HolderInfoSchema = v.object({ address: AddressSchema, chunks: ChunkRangesSchema });
 export type HolderInfo = v.InferOutput<typeof HolderInfoSchema>;
 
@@ -67,7 +67,7 @@ export function publicationKey(fname: FileName, address: Address): string {
   return `${fname}_${hostOf(address)}_${portOf(address)}`;
 }
 
-/** Reads a key from its right end, since a name may contain underscores; undefined where it is none. */
+/** Reads a key from its right end, since a name may contain underscores; undefined if it is none. */
 export function parsePublicationKey(key: string): { fname: FileName; address: Address } | undefined {
   const match = /^(.+)_([0-9a-fA-F.:]+)_(\d{1,5})$/su.exec(key);
   if (match === null) return undefined;

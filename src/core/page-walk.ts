@@ -1,15 +1,14 @@
 /**
- * Following a list from page to page. Whoever gives the pages may be faulty or hostile and never come to an end, so a
- * walk knows what no list does, and has bounds of its own. What it bounds is the list as a whole; each page has the
- * deadline of its request.
+ * Follows a list from page to page. The side that sends the pages may be faulty or hostile, so that the list never ends:
+ * a walk recognises that and bounds the list as a whole. Each single page has the deadline of its request.
  */
 import { P2pfsError } from "./errors.ts";
 import { MINUTE_MS, MiB } from "./units.ts";
 
 export const WALK_ROWS_MAX = 1_000_000;
-/** A page of the longest rows holds some twenty of them. */
+/** With the longest rows a page has about twenty. */
 export const WALK_PAGES_MAX = 10_000;
-/** Of all texts in all rows, in UTF-16 units: that is what fills memory. */
+/** Length of all texts of all rows, in UTF-16 units, which bounds the memory. */
 export const WALK_CHARACTERS_MAX = 512 * MiB;
 export const WALK_MS_MAX = 2 * MINUTE_MS;
 
@@ -30,7 +29,7 @@ export class PageWalk {
     this.#endMs = now + WALK_MS_MAX;
   }
 
-  /** The cursor of the page after this one, null after the last. Throws `protocol` where the list has no end. */
+  /** The cursor of the next page, null after the last. Throws `protocol` if the list does not end. */
   after({ rows, next }: ListPage, now: number): string | null {
     this.#rows += rows.length;
     for (const row of rows) this.#characters += charactersOf(row);

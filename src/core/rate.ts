@@ -1,8 +1,8 @@
-/** Limits on transfer rates, as people write them and as they are kept: bytes per second, null for no limit. */
+/** Limits on transfer rates: parsing, and the stored form, bytes per second or null for no limit. */
 import * as v from "valibot";
 import { GiB, KiB, MiB, TiB } from "./units.ts";
 
-/** Less than this moves no chunk in the time that anybody waits for one. */
+/** With less, a chunk would take longer than other peers wait for it. */
 export const RATE_LIMIT_MIN = KiB;
 export const RATE_LIMIT_MAX = TiB;
 
@@ -24,9 +24,8 @@ export const RateLimitSchema = v.nullable(
 export type RateLimit = v.InferOutput<typeof RateLimitSchema>;
 
 /**
- * `4MiB/s`, `500KB/s`, `1.5 MB/s`, plain bytes per second, or `none`, which
- * is Infinity. Units ending in iB are powers of 1024, the
- * others of 1000; `/s` may be left out, letters may be small or large. Throws SyntaxError.
+ * Parses `4MiB/s`, `500KB/s`, `1.5 MB/s`, plain bytes per second, or `none`, which gives Infinity. Units with iB are powers
+ * of 1024, the others of 1000; `/s` may be left out, and case does not matter. Throws SyntaxError.
  */
 export function parseRateLimit(text: string): number {
   if (/^(?:none|unlimited)$/i.test(text)) return Number.POSITIVE_INFINITY;
@@ -40,7 +39,7 @@ export function parseRateLimit(text: string): number {
   return bytesPerSecond;
 }
 
-/** What was parsed, as it is kept. */
+/** The stored form of a parsed limit. */
 export function asRateLimit(bytesPerSecond: number): RateLimit {
   return bytesPerSecond === Number.POSITIVE_INFINITY ? null : bytesPerSecond;
 }

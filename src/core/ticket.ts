@@ -1,7 +1,6 @@
 /**
- * Tickets: one line of text that names a shared file for good. `p2pfs://TRACKER_HOST:PORT/FNAME?id=CONTENT_ID` says
- * where to ask, what the file is called, and pins its bytes, so that whoever holds a ticket needs no trust in the one
- * who answers.
+ * Tickets: `p2pfs://TRACKER_HOST:PORT/FNAME?id=CONTENT_ID`, one line of text that names the tracker to ask and the file,
+ * and pins its bytes, so that a fetch by ticket need not trust tracker or holders.
  */
 import * as v from "valibot";
 import { formatHostPort, type HostPort, parseHostPort } from "./address.ts";
@@ -29,12 +28,12 @@ const TicketPartsSchema = v.object({
   contentId: v.pipe(v.string(), v.toLowerCase(), ContentIdSchema),
 });
 
-/** Whether the text is meant as a ticket: a shared file's name cannot contain a colon. */
+/** Whether the text is a ticket and not a name, which cannot contain a colon. */
 export function looksLikeTicket(text: string): boolean {
   return text.slice(0, SCHEME.length).toLowerCase() === SCHEME;
 }
 
-/** Throws `usage` with the reason where the text is no ticket. */
+/** Throws `usage` with the reason if the text is not a ticket. */
 export function parseTicket(text: string): Ticket {
   const form = TICKET_FORM.exec(text);
   if (form === null) throw ticketFault("expected p2pfs://TRACKER_HOST:PORT/FNAME?id=CONTENT_ID");
@@ -47,7 +46,7 @@ export function formatTicket({ tracker, fname, contentId }: Ticket): string {
   return `${SCHEME}${formatHostPort(tracker)}/${percentEncode(fname)}?id=${contentId}`;
 }
 
-/** Also what encodeURIComponent leaves alone but a shell would not. */
+/** Also encodes the characters that are special to a shell and that encodeURIComponent leaves. */
 function percentEncode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }

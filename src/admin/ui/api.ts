@@ -1,11 +1,11 @@
-/** The role's routes, called with the page's token, typed by the role's own app. */
+/** Typed calls of the role's routes with the page's token. */
 import { type ClientResponse, hc } from "hono/client";
 import { PageWalk } from "../../core/page-walk.ts";
 import type { PeerApp } from "../peer-app.ts";
 import type { TrackerApp } from "../tracker-app.ts";
 import { lock, token } from "./session.ts";
 
-/** What a route answers where it fails. */
+/** The error of a route. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: string;
@@ -18,7 +18,7 @@ export class ApiError extends Error {
   }
 }
 
-/** With the token; a role that does not know it any more locks the page. */
+/** Adds the token. An answer `unauthorised` locks the page. */
 export async function send(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("Authorization", `Bearer ${token()}`);
@@ -37,7 +37,7 @@ export async function send(input: RequestInfo | URL, init: RequestInit = {}): Pr
 export const peerApi = hc<PeerApp>(location.origin, { fetch: send }).api;
 export const trackerApi = hc<TrackerApp>(location.origin, { fetch: send }).api;
 
-/** The answer of a route; what it refuses is thrown as ApiError. */
+/** The answer of a route; its error is thrown as ApiError. */
 export async function answerOf<Result>(pending: Promise<ClientResponse<Result>>): Promise<Result> {
   const response = await pending;
   if (!response.ok) throw errorIn(await response.text());

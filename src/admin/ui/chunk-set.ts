@@ -1,4 +1,4 @@
-/** Which chunks somebody holds, one byte a chunk, in the form that is drawn. */
+/** A set of chunks with one byte for each chunk, as the chunk map draws it. */
 
 export type ChunkSet = Uint8Array;
 

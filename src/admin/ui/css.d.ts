@@ -1,2 +1,2 @@
-/** Style sheets are imported for the bundler to put together. */
+/** Allows imports of style sheets, which the bundler joins. */
 declare module "*.css";

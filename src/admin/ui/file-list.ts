@@ -1,6 +1,6 @@
 /**
- * The list of shared files, page by page from the role: the first rows show at once, the rest follows. A change in the
- * swarm loads a short list anew; a long one only says that it is no longer the newest.
+ * The list of shared files, loaded page by page: the first rows show at once, the others follow. When something changes, a
+ * short list is loaded again; a long one only shows that there is a newer one.
  */
 
 import type { ClientResponse } from "hono/client";
@@ -11,7 +11,7 @@ import { useEvents } from "./hooks.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
 import { useEffect, useState } from "./view-state.ts";
 
-/** Longer lists are loaded anew only by somebody's wish. */
+/** Longer lists are loaded again only when the user asks for it. */
 const RELOAD_ROWS_MAX = 2000;
 const SHOW_MS = 400;
 const CALM_MS = 250;
@@ -33,10 +33,10 @@ type Answer = Omit<FileList, "reload">;
 
 const noAnswer: Answer = { rows: [], version: 0, loading: true, isFirst: true, isStale: false, error: undefined };
 
-/** Of all lists together, so that no two have the same. */
+/** Counts over all lists, so that no two have the same version. */
 let versions = 0;
 
-/** @param key tells one question from another; a new one loads anew, and nothing shows that answered another. */
+/** @param key identifies the query; a new key loads again, and rows of another key are not shown */
 export function useFileList(ask: Ask, key: string): FileList {
   const [state, setState] = useState({ key, answer: noAnswer });
   const request = useRef(() => {});
@@ -58,7 +58,7 @@ export function useFileList(ask: Ask, key: string): FileList {
         change({ rows, version: ++versions, isFirst: false, error: undefined, ...changed });
       };
       change({ loading: true, isStale: false });
-      // A reload of what shows already replaces it in one go.
+      // A reload replaces the shown rows at once when it is complete.
       const isAnew = rowsNow.current === 0;
       try {
         for await (const page of pagesOf(ask)) {

@@ -1,4 +1,4 @@
-/** What stands around every view: which role this is, whether it is there, where to go. */
+/** The frame around every view: role, state of the connection, navigation. */
 import { useRef } from "hono/jsx/dom";
 import { useRoute } from "./hooks.ts";
 import { link } from "./live.ts";
@@ -57,7 +57,7 @@ export function Frame() {
   const isFirst = useRef(true);
   useEffect(() => {
     document.title = `${view.title} · p2pfs ${role}`;
-    // Who walks by keyboard or ear arrives at the new view, not at the top of the old one.
+    // For keyboards and screen readers: the focus goes to the new view.
     if (!isFirst.current) heading.current?.focus();
     isFirst.current = false;
     scrollTo(0, 0);

@@ -1,4 +1,4 @@
-/** What several views do: load, act, follow the size of an element, the time and the address. */
+/** Hooks of several views: loading, actions, size of an element, time, address. */
 import { useRef } from "hono/jsx/dom";
 import { type LiveEvent, onEvent } from "./live.ts";
 import { oneAtATime } from "./one-at-a-time.ts";
@@ -11,7 +11,7 @@ export interface Loaded<Value> {
   readonly reload: () => void;
 }
 
-/** Loads when it first shows, every `everyMs` while the page is looked at, and when `reload` is called. */
+/** Loads at first, then every `everyMs` while the page is visible, and when `reload` is called. */
 export function useLoaded<Value>(
   load: () => Promise<Value>,
   deps: readonly unknown[],
@@ -47,7 +47,7 @@ export function useLoaded<Value>(
   return { ...state, reload: () => request.current!() };
 }
 
-/** Calls back after events of these types, `calmMs` after the first of a flurry, so that one without end is told as well. */
+/** Calls back `calmMs` after the first of several events of these types, also if they do not stop coming. */
 export function useEvents(types: readonly string[], handle: (event: LiveEvent) => void, calmMs = 0): void {
   const latest = useRef(handle);
   latest.current = handle;
@@ -70,15 +70,15 @@ export function useEvents(types: readonly string[], handle: (event: LiveEvent) =
 
 export interface Action {
   readonly busy: boolean;
-  /** Why it failed last, for those who show that themselves. */
+  /** The last failure, for views that show it themselves. */
   readonly failure: unknown;
-  /** Resolves to whether it went well. */
+  /** Resolves to whether it succeeded. */
   run(work: () => Promise<void>): Promise<boolean>;
 }
 
 /**
- * Something that takes a moment and may fail: `run` starts it, `busy` while it lasts. Failures become a toast, unless
- * they are shown in place, as in a dialog, which stands in front of every toast.
+ * An action that takes a moment and may fail: `run` starts it, `busy` is true while it lasts. A failure becomes a toast,
+ * unless the view shows it itself, as dialogs do, which cover the toasts.
  */
 export function useAction({ inPlace = false } = {}): Action {
   const [busy, setBusy] = useState(false);
@@ -112,7 +112,7 @@ export function useRoute(): string {
   return route;
 }
 
-/** Moments pass: drawn anew every second, for ages and times left. */
+/** The present time; redraws the view every second, for ages and times left. */
 export function useNow(everyMs = 1000): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

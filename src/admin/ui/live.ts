@@ -1,6 +1,6 @@
 /**
- * The role's events as they come. The stream is read by `fetch`, since EventSource cannot carry a token; after a break it
- * goes on with Last-Event-ID. `beginning` tells whoever keeps a state from events to load it anew.
+ * The role's event stream. It is read by `fetch`, since EventSource cannot send a token; after a break it goes on with
+ * Last-Event-ID. At each `beginning`, a view that keeps a state from events loads it anew.
  */
 import { send } from "./api.ts";
 import { access } from "./session.ts";
@@ -8,7 +8,7 @@ import { Store } from "./store.ts";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MS_MAX = 5000;
-/** The stream says something every 10 s; silence beyond this is a dead connection. */
+/** The stream sends something every 10 s; after a longer silence the connection counts as dead. */
 const SILENCE_MS_MAX = 25_000;
 const ACTIVITY_MAX = 200;
 
@@ -25,15 +25,15 @@ export interface Activity {
 export type Link = "connecting" | "live" | "offline";
 
 export const link = new Store<Link>("connecting");
-/** Events of record, the newest first. */
+/** Recorded events, newest first. */
 export const activity = new Store<readonly Activity[]>([]);
 
 type Handler = (event: LiveEvent) => void;
 const handlers = new Set<Handler>();
 
 /**
- * Called for every event that happens, and for the `hello` of each beginning, before which things may have happened
- * unheard; returns what ends that.
+ * Subscribes to all events, and to the `hello` at each beginning, before which events may have been missed. Returns a
+ * function that ends the subscription.
  */
 export function onEvent(handler: Handler): () => void {
   handlers.add(handler);
@@ -60,7 +60,7 @@ export async function followEvents(): Promise<void> {
         if (isGreeted) for (const handler of [...handlers]) handler(event);
       });
     } catch {
-      // Whatever broke the stream, the way back is the same.
+      // Whatever broke the stream, it is opened again.
     }
     if (access.get() !== "open") return;
     link.set("offline");

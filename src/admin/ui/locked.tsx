@@ -1,4 +1,4 @@
-/** What shows to a page that holds no token: how to get in. */
+/** Shown while the page has no token: how to get one. */
 import { useId } from "hono/jsx/dom";
 import { CopyButton } from "./parts/basics.tsx";
 import { Icon } from "./parts/icons.tsx";

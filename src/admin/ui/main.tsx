@@ -1,4 +1,4 @@
-/** Where the page begins: which role it belongs to, whether it may talk to it, and its frame. */
+/** The entry of the page: finds out its role, obtains a token and draws the frame. */
 import "bootstrap/dist/css/bootstrap.min.css";
 import "./style.css";
 import { render } from "hono/jsx/dom";

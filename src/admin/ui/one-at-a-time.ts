@@ -1,8 +1,8 @@
-/** For what is asked for again and again: answers that never overtake each other, and at most one question under way. */
+/** For repeated loading: at most one request is under way, so that answers cannot overtake each other. */
 
 /**
- * Each call begins `work`, or, while it runs, has it run once more after that. Resolves when a run that began after the
- * call has ended. `work` must not reject.
+ * A call starts `work`, or, while it runs, makes it run once more afterwards. Resolves when a run that began after the call
+ * has ended. `work` must not reject.
  */
 export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;

@@ -1,4 +1,4 @@
-/** An address as the routes want it asked for. */
+/** From a typed address to the query of a route. */
 
 /** `ip:port`, `[v6]:port`, `host` or `host:port`, as typed or as listed. */
 export function peerQueryOf(address: string): { host: string; port?: string } {
@@ -8,7 +8,7 @@ export function peerQueryOf(address: string): { host: string; port?: string } {
   return match[3] === undefined ? { host } : { host, port: match[3] };
 }
 
-/** The same with the port as a number; undefined where there is none. */
+/** The same with the port as a number; undefined without a port. */
 export function hostPortOf(address: string): { host: string; port: number } | undefined {
   const { host, port } = peerQueryOf(address);
   return port === undefined ? undefined : { host, port: Number(port) };

@@ -15,7 +15,7 @@ export const RATE_POINTS_MAX = 120;
 export interface FetchView {
   readonly progress: FetchProgress;
   readonly shares: readonly SourceShare[];
-  /** 1: held, 2: arrived just now. Changed in place; `version` tells. */
+  /** 1: held, 2: has just arrived. Changed in place, together with `version`. */
   readonly chunks: ChunkSet | undefined;
   readonly version: number;
 }
@@ -62,7 +62,7 @@ const loadFetches = oneAtATime(async () => {
   const before = fetches.get();
   const all = await answerOf(peerApi.fetches.$get()).catch(() => undefined);
   if (all === undefined) return;
-  // What an event has said meanwhile is newer than the answer, which may have been under way for long.
+  // Events that came meanwhile are newer than the answer.
   const answered = new Map(
     all.map((progress) => [progress.id, { ...(before.get(progress.id) ?? noDetail), progress }]),
   );
@@ -75,7 +75,7 @@ const loadFetches = oneAtATime(async () => {
 
 const noDetail = { shares: [], chunks: undefined, version: 0 };
 
-/** Answers under way, each with the chunks that events told of meanwhile: they may be missing in it. */
+/** Requests under way, each with the chunks that events brought meanwhile, which its answer may not have. */
 const asking = new Set<{ readonly id: string; readonly gained: string[] }>();
 
 export async function loadDetail(id: string): Promise<void> {
@@ -88,7 +88,7 @@ export async function loadDetail(id: string): Promise<void> {
   const { chunks_held, source_shares: shares, ...progress } = detail;
   const chunks = readRanges(progress.total_chunknum, chunks_held);
   for (const ranges of asked.gained) addRanges(chunks, ranges);
-  // As with the list: an event is newer.
+  // As in the list, events are newer than the answer.
   change(id, (now) => ({
     progress,
     ...now,

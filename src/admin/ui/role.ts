@@ -1,4 +1,4 @@
-/** Which role's page this is, as the role itself says. */
+/** The role of this page, as the role wrote it into the HTML. */
 
 export type Role = "tracker" | "peer";
 

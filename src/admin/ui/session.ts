@@ -1,6 +1,6 @@
 /**
- * The page's right to talk to its role. The link that opens the page carries a one-time code in its fragment, which is
- * swapped for a token and taken out of the address at once. The token lives as long as the tab.
+ * The page's token. The link that opens the page has a one-time code in its fragment, which is exchanged for a token and
+ * removed from the address at once. The token is kept as long as the tab.
  */
 import { Store } from "./store.ts";
 
@@ -9,7 +9,7 @@ const TOKEN_KEY = "p2pfs-token";
 export type Access = "opening" | "open" | "locked";
 
 export const access = new Store<Access>("opening");
-/** Why the page is locked, where there is more to say than that it is. */
+/** Why the page is locked, if known. */
 export const lockReason = new Store<string>("");
 
 export function token(): string {
@@ -28,7 +28,7 @@ export function unlock(given: string): void {
   access.set("open");
 }
 
-/** Swaps the code of the address for a token, or goes on with the token of this tab. */
+/** Exchanges the code of the address for a token, or uses the token of this tab. */
 export async function openSession(): Promise<void> {
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
   if (code !== undefined) {

@@ -1,4 +1,4 @@
-/** A value that views watch: whoever shows it is drawn anew when it changes. */
+/** A value that views subscribe to: they are redrawn when it changes. */
 import { useEffect, useState } from "./view-state.ts";
 
 export class Store<Value> {
@@ -32,7 +32,7 @@ export function useStore<Value>(store: Store<Value>): Value {
   const [, draw] = useState(0);
   useEffect(() => {
     const drawAnew = () => draw((turn) => turn + 1);
-    // It may have changed between the drawing and now.
+    // The value may have changed since the view was drawn.
     if (!Object.is(store.get(), value)) drawAnew();
     return store.watch(drawAnew);
   }, [store]);

@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, unless somebody chose. */
+/** The light or dark theme: that of the system unless the user has chosen one. */
 import { Store } from "./store.ts";
 
 export type Choice = "auto" | "light" | "dark";
@@ -7,7 +7,7 @@ const KEY = "p2pfs-theme";
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
 export const choice = new Store<Choice>(readChoice());
-/** What shows. */
+/** The theme that is shown. */
 export const theme = new Store<"light" | "dark">("light");
 
 function readChoice(): Choice {

@@ -1,22 +1,22 @@
 /**
- * State and effects of views, in place of the library's own. Those run an effect a frame after a view was drawn: twice
- * where it is drawn again before that, and also where it is gone by then, so that what it started never ends. And a
- * state that is set after its view is gone draws the view into the page again.
+ * State and effects of views, to be used instead of the library's. The library runs an effect one frame after the view was
+ * drawn: twice if the view is drawn again before, and also if the view is gone by then, so that it is never cleaned up.
+ * And setting a state after its view is gone draws the view into the page again.
  *
- * A view with state has one element at its root: of several, the library takes each out and puts it back whenever the
- * view is drawn anew, and what was typed in goes nowhere, for an element that is taken out loses the focus.
+ * A view with state must have one element at its root. If there are several, the library removes and inserts them at each
+ * redraw, and a field that is removed loses the focus while the user types.
  */
 import { useCallback, useLayoutEffect, useState as useLibraryState, useRef } from "hono/jsx/dom";
 
-/** What ends that which an effect began. */
+/** Cleans up after an effect. */
 type End = (() => void) | undefined;
 
-/** Begins once the view is in the document, and anew when `deps` change; what `begin` returns is called before that, and when the view is gone. */
+/** Runs `begin` when the view is in the document and when `deps` change; its clean-up runs before that and at the end. */
 export function useEffect(begin: () => End, deps: readonly unknown[]): void {
   useLayoutEffect(() => {
     let end: End;
     let isOver = false;
-    // The view is complete by then, and what is around it.
+    // By then the view and its surroundings are complete.
     queueMicrotask(() => {
       if (!isOver) end = begin();
     });
@@ -29,7 +29,7 @@ export function useEffect(begin: () => End, deps: readonly unknown[]): void {
 
 type Next<Value> = Value | ((before: Value) => Value);
 
-/** A value that the view is drawn anew with when it is set. Setting it when the view is gone does nothing. */
+/** A state: setting it redraws the view. Setting it when the view is gone has no effect. */
 export function useState<Value>(initial: Value): [Value, (next: Next<Value>) => void] {
   const [value, setValue] = useLibraryState(initial);
   const isGone = useRef(false);

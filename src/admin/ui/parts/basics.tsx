@@ -1,4 +1,4 @@
-/** Small things that every view is made of. */
+/** Small components that all views use. */
 import type { Child } from "hono/jsx";
 import { printable } from "../../../core/human.ts";
 import { ApiError } from "../api.ts";
@@ -10,8 +10,8 @@ import { toast } from "./toasts.tsx";
 const MISLEADING_ONE = /([\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}])/u;
 
 /**
- * A stranger's text. Whatever could turn the line round or hide in it stands out as its code, and the direction of what
- * remains ends with it.
+ * A text of others. A character that could reverse the line or hide in it is shown as its code, and the text's direction
+ * does not affect what follows.
  */
 export function Name({ text }: { text: string }) {
   const parts = text.split(MISLEADING_ONE);
@@ -61,7 +61,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
-/** A failure beside what it is about; nothing where there is none. */
+/** A failure, shown beside its cause; nothing without one. */
 export function InlineFailure({ error }: { error: unknown }) {
   if (error === undefined) return null;
   return (
@@ -75,7 +75,7 @@ export function InlineFailure({ error }: { error: unknown }) {
   );
 }
 
-/** Bars where lines of text will be. */
+/** Placeholder bars while text is loading. */
 export function Loading({ lines = 4 }: { lines?: number }) {
   return (
     <div class="loading" role="status">
@@ -123,8 +123,8 @@ export function Tile({ label, value, detail }: { label: string; value: Child; de
   );
 }
 
-/** @param word shows beside the icon, where there is room for one */
-export function CopyButton({ text, label, word }: { text: string; label: string; word?: string }) {
+/** @param caption shows beside the icon */
+export function CopyButton({ text, label, caption }: { text: string; label: string; caption?: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     try {
@@ -138,17 +138,17 @@ export function CopyButton({ text, label, word }: { text: string; label: string;
   return (
     <button
       type="button"
-      class={word === undefined ? "btn btn-icon" : "btn btn-outline-secondary btn-sm"}
+      class={caption === undefined ? "btn btn-icon" : "btn btn-outline-secondary btn-sm"}
       aria-label={copied ? "Copied" : label}
       title={label}
       onClick={copy}
     >
-      <Icon name={copied ? "check" : "copy"} /> {word}
+      <Icon name={copied ? "check" : "copy"} /> {caption}
     </button>
   );
 }
 
-/** A bar of progress; `label` is what a screen reader says. */
+/** A progress bar. @param label for screen readers */
 export function Bar({ value, label, tone = "accent" }: { value: number; label: string; tone?: string }) {
   const percent = Math.max(0, Math.min(100, value * 100));
   return (

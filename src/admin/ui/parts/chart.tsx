@@ -1,4 +1,4 @@
-/** A line of the last minutes: what comes in and what goes out. */
+/** A chart of the rates of the last minutes, in and out. */
 import { useRef } from "hono/jsx/dom";
 import { useStore } from "../store.ts";
 import { theme } from "../theme.ts";

@@ -1,6 +1,6 @@
 /**
- * Chunks as a picture, on a canvas so that ten thousand of them cost no more than ten. A map gives each chunk a cell, as
- * large as fits; a strip gives each column of pixels its share of the chunks, so that it reads at any number.
+ * Draws chunks on a canvas, so that ten thousand cost no more elements than ten. A map has a cell for each chunk, as large as
+ * fits; in a strip each column of pixels stands for a share of the chunks, so that any number fits.
  */
 import { useRef } from "hono/jsx/dom";
 import { useStore } from "../store.ts";
@@ -8,13 +8,13 @@ import { theme } from "../theme.ts";
 import { useEffect } from "../view-state.ts";
 
 const CELL_MAX = 12;
-/** Smaller ones, and the eye sees noise. */
+/** Smaller cells cannot be told apart. */
 const CELL_MIN = 3;
 const GAP_FROM = 4;
 
 export interface ChunkPictureProps {
   readonly total: number;
-  /** From 0, nobody, to 1, as good as it gets; `-1` for what must stand out as missing. */
+  /** From 0 (nobody has it) to 1 (available enough); -1 for a missing chunk, which is drawn to stand out. */
   readonly levelOf: (chunk: number) => number;
   /** Changes whenever the levels do. */
   readonly version: number | string;
@@ -35,7 +35,7 @@ export function ChunkPicture({ total, levelOf, version, label, height, kind }: C
     draw(element, now.total, now.levelOf, height, kind);
   };
   useEffect(() => {
-    // A list that is loaded anew at once takes its pictures away before their effects run.
+    // The canvas may be gone already if its list was loaded again at once.
     if (canvas.current === null) return;
     const observer = new ResizeObserver(redraw);
     observer.observe(canvas.current);
@@ -69,7 +69,7 @@ function draw(
   else drawColumns(context, pixelsWide, pixelsHigh, total, levelOf, paint);
 }
 
-/** The largest square that lets every chunk have one; 0 where they do not fit. */
+/** The largest size of square cells at which all chunks fit; 0 if they do not. */
 function cellFor(width: number, height: number, total: number): number {
   for (let cell = Math.round(CELL_MAX * devicePixelRatio); cell >= CELL_MIN; cell--) {
     if (Math.floor(width / cell) * Math.floor(height / cell) >= total) return cell;
@@ -95,7 +95,7 @@ function drawCells(
   }
 }
 
-/** Where several chunks share a column, the column shows their mean, and a missing one among them outweighs that. */
+/** The mean of the chunks that share a column; a missing one among them makes the column missing. */
 function drawColumns(
   context: CanvasRenderingContext2D,
   width: number,
@@ -123,7 +123,7 @@ function drawColumns(
   }
 }
 
-/** The style sheet's colours; levels between them are mixed by the browser. */
+/** The colours of the style sheet; the browser mixes levels between them. */
 function paletteOf(canvas: HTMLCanvasElement): Paint {
   const style = getComputedStyle(canvas);
   const colour = (name: string) => style.getPropertyValue(name).trim();
@@ -133,7 +133,7 @@ function paletteOf(canvas: HTMLCanvasElement): Paint {
     if (level < 0) return missing!;
     if (level === 0) return none!;
     if (level > 1) return fresh!;
-    // At least a third of the colour, so that little is told from nothing.
+    // At least a third of the colour, so that a low level differs visibly from 0.
     const percent = Math.round(34 + 66 * level);
     const known = mixed.get(percent) ?? `color-mix(in srgb, ${some} ${percent}%, ${none})`;
     mixed.set(percent, known);

@@ -1,4 +1,4 @@
-/** A dialog in front of the page: the browser keeps the focus in it and gives it back, and Escape closes it. */
+/** A modal dialog: the browser keeps the focus in it and restores it afterwards; Escape closes it. */
 import type { Child } from "hono/jsx";
 import { useId, useRef } from "hono/jsx/dom";
 import { useEffect } from "../view-state.ts";
@@ -47,7 +47,7 @@ export function Dialog({ title, onClose, wide = false, children, footer }: Dialo
   );
 }
 
-/** Asks before something that cannot be taken back. */
+/** Asks before an action that cannot be undone. */
 export function Confirm({
   title,
   text,

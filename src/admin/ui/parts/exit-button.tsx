@@ -1,4 +1,4 @@
-/** Ends the role, after a question. */
+/** The button that ends the role, after asking. */
 
 import { useAction } from "../hooks.ts";
 import { role } from "../role.ts";

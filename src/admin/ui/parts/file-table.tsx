@@ -1,4 +1,4 @@
-/** Shared files as a list, the same for both roles; what can be done with one differs. */
+/** The table of shared files, the same for both roles except for the actions. */
 import type { Child } from "hono/jsx";
 import { formatSize } from "../../../core/human.ts";
 import type { FileInfo } from "../../../core/model.ts";
@@ -116,7 +116,7 @@ export function FileTable({ list, caption, empty, onMap, onPeer, actions, tools 
   );
 }
 
-/** One to four bars: how easily the file can be had. */
+/** One to four bars for the number of holders. */
 function Signal({ holders }: { holders: number }) {
   return (
     <span class="signal" aria-hidden="true">

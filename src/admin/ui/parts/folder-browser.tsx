@@ -1,4 +1,4 @@
-/** Folders of the machine that the peer runs on, to pick a file to publish or a folder to fetch to. */
+/** Folders of the peer's machine, for choosing a file to publish or a folder to fetch to. */
 
 import { formatSize } from "../../../core/human.ts";
 import { answerOf, peerApi } from "../api.ts";
@@ -9,14 +9,14 @@ import { Icon } from "./icons.tsx";
 
 export interface FolderBrowserProps {
   readonly pick: "file" | "folder";
-  /** Where to begin; the peer decides without it. */
+  /** Where to begin; the peer's choice by default. */
   readonly start?: string | undefined;
-  /** The path of the picked file, or of every folder that is entered. */
+  /** Called with the path of a chosen file, and of each folder that is entered. */
   readonly onPick: (path: string, name: string) => void;
   readonly picked: string;
 }
 
-/** What shows of a folder that cannot be read. */
+/** Shown for a folder that cannot be read. */
 const nowhere = { parent: null, entries: [], truncated: false };
 
 export function FolderBrowser({ pick, start, onPick, picked }: FolderBrowserProps) {

@@ -11,7 +11,7 @@ import { Dialog } from "./dialog.tsx";
 
 const RELOAD_MS = 2000;
 const HOLDERS_SHOWN_MAX = 50;
-/** So many holders of a chunk look as good as it gets. */
+/** From this number of holders on, a chunk is drawn as fully available. */
 const PLENTY = 4;
 
 export function HoldersDialog({
@@ -55,7 +55,7 @@ export function HoldersDialog({
 }
 
 function HoldersView({ total_chunknum: total, holders: sample }: ContentHolders) {
-  // The role names them in no order; on the page each keeps its place.
+  // The role sends them in random order; sorted, each keeps its place on the page.
   const holders = sample.toSorted((a, b) => a.address.localeCompare(b.address, "en", { numeric: true }));
   const version = holders.map(({ address, chunks }) => `${address} ${chunks}`).join();
   const sets = useMemo(() => holders.map(({ chunks }) => readRanges(total, chunks)), [version, total]);

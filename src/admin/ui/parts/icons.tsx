@@ -1,4 +1,4 @@
-/** Line drawings of 24 × 24, in the colour of the text around them; words beside them say the same. */
+/** Icons of 24 × 24 in the colour of the text around them. Each stands beside a text of the same meaning. */
 
 const PATHS = {
   home: "M3 11.5 12 4l9 7.5M5.5 10v10h13V10",

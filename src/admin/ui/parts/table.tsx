@@ -1,6 +1,6 @@
 /**
- * A list with search, sort and pages. Only the rows of one page exist in the document, and what is searched is made
- * lower case once a row, so that a hundred thousand rows answer as fast as ten.
+ * A table with search, sort and pages. Only the rows of one page are in the document, and the searched text of each row is
+ * prepared once, so that a hundred thousand rows are as quick to use as ten.
  */
 import type { Child } from "hono/jsx";
 import { useId, useMemo } from "hono/jsx/dom";
@@ -12,7 +12,7 @@ const PAGE_ROWS = 50;
 export interface Column<Row> {
   readonly heading: string;
   readonly cell: (row: Row) => Child;
-  /** What the column is sorted by; without it, it is not. */
+  /** The value to sort by; without it the column cannot be sorted. */
   readonly sortBy?: (row: Row) => string | number;
   readonly align?: "end";
   /** Classes of its cells. */
@@ -22,15 +22,15 @@ export interface Column<Row> {
 export interface TableProps<Row extends object> {
   readonly caption: string;
   readonly rows: readonly Row[];
-  /** Changes when rows do, so that a list that grows in place is looked at again. */
+  /** Changes when the rows change, also if the array is changed in place. */
   readonly version: number;
   readonly columns: readonly Column<Row>[];
   readonly keyOf: (row: Row) => string;
-  /** What search looks in; without it there is no search. */
+  /** The text that is searched; without it there is no search. */
   readonly textOf?: (row: Row) => string;
   readonly searchLabel?: string;
   readonly empty: Child;
-  /** Stands in place of the rows while there are none to speak of; search and tools stay, with what is typed there. */
+  /** Shown in place of the rows if there are none; search and tools stay. */
   readonly instead?: Child;
   readonly tools?: Child;
 }
@@ -221,7 +221,7 @@ function sorted<Row>(
 ): readonly Row[] {
   if (keyOf === undefined || sorting === null) return rows;
   const sign = sorting.down ? -1 : 1;
-  // Keys once a row: comparing them is then all that the sort does.
+  // The keys are computed once for each row, not at each comparison.
   const keyed = rows.map((row) => ({ row, key: keyOf(row) }));
   keyed.sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : 0));
   return keyed.map(({ row }) => row);

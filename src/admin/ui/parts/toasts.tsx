@@ -1,4 +1,4 @@
-/** Short messages at the edge: what was done, what failed and what to do then. Read out by screen readers. */
+/** Short messages at the edge of the page about success and failure. Screen readers read them out. */
 
 import { printable } from "../../../core/human.ts";
 import { ApiError } from "../api.ts";

@@ -1,4 +1,4 @@
-/** What has happened since the page was opened, the newest first. */
+/** The recorded events, newest first. */
 import { formatSize } from "../../../core/human.ts";
 import { type Activity, activity, type LiveEvent } from "../live.ts";
 import { Card, Empty, Name } from "../parts/basics.tsx";

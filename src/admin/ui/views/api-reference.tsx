@@ -1,4 +1,4 @@
-/** The API as the role itself describes it: every route, what it takes and what it answers. */
+/** The API reference, from the role's OpenAPI description. */
 import { send } from "../api.ts";
 import { useLoaded } from "../hooks.ts";
 import { Card, CopyButton, Failure, Loading } from "../parts/basics.tsx";
@@ -121,7 +121,7 @@ function SchemaView({ title, schema }: { title: string; schema: Schema }) {
   );
 }
 
-/** A schema in the way that TypeScript writes types. */
+/** A schema in the notation of TypeScript types. */
 function typeOf(schema: Schema, depth = 0): string {
   const indent = "  ".repeat(depth);
   const choices = schema.anyOf ?? schema.oneOf;

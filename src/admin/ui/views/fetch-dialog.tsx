@@ -1,4 +1,4 @@
-/** Asks what to fetch, from whose share, and to where. */
+/** The dialog for a fetch: what, whose file, and where to. */
 import { useId } from "hono/jsx/dom";
 import { formatSize } from "../../../core/human.ts";
 import type { FileInfo } from "../../../core/model.ts";
@@ -15,9 +15,9 @@ import { useStore } from "../store.ts";
 import { useState } from "../view-state.ts";
 
 export interface FetchDialogProps {
-  /** The file that is meant; without it, a name or ticket is asked for. */
+  /** The file to fetch; without it the dialog asks for a name or ticket. */
   readonly file?: FileInfo;
-  /** Files of the same name, for the choice of whose is meant. */
+  /** Files of the same name, to choose whose is meant. */
   readonly namesakes?: readonly FileInfo[];
   readonly onClose: () => void;
 }

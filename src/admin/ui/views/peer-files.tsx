@@ -1,4 +1,4 @@
-/** Every shared file, or those of one peer: to fetch, to look at. */
+/** All shared files, or those of one peer, to look at and to fetch. */
 import { useId } from "hono/jsx/dom";
 import type { FileInfo } from "../../../core/model.ts";
 import { answerOf, peerApi } from "../api.ts";

@@ -1,4 +1,4 @@
-/** The peer at a glance: its tracker, what moves, its limits, and its end. */
+/** Overview of the peer: tracker, rates, limits, exit. */
 import { useId } from "hono/jsx/dom";
 import { formatRate, formatSize } from "../../../core/human.ts";
 import type { PeerStatus } from "../../types.ts";
@@ -128,7 +128,7 @@ function TrackerCard({ now }: { now: PeerStatus }) {
     run(async () => {
       const joined = await answerOf(peerApi.connect.$post({ json: target }));
       toast.done(`Joined ${joined.tracker} as ${joined.address}`);
-      // Unless another one has been typed meanwhile.
+      // Unless the user has typed another one meanwhile.
       setAddress((now) => (now === address ? "" : now));
       await loadStatus();
     });
@@ -177,7 +177,7 @@ function limitOf(text: string): number | null {
 
 function LimitsCard({ now }: { now: PeerStatus }) {
   const shown = (limit: number | null) => (limit === null ? "" : String(Math.round((limit / MIB) * 1000) / 1000));
-  // What is typed and not yet applied; undefined where the field shows what holds.
+  // The typed text that is not applied yet; undefined if the field shows the present limit.
   const [typedUp, setUp] = useState<string | undefined>(undefined);
   const [typedDown, setDown] = useState<string | undefined>(undefined);
   const { busy, run } = useAction();
@@ -189,7 +189,7 @@ function LimitsCard({ now }: { now: PeerStatus }) {
     run(async () => {
       await answerOf(peerApi.limits.$put({ json: { up_limit: upLimit, down_limit: downLimit } }));
       await loadStatus();
-      // Unless something else has been typed meanwhile.
+      // Unless the user has typed something else meanwhile.
       setUp((typed) => (typed === typedUp ? undefined : typed));
       setDown((typed) => (typed === typedDown ? undefined : typed));
       toast.done("The limits hold from now on.");

@@ -85,7 +85,7 @@ function ShareLine({ share, onUnpublish }: { share: ShareInfo; onUnpublish: () =
         )}
       </div>
       <div class="share-actions">
-        <CopyButton text={ticket} label={`Copy the ticket of ${plainName(fname)}`} word="Ticket" />
+        <CopyButton text={ticket} label={`Copy the ticket of ${plainName(fname)}`} caption="Ticket" />
         <button type="button" class="btn btn-outline-secondary btn-sm" onClick={onUnpublish}>
           <Icon name="trash" /> Stop sharing<span class="visually-hidden"> {plainName(fname)}</span>
         </button>
@@ -102,12 +102,12 @@ function PublishDialog({ onClose }: { onClose: () => void }) {
   const { busy, failure, run } = useAction({ inPlace: true });
   const id = useId();
   const leaving = useMemo(() => new AbortController(), []);
-  // Who closes the dialog does not want the file shared any more; the peer stops reading it.
+  // Closing the dialog ends the publish; the peer stops reading the file.
   useEffect(() => () => leaving.abort(), []);
   const publish = (event: Event) => {
     event.preventDefault();
     const name = fname.trim();
-    // Others are shown the name of the file only: where it lies on this machine is nobody's business.
+    // Others see this path, so it is the file's name only, not its place on this machine.
     const lname = path.slice(path.lastIndexOf("/") + 1);
     run(async () => {
       const json = { path, lname, ...(name === "" ? {} : { fname: name }) };

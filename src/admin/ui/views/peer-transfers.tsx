@@ -1,4 +1,4 @@
-/** The fetches of this peer: how far each is, how fast, from whom, and which chunks are here. */
+/** The fetches of this peer: progress, rate, sources and chunks. */
 
 import { formatRate, formatSize } from "../../../core/human.ts";
 import type { FetchProgress, SourceShare } from "../../types.ts";
@@ -63,7 +63,7 @@ export function PeerTransfers() {
   );
 }
 
-/** Of several tries for one destination the last one counts. */
+/** Of several fetches to one destination only the last. */
 function withoutEarlierTries(all: readonly FetchView[]): FetchView[] {
   const last = new Map<string, FetchView>();
   for (const view of all.toSorted((a, b) => Number(a.progress.id) - Number(b.progress.id))) {
@@ -73,7 +73,7 @@ function withoutEarlierTries(all: readonly FetchView[]): FetchView[] {
   return [...last.values()];
 }
 
-/** Name, bar and figures of a fetch that runs. */
+/** Name, progress bar and figures of a running fetch. */
 export function FetchLine({ view: { progress } }: { view: FetchView }) {
   const { fname, bytes, size, bytes_per_second: rate, sources } = progress;
   const part = size === 0 ? 1 : bytes / size;
@@ -154,7 +154,7 @@ function FetchCard({ view }: { view: FetchView }) {
   );
 }
 
-/** Who gave how much: a bar in parts, and the same in words. */
+/** How much each source sent, as a bar and as text. */
 function SourceShares({ shares }: { shares: readonly SourceShare[] }) {
   const giving = shares.filter(({ bytes }) => bytes > 0).toSorted((a, b) => (a.address < b.address ? -1 : 1));
   const total = giving.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -9,7 +9,7 @@ import { ChunkPicture } from "../parts/chunk-map.tsx";
 import { type Column, DataTable } from "../parts/table.tsx";
 import { useState } from "../view-state.ts";
 
-/** Of a larger swarm the beginning; a file's own chunk map has the rest. */
+/** Rows at most; the chunk map of a file shows the others. */
 const ROWS_MAX = 5000;
 const CALM_MS = 500;
 

@@ -1,4 +1,4 @@
-/** The tracker at a glance: where it listens, who is there, what happens, and its end. */
+/** Overview of the tracker: address, peers, events, exit. */
 import { useId } from "hono/jsx/dom";
 import { answerOf, trackerApi } from "../api.ts";
 import { formatAge, plural } from "../format.ts";

@@ -1,4 +1,4 @@
-/** Who is joined; a ping and the files of each. */
+/** The joined peers, with a ping and the files of each. */
 
 import { formatDuration } from "../../../core/human.ts";
 import type { PeerInfo } from "../../types.ts";
