@@ -245,7 +245,7 @@ function start() {
         advertise: {
           kind: "parsed",
           parse: parseHostAndPort,
-          brief: "The address that others are told, where it is not the one that the tracker sees (P2PFS_ADVERTISE)",
+          brief: "The address that others use, if it is not the one that the tracker sees (P2PFS_ADVERTISE)",
           placeholder: "HOST:PORT",
           optional: true,
         },

@@ -34,7 +34,7 @@ function commandsAt(place: Place) {
     ),
     ping: atHost(
       "Ask whether a peer is still there, and time the reply",
-      "Ask whether a peer is still there, and tell the time from issuing the command to the reply. The exit code is 4 " +
+      "Ask whether a peer is still there, and show the time from issuing the command to the reply. The exit code is 4 " +
         "where it is gone.",
       ["ping 127.0.0.1 41000"],
       async () => (await actions()).ping,

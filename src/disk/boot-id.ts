@@ -24,6 +24,6 @@ function linuxBootId(): string | undefined {
 
 function darwinBootId(): string | undefined {
   if (process.platform !== "darwin") return undefined;
-  const told = Bun.spawnSync(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], { stderr: "ignore" });
-  return (told.success && told.stdout.toString().trim()) || undefined;
+  const sysctl = Bun.spawnSync(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], { stderr: "ignore" });
+  return (sysctl.success && sysctl.stdout.toString().trim()) || undefined;
 }

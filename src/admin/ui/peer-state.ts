@@ -66,8 +66,8 @@ const loadFetches = oneAtATime(async () => {
   const answered = new Map(
     all.map((progress) => [progress.id, { ...(before.get(progress.id) ?? noDetail), progress }]),
   );
-  const told = [...fetches.get()].filter(([id, view]) => view !== before.get(id));
-  fetches.set(new Map([...answered, ...told]));
+  const newer = [...fetches.get()].filter(([id, view]) => view !== before.get(id));
+  fetches.set(new Map([...answered, ...newer]));
   fetchesLoaded.set(true);
   count();
   await Promise.all(all.filter(({ state }) => state === "running").map(({ id }) => loadDetail(id)));
