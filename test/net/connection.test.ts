@@ -10,7 +10,6 @@ import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import type { Listener } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { messageTable } from "../../src/wire/messages.ts";
 import { dial, listen } from "../support/endpoint.ts";
 import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 
@@ -203,11 +202,9 @@ test("an unknown message is answered with an ERROR and the connection lives", as
   socket.write(encodeFrame({ type: "HELLO", version: 1, ...local }));
   socket.write(unknown);
   socket.write(encodeFrame({ ...ping, request: 6 }));
-  const idOfReply = messageTable.REPLY_PING_PONG.id;
-  const framesEnd = () => received.lastIndexOf(idOfReply);
-  for (let waits = 0; waits < 100 && framesEnd() < 0; waits++) await Bun.sleep(5);
-  expect(Buffer.from(received).toString("latin1")).toContain("unknown here");
-  expect(framesEnd()).toBeGreaterThan(0);
+  const text = () => Buffer.from(received).toString("latin1");
+  while (!text().includes("pong")) await Bun.sleep(1);
+  expect(text()).toContain("unknown here");
   socket.end();
 });
 
