@@ -1,8 +1,7 @@
 /** Opens a peer with its admin endpoint: one that runs in a data folder, or one for a single fetch. */
 import type { HostPort } from "../core/address.ts";
 import type { Log } from "../core/log.ts";
-import { defaultFilesFolder } from "../peer/destination.ts";
-import { Peer } from "../peer/peer.ts";
+import { defaultFilesFolder, Peer } from "../peer/peer.ts";
 import type { RateLimitsChange } from "../peer/types.ts";
 import { openDataFolder } from "../store/data-folder.ts";
 import { newSecret } from "./access.ts";

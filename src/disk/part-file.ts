@@ -19,6 +19,7 @@ import {
 } from "../core/manifest.ts";
 import { bootId } from "./boot-id.ts";
 import { CHUNKS_CHECKED_AT_ONCE, type ChunkChecker } from "./chunk-checker.ts";
+import type { CheckEvents, FinishEvents, LeftPart, Part, PartOptions } from "./content-store.ts";
 import { FileLock } from "./file-lock.ts";
 import { type FileStamp, stampOf } from "./file-stamp.ts";
 import { readAt, writeAt } from "./io.ts";
@@ -26,35 +27,14 @@ import { type PartPaths, partPathsFor } from "./part-paths.ts";
 import { leadsTo, leftJournal, type OpenPart, openPart, takeBack } from "./part-recovery.ts";
 import { destinationExists, type PlaceOptions, placeWithoutReplacing } from "./place-file.ts";
 
-export interface PartFileOptions {
-  /** Where the whole file goes; the folder must exist. */
-  readonly destination: string;
-  readonly contentId: ContentId;
-  readonly manifest: Manifest;
+export interface PartFileOptions extends PartOptions {
   /** For tests: another boot id than that of the system. */
   readonly bootId?: string;
 }
 
-/** What an earlier process left beside a destination. */
-export interface LeftPart {
-  /** Canonical bytes, verified against the content id. */
-  readonly manifestBytes: Uint8Array;
-  /** Whether the journal claims every chunk. */
-  readonly isWhole: boolean;
-}
+export type FinishOptions = FinishEvents & Pick<PlaceOptions, "link">;
 
-export interface CheckEvents {
-  /** The chunk is held. */
-  proven(chunk: number): void;
-  /** The chunk is damaged and has to be fetched again. */
-  lost(chunk: number): void;
-}
-
-export interface FinishOptions extends Pick<PlaceOptions, "link"> {
-  readonly placed?: (stamp: FileStamp) => void;
-}
-
-export class PartFile {
+export class PartFile implements Part {
   readonly contentId: ContentId;
   readonly manifest: Manifest;
   /** Canonical. */

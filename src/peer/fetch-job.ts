@@ -15,8 +15,8 @@ import { SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { ChunkChecker } from "../disk/chunk-checker.ts";
+import type { Part } from "../disk/content-store.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
-import type { PartFile } from "../disk/part-file.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import type { Library } from "./library.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -37,7 +37,7 @@ export interface FetchJobOptions {
   /** Absolute path of the finished file. */
   readonly destination: string;
   readonly manifest: Manifest;
-  readonly part: PartFile;
+  readonly part: Part;
   /** When the user asked, on the clock. */
   readonly startedMs: number;
   /** Another fetch of the same content, whose end is waited for: then there is a local copy. */

@@ -13,13 +13,12 @@ import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { BufferPool } from "../disk/buffer-pool.ts";
 import { ChunkChecker } from "../disk/chunk-checker.ts";
-import { PartFile } from "../disk/part-file.ts";
+import type { ContentStore, Part } from "../disk/content-store.ts";
 import { Backoff } from "../net/backoff.ts";
 import { type System, sleep } from "../net/system.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
-import { destinationOf } from "./destination.ts";
 import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
@@ -49,6 +48,7 @@ export interface FetchRequest extends FetchSubject {
 }
 
 export interface FetchesOptions {
+  readonly store: ContentStore;
   readonly link: () => TrackerLink;
   readonly library: Library;
   readonly repository: Repository;
@@ -109,9 +109,9 @@ export class Fetches {
 
   /** Resolves when the fetch is under way. Within NOTICE_MS_MAX of its start it is, or is told why it cannot be (R5). */
   async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
-    const { link, system, filesFolder } = this.#options;
+    const { link, store, system, filesFolder } = this.#options;
     const target = await findTarget(link(), request, noticeDeadline(startedMs), system);
-    const destination = destinationOf(target.fname, request.destination, filesFolder);
+    const destination = store.destinationOf(target.fname, request.destination, filesFolder);
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
 
@@ -170,9 +170,9 @@ export class Fetches {
     startedMs: number,
     limits: RateLimitsChange,
   ): Promise<FetchJob> {
-    const { library, repository } = this.#options;
+    const { store, library, repository } = this.#options;
     const deadline = noticeDeadline(startedMs);
-    const left = PartFile.left(destination, target.contentId);
+    const left = store.left(destination, target.contentId);
     // Where nothing is to be fetched, as far as is known, nobody needs to be there.
     const isHere = library.copyOf(target.contentId) !== undefined || left?.isWhole === true;
     const holders = isHere ? [] : await this.#holdersOf(target.contentId, deadline);
@@ -181,7 +181,7 @@ export class Fetches {
       left?.manifestBytes ??
       (await this.#manifestFrom(holders, target.contentId, deadline));
     const manifest = decodeManifest(manifestBytes);
-    const part = await PartFile.open({ destination, contentId: target.contentId, manifest });
+    const part = await store.openPart({ destination, contentId: target.contentId, manifest });
     if (this.#closed) {
       await part.close();
       throw new P2pfsError("cancelled", "the peer is ending");
@@ -232,7 +232,7 @@ export class Fetches {
     { fname, contentId }: FetchTarget,
     destination: string,
     manifest: Manifest,
-    part: PartFile,
+    part: Part,
     holders: readonly Address[],
     startedMs: number,
     downLimit: RateLimit,

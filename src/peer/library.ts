@@ -12,9 +12,8 @@ import {
   type Manifest,
   totalSizeOf,
 } from "../core/manifest.ts";
-import type { ReaderPool } from "../disk/chunk-reader.ts";
-import { stampOf } from "../disk/file-stamp.ts";
-import type { PartFile } from "../disk/part-file.ts";
+import type { ContentStore, Part } from "../disk/content-store.ts";
+import { sameStamp } from "../disk/file-stamp.ts";
 import type { LocalCopy, Repository } from "./repository.ts";
 
 /** Decoded manifests in memory; a content that is served needs its own for the digests in the replies. */
@@ -35,19 +34,19 @@ export interface LibraryEvents {
 
 interface Holding {
   readonly copies: Map<string, LocalCopy>;
-  readonly parts: Set<PartFile>;
+  readonly parts: Set<Part>;
 }
 
 export class Library {
   readonly #repository: Repository;
-  readonly #readers: ReaderPool;
+  readonly #store: ContentStore;
   readonly #events: LibraryEvents;
   readonly #holdings = new Map<ContentId, Holding>();
   readonly #manifests = new Map<ContentId, Manifest>();
 
-  constructor(repository: Repository, readers: ReaderPool, events: LibraryEvents) {
+  constructor(repository: Repository, store: ContentStore, events: LibraryEvents) {
     this.#repository = repository;
-    this.#readers = readers;
+    this.#store = store;
     this.#events = events;
   }
 
@@ -84,7 +83,7 @@ export class Library {
 
   /** Takes in a copy if the file is still what it was; false where it is not. */
   addCopy(copy: LocalCopy): boolean {
-    const fault = stampFault(copy);
+    const fault = this.#stampFault(copy);
     if (fault !== undefined) {
       this.#events.copyLost(copy, fault);
       return false;
@@ -95,7 +94,7 @@ export class Library {
 
   /** Compares a copy with its file once more: one that is not as it was is lost. True where a lost one is back. */
   lookAt(copy: LocalCopy): boolean {
-    const fault = stampFault(copy);
+    const fault = this.#stampFault(copy);
     const isOffered = this.copyAt(copy.contentId, copy.path) !== undefined;
     if (isOffered && fault !== undefined) this.#lose(copy, fault);
     if (isOffered || fault !== undefined) return false;
@@ -108,11 +107,11 @@ export class Library {
     this.#forgetIfEmpty(contentId);
   }
 
-  addPart(contentId: ContentId, part: PartFile): void {
+  addPart(contentId: ContentId, part: Part): void {
     this.#holding(contentId).parts.add(part);
   }
 
-  removePart(contentId: ContentId, part: PartFile): void {
+  removePart(contentId: ContentId, part: Part): void {
     this.#holdings.get(contentId)?.parts.delete(part);
     this.#forgetIfEmpty(contentId);
   }
@@ -142,7 +141,7 @@ export class Library {
     const position = chunk * manifest.chunkSize + offset;
     for (const copy of holding.copies.values()) {
       try {
-        return await this.#readers.read(copy, position, target);
+        return await this.#store.read(copy, position, target);
       } catch (thrown) {
         if (!(thrown instanceof P2pfsError)) throw thrown;
         this.#lose(copy, thrown);
@@ -160,13 +159,22 @@ export class Library {
    */
   chunkLength(contentId: ContentId, chunk: number): number {
     for (const copy of this.#holdings.get(contentId)?.copies.values() ?? []) {
-      const fault = stampFault(copy);
+      const fault = this.#stampFault(copy);
       if (fault === undefined) break;
       this.#lose(copy, fault);
     }
     const manifest = this.manifest(contentId);
     if (!this.offer(contentId)?.have.has(chunk) || manifest === undefined) throw gone(contentId);
     return chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk);
+  }
+
+  #stampFault(copy: LocalCopy): P2pfsError | undefined {
+    try {
+      if (sameStamp(this.#store.stampOf(copy.path), copy)) return undefined;
+      return new P2pfsError("refused", `${copy.path} changed since it was shared`);
+    } catch (cause) {
+      return new P2pfsError("disk", `${copy.path} cannot be read any more`, { cause });
+    }
   }
 
   #lose(copy: LocalCopy, why: P2pfsError): void {
@@ -185,16 +193,6 @@ export class Library {
     if (holding === undefined || holding.copies.size > 0 || holding.parts.size > 0) return;
     this.#holdings.delete(contentId);
     this.#manifests.delete(contentId);
-  }
-}
-
-function stampFault(copy: LocalCopy): P2pfsError | undefined {
-  try {
-    const stamp = stampOf(copy.path);
-    if (stamp.size === copy.size && stamp.mtimeNs === copy.mtimeNs) return undefined;
-    return new P2pfsError("refused", `${copy.path} changed since it was shared`);
-  } catch (cause) {
-    return new P2pfsError("disk", `${copy.path} cannot be read any more`, { cause });
   }
 }
 

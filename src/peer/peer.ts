@@ -3,6 +3,7 @@
  * tracker, its shares and its fetches. Without a data folder it is a peer for one fetch, which leaves nothing behind.
  */
 import { hostname } from "node:os";
+import { join } from "node:path";
 import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
@@ -16,7 +17,8 @@ import type { ContentHolders, PeerSecret } from "../core/model.ts";
 import { clipToBytes } from "../core/text.ts";
 import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
-import { ReaderPool } from "../disk/chunk-reader.ts";
+import type { ContentStore } from "../disk/content-store.ts";
+import { FileStore } from "../disk/file-store.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { isSamePlace } from "../net/host-name.ts";
@@ -53,8 +55,6 @@ import type {
   Unpublished,
 } from "./types.ts";
 
-/** Shared files kept open for reading. */
-const READERS_MAX = 128;
 const NONCE_BYTES = 16;
 
 export interface PeerOptions {
@@ -77,6 +77,8 @@ export interface PeerOptions {
   readonly bounds?: Partial<DownloadBounds> | undefined;
   /** The real one without it. */
   readonly system?: System | undefined;
+  /** Where contents are; files without it. The peer closes it. */
+  readonly store?: ContentStore | undefined;
   readonly log: Log;
 }
 
@@ -92,7 +94,7 @@ export class Peer {
   readonly #repository: Repository;
   readonly #upLimiter: RateLimiter;
   readonly #downLimiter: RateLimiter;
-  readonly #readers = new ReaderPool(READERS_MAX);
+  readonly #store: ContentStore;
   readonly #library: Library;
   readonly #swarms: Swarms;
   readonly #sharing: Sharing;
@@ -124,10 +126,11 @@ export class Peer {
   }
 
   private constructor(options: PeerOptions) {
-    const { dataFolder, log, system = realSystem } = options;
+    const { dataFolder, log, system = realSystem, store = new FileStore() } = options;
     const { clock, random } = system;
     this.#options = options;
     this.#system = system;
+    this.#store = store;
     this.#clock = clock;
     this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
     this.#startedMs = clock.wallTime();
@@ -135,7 +138,7 @@ export class Peer {
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
     this.#secret = dataFolder?.readOrCreatePeerSecret(random) ?? randomPeerSecret(random);
     this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
-    this.#library = new Library(this.#repository, this.#readers, {
+    this.#library = new Library(this.#repository, store, {
       copyLost: (copy, why) => this.#handleCopyLost(copy, why),
     });
     const uploads = new UploadQueue({ random: random.number });
@@ -157,7 +160,7 @@ export class Peer {
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
       events: this.events,
     });
-    const shared = { clock, library: this.#library, repository: this.#repository, log };
+    const shared = { clock, store, library: this.#library, repository: this.#repository, log };
     this.#announcer = new Announcer({ ...shared, session: () => this.#link.session });
     this.#publisher = new Publisher({
       ...shared,
@@ -338,7 +341,7 @@ export class Peer {
     this.#listener?.close();
     this.#swarms.close();
     this.#neighbours.closeAll();
-    this.#readers.close();
+    this.#store.close();
     this.#repository.close();
   }
 
@@ -382,4 +385,9 @@ export class Peer {
     if (this.#library.offer(copy.contentId) === undefined) this.#swarms.abandon(copy.contentId);
     this.#announcer.lost(copy);
   }
+}
+
+/** The repository folder, where fetches go by default. */
+export function defaultFilesFolder(dataFolder: string): string {
+  return join(dataFolder, "files");
 }

@@ -1,15 +1,14 @@
 /** Publishing and unpublishing (F16, R1–R3): the file is hashed, the tracker told, and only then remembered. */
-import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
 import { type Deadline, noticeDeadline } from "../core/deadline.ts";
-import { sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../core/file-name.ts";
 import { publicationKey } from "../core/model.ts";
 import { formatTicket } from "../core/ticket.ts";
-import { type HashedFile, hashFile } from "../disk/hash-file.ts";
+import type { ContentStore } from "../disk/content-store.ts";
+import type { HashedFile } from "../disk/hash-file.ts";
 import { type Announcer, publishRequest } from "./announcer.ts";
 import type { Library } from "./library.ts";
 import type { Repository, Share } from "./repository.ts";
@@ -33,6 +32,7 @@ export interface PublishOptions {
 }
 
 export interface PublisherOptions {
+  readonly store: ContentStore;
   readonly clock: Clock;
   readonly link: () => TrackerLink;
   readonly library: Library;
@@ -53,14 +53,14 @@ export class Publisher {
   /** Throws `refused` (name, R2, R3), `not_found`, `disk`, `tracker_unreachable`, `cancelled`. */
   async publish({ path, lname, fname: asked }: PublishRequest, options: PublishOptions): Promise<Published> {
     const fname = checkedName(asked ?? basename(path));
-    const realPath = resolvePath(path);
+    const realPath = this.#options.store.realPath(path);
     const marks = [`name ${foldFileName(fname)}`, `path ${realPath}`];
     this.#expectNew(fname, realPath, marks);
     for (const mark of marks) this.#underWay.add(mark);
     try {
       // Asked before hours of hashing may pass.
       await this.#options.link().ready(noticeDeadline(this.#options.clock.now()));
-      const hashed = await hashFile(realPath, options);
+      const hashed = await this.#options.store.hash(realPath, options);
       return await this.#tell(fname, lname, realPath, hashed);
     } finally {
       for (const mark of marks) this.#underWay.delete(mark);
@@ -150,12 +150,4 @@ function checkedName(name: string): FileName {
   throw new P2pfsError("refused", `cannot publish as ${JSON.stringify(name)}: ${fault}`, {
     hint: "give a FNAME after the path",
   });
-}
-
-function resolvePath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    throw sourceError(`cannot read ${path}`, error);
-  }
 }

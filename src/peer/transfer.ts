@@ -11,7 +11,7 @@ import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
-import type { PartFile } from "../disk/part-file.ts";
+import type { Part } from "../disk/content-store.ts";
 import type { Reply } from "../net/pending-requests.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { rangesInclude } from "../swarm/chunk-bits.ts";
@@ -42,7 +42,7 @@ export interface TransferOptions {
   readonly contentId: ContentId;
   readonly fname: FileName;
   readonly manifest: Manifest;
-  readonly part: PartFile;
+  readonly part: Part;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;

@@ -8,7 +8,7 @@ import { Bitfield, NO_CHUNKS, rangeOfOne } from "../../src/core/bitfield.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { chunkLengthAt } from "../../src/core/manifest.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
-import { ReaderPool } from "../../src/disk/chunk-reader.ts";
+import { FileStore } from "../../src/disk/file-store.ts";
 import { type HashedFile, hashFile } from "../../src/disk/hash-file.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { partPathsFor } from "../../src/disk/part-paths.ts";
@@ -178,7 +178,7 @@ test("what is doubtful is had by nobody's reckoning: not offered, not read, not 
   const { contentId, manifest } = hashed;
   const part = await PartFile.open({ destination, contentId, manifest });
   const repository = new Repository(":memory:");
-  const library = new Library(repository, new ReaderPool(1), { copyLost: () => expect.unreachable() });
+  const library = new Library(repository, new FileStore(), { copyLost: () => expect.unreachable() });
   try {
     library.addPart(contentId, part);
     expect(library.offer(contentId)?.have.count).toBe(0);

@@ -1,10 +1,10 @@
 /** Where a fetch puts its file: from what the user said to one path. */
 import { mkdirSync, type Stats, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { resolveInside } from "../disk/confine.ts";
+import { resolveInside } from "./confine.ts";
 
 /**
  * The absolute path of the file: as named, or under its own name in the folder that is named, or in the repository
@@ -16,11 +16,6 @@ export function destinationOf(fname: FileName, named: string | undefined, filesF
   if (!statsOf(dirname(named))?.isDirectory())
     throw new P2pfsError("disk", `there is no folder ${dirname(named)}`, { hint: "make it first" });
   return named;
-}
-
-/** The repository folder, where fetches go by default. */
-export function defaultFilesFolder(dataFolder: string): string {
-  return join(dataFolder, "files");
 }
 
 function made(filesFolder: string): string {

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FileName } from "../../src/core/file-name.ts";
-import { destinationOf } from "../../src/peer/destination.ts";
+import { destinationOf } from "../../src/disk/destination.ts";
 
 const fname = "name" as FileName;
 
