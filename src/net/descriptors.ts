@@ -17,7 +17,15 @@ export function connectionsWithin(aim: number, share: number): number {
   return Math.min(aim, Math.floor(descriptorsMax() * share));
 }
 
+let known: number | undefined;
+
+/** Asked once: the report takes a while. */
 function descriptorsMax(): number {
+  known ??= readDescriptorsMax();
+  return known;
+}
+
+function readDescriptorsMax(): number {
   const report = v.safeParse(reportSchema, process.report?.getReport());
   if (!report.success) return DESCRIPTORS_ASSUMED;
   const { soft } = report.output.userLimits.open_files;

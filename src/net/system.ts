@@ -3,9 +3,12 @@ import { randomBytes } from "node:crypto";
 import type { Clock, Random, Timer, TimerOptions } from "../core/clock.ts";
 import { bunNetwork } from "./bun-network.ts";
 import { type LookUp, lookUpBySystem } from "./host-name.ts";
+import { isOwnIp } from "./own-host.ts";
 import type { Network } from "./transport.ts";
 
 export interface System {
+  /** Whether a connection to this IP ends on this machine. */
+  readonly isOwnIp: (ip: string) => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly network: Network;
@@ -38,6 +41,7 @@ export function nextTurn(clock: Clock): Promise<void> {
 }
 
 export const realSystem: System = {
+  isOwnIp,
   clock: systemClock,
   random: { number: Math.random, bytes: (count) => new Uint8Array(randomBytes(count)) },
   network: bunNetwork,

@@ -3,7 +3,7 @@
  * have not ended. A peer without a data folder keeps the same tables in memory.
  */
 import { join } from "node:path";
-import { asc, count, eq, gt } from "drizzle-orm";
+import { asc, count, eq, gt, sql } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
@@ -35,15 +35,20 @@ export interface UnfinishedFetch {
   readonly destination: string;
 }
 
+type RepositoryDatabase = OpenDatabase<typeof schema>["db"];
+
 /** Each method throws `disk` where the database cannot be read or written, a full disk for one. */
 export class Repository {
   readonly #path: string;
   readonly #database: OpenDatabase<typeof schema>;
+  /** Read again and again, to notice changes of files. */
+  readonly #pages: ReturnType<typeof preparePages>;
 
   /** @param path of the database file, or `:memory:`. Throws `disk`. */
   constructor(path: string) {
     this.#path = path;
     this.#database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") });
+    this.#pages = preparePages(this.#database.db);
   }
 
   addShare(share: Share, manifest: Uint8Array): void {
@@ -85,9 +90,7 @@ export class Repository {
 
   /** By path, the first ones after it. */
   sharesAfter(path: string, limit: number): Share[] {
-    return this.#run((db) =>
-      db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).all(),
-    );
+    return this.#run(() => this.#pages.shares.all({ path, limit }));
   }
 
   shareCount(): number {
@@ -117,9 +120,7 @@ export class Repository {
 
   /** By path, the first ones after it. */
   fetchedAfter(path: string, limit: number): LocalCopy[] {
-    return this.#run((db) =>
-      db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).all(),
-    );
+    return this.#run(() => this.#pages.fetched.all({ path, limit }));
   }
 
   manifest(contentId: ContentId): Uint8Array | undefined {
@@ -150,11 +151,19 @@ export class Repository {
     this.#database.close();
   }
 
-  #run<Result>(work: (db: OpenDatabase<typeof schema>["db"]) => Result): Result {
+  #run<Result>(work: (db: RepositoryDatabase) => Result): Result {
     try {
       return work(this.#database.db);
     } catch (thrown) {
       throw asDatabaseError(thrown, this.#path);
     }
   }
+}
+
+function preparePages(db: RepositoryDatabase) {
+  const [path, limit] = [sql.placeholder("path"), sql.placeholder("limit")];
+  return {
+    shares: db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).prepare(),
+    fetched: db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).prepare(),
+  };
 }

@@ -5,17 +5,19 @@
 import { type Address, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { ipsOf, type Names } from "../net/host-name.ts";
-import { isOwnIp } from "./own-host.ts";
+import { ipsOf } from "../net/host-name.ts";
+import type { System } from "../net/system.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
+
+type PeerFinderSystem = Pick<System, "clock" | "lookUp" | "isOwnIp">;
 
 export class PeerFinder {
   readonly #registry: Registry;
-  readonly #names: Names;
+  readonly #system: PeerFinderSystem;
 
-  constructor(registry: Registry, names: Names) {
+  constructor(registry: Registry, system: PeerFinderSystem) {
     this.#registry = registry;
-    this.#names = names;
+    this.#system = system;
   }
 
   /**
@@ -27,9 +29,9 @@ export class PeerFinder {
     const byPort = port === undefined ? {} : { port };
     let found: readonly PeerRecord[] = [];
     if (!isIp(host)) found = await this.#registry.findPeers({ hostName: host, ...byPort });
-    const ips = found.length > 0 ? [] : await ipsOf(host, deadline, this.#names).catch((): string[] => []);
+    const ips = found.length > 0 ? [] : await ipsOf(host, deadline, this.#system).catch((): string[] => []);
     if (ips.length > 0) found = await this.#registry.findPeers({ ips, ...byPort });
-    if (ownAddress !== undefined && port === portOf(ownAddress)) refuseOwn(ips, found, ownAddress);
+    if (ownAddress !== undefined && port === portOf(ownAddress)) this.#refuseOwn(ips, found, ownAddress);
     if (found.length === 1) return found[0]!;
     if (found.length > 1) throw ambiguous(host, found);
     const gone = port === undefined || ips.length !== 1 ? undefined : await this.#goneFrom(ips[0]!, port);
@@ -38,15 +40,15 @@ export class PeerFinder {
     throw new P2pfsError("not_found", `no peer is online ${what}`, { hint: "list-peers shows who is online" });
   }
 
+  /** R12: whatever name leads to this machine, with the tracker's port, unless a peer is known to be there. */
+  #refuseOwn(ips: readonly string[], found: readonly PeerRecord[], ownAddress: Address): void {
+    if (ips.includes(hostOf(ownAddress)) || (found.length === 0 && ips.some(this.#system.isOwnIp)))
+      throw new P2pfsError("refused", `${ownAddress} is the tracker's own address`, { hint: "name a peer's address" });
+  }
+
   #goneFrom(ip: string, port: number): Promise<PeerRecord | undefined> {
     return port === 0 ? Promise.resolve(undefined) : this.#registry.peerAt(makeAddress(ip, port));
   }
-}
-
-/** R12: whatever name leads to this machine, with the tracker's port, unless a peer is known to be there. */
-function refuseOwn(ips: readonly string[], found: readonly PeerRecord[], ownAddress: Address): void {
-  if (ips.includes(hostOf(ownAddress)) || (found.length === 0 && ips.some(isOwnIp)))
-    throw new P2pfsError("refused", `${ownAddress} is the tracker's own address`, { hint: "name a peer's address" });
 }
 
 function ambiguous(host: string, found: readonly PeerRecord[]): P2pfsError {

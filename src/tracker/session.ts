@@ -17,7 +17,6 @@ import type { Message } from "../wire/messages.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Newcomers } from "./newcomers.ts";
-import { isOwnIp } from "./own-host.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
 
@@ -29,6 +28,7 @@ const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 /** What all sessions of a tracker share. */
 export interface SessionHost {
   readonly clock: Clock;
+  readonly isOwnIp: (ip: string) => boolean;
   readonly registry: Registry;
   readonly liveness: Liveness;
   readonly newcomers: Newcomers;
@@ -63,7 +63,7 @@ export class Session {
     this.#registrations = new Allowance(clock, ONCE_IN_A_WHILE);
     this.#rangeNumbers = new Allowance(clock, RANGE_NUMBERS);
     this.#announcements = new Allowance(clock, ONCE_IN_A_WHILE);
-    this.#sameHost = isOwnIp(connection.remote.ip);
+    this.#sameHost = host.isOwnIp(connection.remote.ip);
   }
 
   /** Undefined before registration. */

@@ -45,7 +45,9 @@ const FAULT_LOG_MS = 10 * SECOND_MS;
 
 export interface TrackerOptions {
   /** Opened for the tracker; whoever opened it closes it, after the tracker. */
-  readonly dataFolder: DataFolder;
+  readonly dataFolder: Pick<DataFolder, "path" | "databasePath">;
+  /** Without it, that of the data folder's database. The tracker closes it. */
+  readonly registry?: Registry;
   readonly log: Log;
   /** Whether the tracker may listen beyond this machine. */
   readonly open?: boolean;
@@ -67,6 +69,7 @@ export class Tracker implements SessionHost {
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
   readonly clock: Clock;
+  readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -88,7 +91,7 @@ export class Tracker implements SessionHost {
   static async open(options: TrackerOptions): Promise<Tracker> {
     const { dataFolder, system = realSystem } = options;
     const { clock, random } = system;
-    const registry = openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
+    const registry = options.registry ?? openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
     const tracker = new Tracker(options, system, registry);
     await tracker.#resume();
     return tracker;
@@ -100,6 +103,7 @@ export class Tracker implements SessionHost {
     this.#options = options;
     this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
     this.clock = clock;
+    this.isOwnIp = system.isOwnIp;
     this.turns = sessionTurns(clock);
     this.#startedMs = clock.wallTime();
     this.leaseMs = leaseMs;

@@ -1,0 +1,92 @@
+/** Whole systems in virtual time: whatever happens, nothing wrong counts, and afterwards everything works again. */
+import { expect, test } from "bun:test";
+import { SECOND_MS } from "../../../src/core/units.ts";
+import { chaos } from "./chaos.ts";
+import { FILES_FOLDER, type World } from "./world.ts";
+
+const SEEDS = process.env.P2PFS_TEST_LONG === "1" ? 20_000 : 30;
+const SEED_MS_MAX = 2000;
+
+test(
+  `${SEEDS} systems of a tracker and up to five peers, among breaking connections, frozen and dying processes and nonsense`,
+  () => {
+    let fetched = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const result = chaos({ seed });
+      expect(result.violations).toEqual([]);
+      fetched += result.fetched;
+    }
+    expect(fetched).toBeGreaterThan(SEEDS);
+  },
+  SEEDS * SEED_MS_MAX,
+);
+
+test("the same seed gives the same run, to the event", () => {
+  expect(chaos({ seed: 7 })).toEqual(chaos({ seed: 7 }));
+});
+
+/** Defects, one for each thing that has to hold, and what is said of them. */
+const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp]>> = {
+  "a file that differs from its content": [
+    ({ hosts }) => {
+      for (const { disk } of hosts) {
+        const write = disk.write.bind(disk);
+        disk.write = (path, bytes) => {
+          if (path.startsWith(FILES_FOLDER)) bytes[0]! ^= 1;
+          return write(path, bytes);
+        };
+      }
+    },
+    /differs from what was published/,
+  ],
+  "a fetch without a notice": [
+    ({ hosts }) => {
+      for (const { peer } of hosts) peer!.fetch = () => new Promise(() => {});
+    },
+    /the start of the last fetch of .* took longer/,
+  ],
+  "a fetch that does not end": [
+    ({ hosts }) => {
+      for (const { peer } of hosts) {
+        const fetch = peer!.fetch.bind(peer);
+        peer!.fetch = async (...request) =>
+          Object.create(await fetch(...request), { done: { value: new Promise(() => {}) } });
+      }
+    },
+    /the last fetch of .* took longer/,
+  ],
+  "a fetch that fails although somebody has the content": [
+    ({ hosts }) => {
+      for (const { peer } of hosts) peer!.fetch = () => Promise.reject(new Error("no reason"));
+    },
+    /the start of the last fetch of .* failed/,
+  ],
+  "a peer that is delisted": [
+    ({ clock, tracker }) => {
+      const delist = async () => {
+        for (const peer of await tracker!.registry.onlinePeers()) await tracker!.registry.leave(peer, 0);
+      };
+      clock.after(15 * SECOND_MS, () => void delist());
+    },
+    /is not listed/,
+  ],
+  "a peer that does not join again": [
+    ({ hosts, network, clock }) => {
+      for (const { ip } of hosts) network.partition(ip, "10.0.1.1", clock.now);
+    },
+    /has not joined again/,
+  ],
+  "a buffer that is not returned": [
+    ({ hosts }) => {
+      for (const { peer } of hosts) Object.defineProperty(peer, "bufferBytesTaken", { get: () => 65_536 });
+    },
+    /bytes of buffers in use/,
+  ],
+  "a defect in the log": [(world) => world.log("peer error: defect 123456 during a fetch"), /defect 123456/],
+};
+
+test.each(Object.entries(canaries))("%s is noticed", (_name, [sabotage, complaint]) => {
+  const seeds = [3, 5, 8];
+  const violations = seeds.flatMap((seed) => chaos({ seed, chaosMs: 5 * SECOND_MS, sabotage }).violations);
+  expect(violations.join("\n")).toMatch(complaint);
+});

@@ -1,0 +1,204 @@
+/**
+ * A whole system in virtual time: a real tracker and real peers over the simulated network, with contents in memory and
+ * SQLite in memory. A world is made of its seed: the same seed gives the same run, to the event.
+ */
+import { drainMicrotasks } from "bun:jsc";
+import { P2pfsError } from "../../../src/core/errors.ts";
+import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
+import { Peer } from "../../../src/peer/peer.ts";
+import type { Registry } from "../../../src/tracker/registry.ts";
+import { openSqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
+import { Tracker } from "../../../src/tracker/tracker.ts";
+import { seededRandom } from "../../swarm/support.ts";
+import { VirtualClock } from "../clock.ts";
+import { SimulatedNetwork } from "./network.ts";
+import { Process } from "./process.ts";
+
+const TRACKER_IP = "10.0.1.1";
+const TRACKER_PORT = 7700;
+const PEER_PORT = 7000;
+export const FILES_FOLDER = "/files";
+
+/** One machine with a peer on it, which may be down. */
+export class PeerHost {
+  readonly ip: string;
+  readonly disk = new MemoryDisk();
+  readonly #world: World;
+  process: Process | undefined;
+  peer: Peer | undefined;
+  #store: MemoryStore | undefined;
+  /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
+  upSinceMs: number | undefined;
+
+  constructor(world: World, ip: string) {
+    this.#world = world;
+    this.ip = ip;
+  }
+
+  get address(): string {
+    return `${this.ip}:${PEER_PORT}`;
+  }
+
+  async start(): Promise<void> {
+    if (this.process !== undefined) return;
+    const process = this.#world.newProcess(this.ip);
+    const { system } = process;
+    const { random } = this.#world;
+    const store = new MemoryStore({ disk: this.disk, clock: system.clock, accessMs: () => random() * 4 });
+    this.process = process;
+    this.#store = store;
+    const peer = await Peer.open({
+      dataFolder: undefined,
+      filesFolder: FILES_FOLDER,
+      listen: { host: this.ip, port: PEER_PORT },
+      advertise: undefined,
+      tracker: { host: TRACKER_IP, port: TRACKER_PORT },
+      open: true,
+      connectionsMax: 64,
+      system,
+      store,
+      log: (level, line) => this.#world.log(`${this.ip} ${level}: ${line}`),
+    });
+    if (this.process !== process) return;
+    this.peer = peer;
+    this.upSinceMs = this.#world.clock.now;
+  }
+
+  kill(): void {
+    this.process?.kill();
+    this.#store?.close();
+    this.#forget();
+  }
+
+  async close(): Promise<void> {
+    const { peer, process } = this;
+    const store = this.#store;
+    this.#forget();
+    await peer?.close();
+    if (peer !== undefined && peer.bufferBytesTaken > 0)
+      this.#world.violated(`${this.ip} ended with ${peer.bufferBytesTaken} bytes of buffers in use`);
+    process?.kill();
+    store?.close();
+  }
+
+  #forget(): void {
+    this.process = undefined;
+    this.peer = undefined;
+    this.#store = undefined;
+    this.upSinceMs = undefined;
+  }
+}
+
+export class World {
+  readonly seed: number;
+  readonly random: () => number;
+  readonly clock = new VirtualClock();
+  readonly network: SimulatedNetwork;
+  readonly hosts: PeerHost[];
+  readonly violations: string[] = [];
+  readonly journal: string[] = [];
+  readonly #registry: Registry;
+  tracker: Tracker | undefined;
+  trackerProcess: Process | undefined;
+
+  constructor(seed: number, peers: number) {
+    this.seed = seed;
+    this.random = seededRandom(seed);
+    const { clock, random } = this;
+    this.network = new SimulatedNetwork({ clock, random, latencyMs: () => 0.2 + 2 * random() });
+    this.hosts = Array.from({ length: peers }, (_, index) => new PeerHost(this, `10.0.0.${index + 1}`));
+    // It outlives the tracker's process, as its file would.
+    const { system } = this.newProcess("10.0.2.1");
+    this.#registry = openSqliteRegistry({ path: ":memory:", ...system });
+  }
+
+  get trackerIp(): string {
+    return TRACKER_IP;
+  }
+
+  newProcess(ip: string): Process {
+    return new Process({ ip, clock: this.clock, network: this.network, random: this.random });
+  }
+
+  log(line: string): void {
+    this.journal.push(`${this.clock.now.toFixed(1)} ${line}`);
+    if (line.includes("defect ")) this.violated(line);
+  }
+
+  violated(what: string): void {
+    this.violations.push(`seed ${this.seed}, at ${this.clock.now.toFixed(1)} ms: ${what}`);
+  }
+
+  async startTracker(): Promise<void> {
+    if (this.trackerProcess !== undefined) return;
+    const process = this.newProcess(TRACKER_IP);
+    this.trackerProcess = process;
+    const tracker = await Tracker.open({
+      dataFolder: { path: "", databasePath: ":memory:" },
+      registry: kept(this.#registry),
+      open: true,
+      connectionsMax: 256,
+      system: process.system,
+      log: (level, line) => this.log(`tracker ${level}: ${line}`),
+    });
+    await tracker.start({ host: TRACKER_IP, port: TRACKER_PORT });
+    if (this.trackerProcess === process) this.tracker = tracker;
+  }
+
+  killTracker(): void {
+    this.trackerProcess?.kill();
+    this.tracker?.liveness.stop();
+    this.trackerProcess = undefined;
+    this.tracker = undefined;
+  }
+
+  /** Runs everything that is due until then. `look` is called after each event. */
+  runUntil(ms: number, look: () => void = () => {}): void {
+    let isOver = false;
+    this.clock.at(ms, () => {
+      isOver = true;
+    });
+    while (!isOver && this.clock.step()) {
+      drainMicrotasks();
+      look();
+    }
+  }
+
+  /** What was begun in virtual time, run to its end; a violation if that takes longer. */
+  await<Result>(what: string, promise: Promise<Result>, withinMs: number): Result | undefined {
+    let outcome: { value?: Result; error?: unknown } | undefined;
+    promise.then(
+      (value) => {
+        outcome = { value };
+      },
+      (error: unknown) => {
+        outcome = { error };
+      },
+    );
+    const endMs = this.clock.now + withinMs;
+    drainMicrotasks();
+    while (outcome === undefined && this.clock.now < endMs) this.runUntil(Math.min(endMs, this.clock.now + 10));
+    const { value, error } = outcome ?? {};
+    if (outcome === undefined) this.violated(`${what} took longer than ${withinMs} ms`);
+    if (error !== undefined) this.violated(`${what} failed: ${error instanceof P2pfsError ? error.message : error}`);
+    return value;
+  }
+
+  close(): void {
+    this.killTracker();
+    for (const host of this.hosts) host.kill();
+    void this.#registry.close();
+    drainMicrotasks();
+  }
+}
+
+/** The same registry, which nobody closes. */
+function kept(registry: Registry): Registry {
+  return new Proxy(registry, {
+    get(target, name) {
+      if (name === "close") return async () => {};
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
