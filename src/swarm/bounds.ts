@@ -42,7 +42,7 @@ export interface DownloadBounds {
   readonly badChunksMax: number;
   readonly goodChunksPerBad: number;
   /** Chunks never asked for, or other than asked for, after which a source is dropped. */
-  readonly breachesMax: number;
+  readonly unrequestedMax: number;
   /** Sources that are gone and whose deeds are remembered: more than can come back in the time of a fetch. */
   readonly pastRecordsMax: number;
   /** Released requests remembered per source, so that late answers are known as such. */
@@ -55,8 +55,8 @@ export interface DownloadBounds {
   /** Duplicates among its own choices after which a source is told each chunk exactly. */
   readonly duplicatesMax: number;
   /** News of chunks that wait for the next decision, and how long they wait at most. */
-  readonly newsMax: number;
-  readonly newsMs: number;
+  readonly pendingHavesMax: number;
+  readonly pendingHavesMs: number;
   /** How often a full window is searched for a request that another source should rather have. */
   readonly roomCheckMs: number;
   /** Requests beyond what keeps a source busy from which on one that claims a chunk is taken back. */
@@ -109,15 +109,15 @@ export const DOWNLOAD_BOUNDS: DownloadBounds = {
   paceFadeMs: SECOND_MS,
   badChunksMax: 3,
   goodChunksPerBad: 64,
-  breachesMax: 3,
+  unrequestedMax: 3,
   pastRecordsMax: 256,
   releasedMax: 2 * WINDOW_SIZE,
   scarceHoldersMax: 1,
   requestRangesMax: 64,
   requestCandidatesMax: 1024,
   duplicatesMax: 4,
-  newsMax: 256,
-  newsMs: 50,
+  pendingHavesMax: 256,
+  pendingHavesMs: 50,
   roomCheckMs: 20,
   pileMin: 3,
   stealFactor: 3,
@@ -148,7 +148,7 @@ export interface UploadBounds {
   /** Numbers in all waiting ranges together: what bounds the memory of the queue. */
   readonly rangeNumbersMax: number;
   /** News of chunks that wait for the next choice. */
-  readonly newsMax: number;
+  readonly pendingHavesMax: number;
 }
 
 export const UPLOAD_BOUNDS: UploadBounds = {
@@ -156,7 +156,7 @@ export const UPLOAD_BOUNDS: UploadBounds = {
   requestsMax: 16_384,
   requestersMax: 1024,
   rangeNumbersMax: 1 << 20,
-  newsMax: 256,
+  pendingHavesMax: 256,
 };
 
 export interface GossipBounds {

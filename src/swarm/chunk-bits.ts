@@ -6,11 +6,23 @@ import { type ChunkRanges, rangesOfAscending } from "../core/bitfield.ts";
 
 export type ChunkBits = Uint32Array;
 
+/** A set of another owner. */
+export interface ReadonlyChunkBits {
+  readonly length: number;
+  readonly [wordIndex: number]: number;
+}
+
 export function emptyBits(chunkCount: number): ChunkBits {
   return new Uint32Array((chunkCount + 31) >>> 5);
 }
 
-export function hasBit(bits: ChunkBits, chunk: number): boolean {
+export function fullBits(chunkCount: number): ChunkBits {
+  const bits = emptyBits(chunkCount).fill(~0);
+  if ((chunkCount & 31) !== 0) bits[bits.length - 1] = (1 << (chunkCount & 31)) - 1;
+  return bits;
+}
+
+export function hasBit(bits: ReadonlyChunkBits, chunk: number): boolean {
   return (bits[chunk >>> 5]! & (1 << (chunk & 31))) !== 0;
 }
 
@@ -28,7 +40,7 @@ export function lowestInWord(wordIndex: number, word: number): number {
 }
 
 /** Calls `visit` for every chunk of the set, ascending. */
-export function forEachBit(bits: ChunkBits, visit: (chunk: number) => void): void {
+export function forEachBit(bits: ReadonlyChunkBits, visit: (chunk: number) => void): void {
   for (let index = 0; index < bits.length; index++) {
     for (let word = bits[index]!; word !== 0; word &= word - 1) visit(lowestInWord(index, word));
   }

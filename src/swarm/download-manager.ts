@@ -1,17 +1,18 @@
 /**
  * The transfer engine of one fetch: events and the time go in, effects come out, one number says when to call again.
  * It owns no clock, socket or disk, so the same code runs in a peer and in the simulator. STATE.md draws the states of
- * a chunk and of a request. What is asked of whom is decided in scheduler.ts, what is known stands in ledger.ts; here
- * events change the books and the clocks run out.
+ * a chunk and of a request. Here events and expired clocks change the FetchState; nothing else changes it. The Scheduler
+ * decides which source is asked for what.
  */
 import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
 import { DOWNLOAD_BOUNDS, type DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, forEachInRanges, hasBit, rangesInclude } from "./chunk-bits.ts";
+import { FetchState } from "./fetch-state.ts";
 import { HolderWatch, type LossReason } from "./holder-watch.ts";
-import { Ledger } from "./ledger.ts";
 import { ProofWatch } from "./proof-watch.ts";
+import type { Request } from "./request.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { Request, Source } from "./source.ts";
+import type { Source } from "./source.ts";
 import { StallWatch } from "./stall-watch.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent, SourceId } from "./types.ts";
 
@@ -21,7 +22,7 @@ export interface DownloadManagerOptions extends Partial<DownloadBounds> {
   readonly chunkLength: (chunk: number) => number;
   /** Chunks written already. The manager adds to it as writes return; nobody else does. */
   readonly have: Bitfield;
-  /** Chunks that an earlier process says it wrote: not asked for, and not had before the host has checked each. */
+  /** Chunks that an earlier process says it wrote: neither asked for nor counted as held until the host has checked each. */
   readonly doubtful?: Bitfield;
   /** Numbers from 0 to below 1. */
   readonly random: () => number;
@@ -30,7 +31,8 @@ export interface DownloadManagerOptions extends Partial<DownloadBounds> {
 type DropReason = Extract<DownloadEffect, { type: "drop" }>["reason"];
 type EventOf<Type extends DownloadEvent["type"]> = Extract<DownloadEvent, { type: Type }>;
 
-interface News {
+/** Chunks that a source has told of. */
+interface PendingHave {
   readonly source: Source;
   readonly chunks: ChunkRanges;
   readonly at: number;
@@ -41,7 +43,7 @@ export class DownloadManager {
   readonly #bounds: DownloadBounds;
   readonly #chunkLength: (chunk: number) => number;
   readonly #random: () => number;
-  readonly #ledger: Ledger;
+  readonly #state: FetchState;
   readonly #holders: HolderWatch;
   readonly #proofs: ProofWatch;
   readonly #stalls: StallWatch;
@@ -51,9 +53,9 @@ export class DownloadManager {
   #effects: DownloadEffect[] = [];
   #effectIndex = 0;
   #now = Number.NEGATIVE_INFINITY;
-  /** What sources have told since the last decision, oldest first, and when it is to be looked at. */
-  readonly #news: News[] = [];
-  #newsDueAt = Number.POSITIVE_INFINITY;
+  /** Chunks that sources have told of since the last decision, oldest first, and when they are entered at the latest. */
+  readonly #pendingHaves: PendingHave[] = [];
+  #pendingHavesDueAt = Number.POSITIVE_INFINITY;
   /** Something happened since the last scheduling. */
   #isChanged = true;
   #isPaused = false;
@@ -64,16 +66,19 @@ export class DownloadManager {
     this.#bounds = { ...DOWNLOAD_BOUNDS, ...bounds };
     this.#chunkLength = chunkLength;
     this.#random = random;
-    this.#ledger = new Ledger(chunkCount, have, doubtful, random, this.#bounds);
-    this.#holders = new HolderWatch(this.#ledger.picker, chunkCount, this.#bounds);
-    this.#proofs = new ProofWatch(this.#ledger, this.#bounds);
-    this.#scheduler = new Scheduler(this.#ledger, this.#bounds, random, {
-      ask: (source, chunks, exactChunk) => this.#ask(source, chunks, exactChunk),
-      giveUp: (request) => this.#giveUp(request),
-      noteQuiet: (source) => this.#stalls.noteQuiet(source),
+    this.#state = new FetchState(chunkCount, have, doubtful, random, this.#bounds);
+    this.#holders = new HolderWatch(this.#state.picker, chunkCount, this.#bounds);
+    this.#proofs = new ProofWatch(this.#state, this.#bounds);
+    this.#scheduler = new Scheduler(this.#state, this.#bounds, random, {
+      requestExact: (source, chunk) => this.#requestExact(source, chunk),
+      requestChoice: (source, chunks) => this.#requestChoice(source, chunks),
+      cancel: (request) => this.#cancel(request),
+      cancelToMove: (request) => this.#cancelToMove(request),
+      displace: (request) => this.#displace(request),
     });
-    this.#stalls = new StallWatch(this.#ledger, this.#bounds, {
-      giveUp: (request) => this.#giveUp(request),
+    this.#stalls = new StallWatch(this.#state, this.#bounds, {
+      stall: (source) => this.#state.noteStall(source, this.#now),
+      cancel: (request) => this.#cancel(request),
       drop: (source) => this.#drop(source, "stalled"),
     });
     this.#askedBefore = emptyBits(chunkCount);
@@ -81,12 +86,12 @@ export class DownloadManager {
   }
 
   get counters(): DownloadCounters {
-    return { ...this.#counters, bySource: this.#ledger.records };
+    return { ...this.#counters, bySource: this.#state.records };
   }
 
   /** Requests that wait for an answer or are receiving one; never more than the window. */
   get unanswered(): number {
-    return this.#ledger.unanswered;
+    return this.#state.unanswered;
   }
 
   /** When to send a tick at the latest; undefined while nothing is awaited. Before the first event it is overdue. */
@@ -95,7 +100,7 @@ export class DownloadManager {
     if (this.#now === Number.NEGATIVE_INFINITY) return this.#now;
     let dueAt = Math.min(this.#holders.deadline(), this.#proofs.deadline());
     if (!this.#isPaused) {
-      dueAt = Math.min(dueAt, this.#stalls.deadline(), this.#scheduler.deadline(), this.#newsDueAt);
+      dueAt = Math.min(dueAt, this.#stalls.deadline(), this.#scheduler.deadline(), this.#pendingHavesDueAt);
     }
     return dueAt === Number.POSITIVE_INFINITY ? undefined : dueAt;
   }
@@ -108,7 +113,7 @@ export class DownloadManager {
     if (event.type === "source_has") return this.#handleHas(event);
     if (event.type === "chunk_opened") return this.#handleOpened(event);
     if (event.type === "chunk_progress") return this.#handleProgress(event);
-    this.#takeNews();
+    this.#enterPendingHaves();
     this.#isChanged = true;
     if (event.type === "source_joined") this.#handleJoined(event);
     else if (event.type === "source_gone") this.#handleGone(event.source, event.gaveUp);
@@ -134,7 +139,7 @@ export class DownloadManager {
 
   #advance(): void {
     if (this.#now === Number.NEGATIVE_INFINITY) return;
-    this.#takeNews();
+    this.#enterPendingHaves();
     if (!this.#isPaused) this.#stalls.check(this.#now);
     this.#holders.update(this.#now, this.#stalls.isStarved);
     const failure = this.#holders.failure(this.#now);
@@ -151,185 +156,203 @@ export class DownloadManager {
     this.#effects.push(effect);
   }
 
-  #ask(source: Source, chunks: ChunkRanges, exactChunk: number | undefined): void {
-    const request = this.#ledger.open(source, chunks, exactChunk, this.#now);
-    this.#effects.push({ type: "request", source: source.id, request: request.id, chunks: request.chunks });
-    this.#counters.requestsSent++;
-    this.#stalls.noteAsked(this.#now);
-    if (exactChunk !== undefined) this.#countAsked(exactChunk);
+  #requestExact(source: Source, chunk: number): void {
+    this.#send(this.#state.requestExact(source, chunk, this.#now));
+    this.#countAsked(chunk);
   }
 
+  #requestChoice(source: Source, chunks: ChunkRanges): void {
+    this.#send(this.#state.requestChoice(source, chunks, this.#now));
+  }
+
+  #send({ chunks, id, source }: Request): void {
+    this.#effects.push({ type: "request", source: source.id, request: id, chunks });
+    this.#counters.requestsSent++;
+    this.#stalls.noteAsked(this.#now);
+  }
+
+  /** N2: a chunk is asked for, or an uploader has chosen it. */
   #countAsked(chunk: number): void {
     if (hasBit(this.#askedBefore, chunk)) this.#counters.rerequests++;
     else addBit(this.#askedBefore, chunk);
   }
 
-  #giveUp(request: Request): void {
+  #cancel(request: Request): void {
+    if (this.#state.release(request) === "released_before") return;
     this.#effects.push({ type: "cancel", source: request.source.id, request: request.id });
-    this.#ledger.release(request);
+  }
+
+  /** A faster source is asked for the chunk instead. */
+  #cancelToMove(request: Request): void {
+    this.#state.countMove(request);
+    this.#cancel(request);
+  }
+
+  /** A faster source gets the place of the request in the window. */
+  #displace(request: Request): void {
+    this.#cancelToMove(request);
+    this.#state.noteDisplaced(request.source, this.#now);
+    this.#stalls.noteQuiet(request.source);
   }
 
   #handleJoined({ source: id, chunks }: EventOf<"source_joined">): void {
-    const { banned } = this.#ledger.record(id);
-    if (banned !== undefined) {
-      this.#effects.push({ type: "drop", source: id, reason: banned });
+    const result = this.#state.join(id, chunks, this.#now);
+    if (result === "integrity" || result === "protocol") {
+      this.#effects.push({ type: "drop", source: id, reason: result });
       return;
     }
-    const known = this.#ledger.sources.get(id);
-    if (known === undefined) this.#ledger.addSource(id, chunks, this.#now);
-    else this.#ledger.growSource(known, chunks);
     this.#noteKnown(chunks);
     this.#scheduler.noteJoined();
   }
 
   /**
-   * Most of what sources tell is that busy ones have even more to offer, and a fetch hears of each chunk from every
-   * source. So news wait for the next event that changes what can be asked, and are entered together.
+   * A fetch hears of each chunk from every source, and most of that changes no decision. So what sources tell is kept
+   * until the next event that changes what can be asked for, and is then entered together.
    */
   #handleHas({ source: id, chunks }: EventOf<"source_has">): void {
-    const source = this.#ledger.sources.get(id);
+    const source = this.#state.sources.get(id);
     if (source === undefined) return;
-    this.#news.push({ source, chunks, at: this.#now });
-    this.#newsDueAt = Math.min(this.#newsDueAt, this.#now + this.#bounds.newsMs);
+    this.#pendingHaves.push({ source, chunks, at: this.#now });
+    this.#pendingHavesDueAt = Math.min(this.#pendingHavesDueAt, this.#now + this.#bounds.pendingHavesMs);
     const isWanting = this.#scheduler.hasRoom && source.requests.length < this.#bounds.depthMin;
-    if (isWanting || this.#news.length >= this.#bounds.newsMax) this.#takeNews();
+    if (isWanting || this.#pendingHaves.length >= this.#bounds.pendingHavesMax) this.#enterPendingHaves();
     if (isWanting && this.#scheduler.isAskable(source, this.#now)) this.#isChanged = true;
   }
 
-  #takeNews(): void {
-    if (this.#news.length === 0) return;
-    for (const { source, chunks, at } of this.#news) {
-      if (!this.#ledger.growSource(source, chunks) || !this.#holders.isWaiting) continue;
+  #enterPendingHaves(): void {
+    if (this.#pendingHaves.length === 0) return;
+    for (const { source, chunks, at } of this.#pendingHaves) {
+      if (this.#state.addChunks(source, chunks) === "nothing_new" || !this.#holders.isWaiting) continue;
       this.#noteKnown(chunks);
       this.#holders.noteGrowth(at);
     }
-    this.#news.length = 0;
-    this.#newsDueAt = Number.POSITIVE_INFINITY;
+    this.#pendingHaves.length = 0;
+    this.#pendingHavesDueAt = Number.POSITIVE_INFINITY;
   }
 
   #noteKnown(chunks: ChunkRanges): void {
-    forEachInRanges(chunks, this.#ledger.chunkCount, (chunk) => this.#holders.noteKnown(chunk));
+    forEachInRanges(chunks, this.#state.chunkCount, (chunk) => this.#holders.noteKnown(chunk));
   }
 
   #handleGone(id: SourceId, gaveUp = false): void {
-    const source = this.#ledger.sources.get(id);
+    const source = this.#state.sources.get(id);
     if (source !== undefined) this.#removeSource(source, gaveUp ? "refused" : "left");
   }
 
   #removeSource(source: Source, why: LossReason): void {
-    this.#ledger.removeSource(source, (chunk) => this.#holders.noteLost(chunk, why));
+    this.#state.removeSource(source, (chunk) => this.#holders.noteLost(chunk, why));
   }
 
   #drop(source: Source, reason: DropReason): void {
-    if (reason !== "stalled") source.record.banned = reason;
+    if (reason !== "stalled") this.#state.ban(source, reason);
     this.#effects.push({ type: "drop", source: source.id, reason });
     this.#removeSource(source, reason === "integrity" ? "lied" : "left");
   }
 
   #requestOf(event: { source: SourceId; request: number }): Request | undefined {
-    return this.#ledger.request(event.request, event.source);
+    return this.#state.request(event.request, event.source);
   }
 
-  /** A chunk that was not asked for is judged when its bytes are here. */
+  /** A chunk that was not asked for is rejected when its bytes are here. */
   #handleOpened(event: EventOf<"chunk_opened">): void {
     const request = this.#requestOf(event);
     if (request === undefined || !rangesInclude(request.chunks, event.chunk)) return;
-    // Nothing is to be decided where a usable source begins to send what it was asked for.
-    if (request.claim !== event.chunk || request.source.isStalled) this.#isChanged = true;
-    request.source.noteOpened(request, this.#chunkLength(event.chunk), this.#now);
-    if (request.state === "opened") return;
-    const state = this.#ledger.state(event.chunk);
-    const rival = typeof state === "object" && state !== request ? state : undefined;
-    if (state === "held" || state === "writing" || rival?.state === "opened") {
-      if (request.state === "waiting") this.#giveUp(request);
-      return;
+    // No decision is needed where a source that is not stalled begins to send the chunk that it was asked for.
+    if (this.#state.claimOf(request) !== event.chunk || request.source.isStalled) this.#isChanged = true;
+    this.#state.noteHeader(request, this.#chunkLength(event.chunk), this.#now);
+    const rival = this.#state.chunkState(event.chunk);
+    let result = this.#state.bind(request, event.chunk, this.#now);
+    if (result === "claimed_elsewhere") {
+      this.#cancelClaim(event.chunk);
+      result = this.#state.bind(request, event.chunk, this.#now);
     }
-    if (rival !== undefined) this.#giveUp(rival);
-    if (request.state === "released" && this.#ledger.unanswered >= this.#bounds.windowSize) return;
-    // An exact request that was sent after the choice gives way to it: nothing had to be asked for again.
-    if (request.isChoice && !(rival !== undefined && rival.id > request.id)) this.#countAsked(event.chunk);
-    this.#ledger.bind(request, event.chunk, this.#now);
+    if (result === "not_needed" && request.state === "waiting") this.#cancel(request);
+    if (result !== "bound" || !request.isChoice) return;
+    // The chunk was not asked for again if the request that claimed it before was sent after this one.
+    const isRivalLater = typeof rival === "object" && rival.id > request.id;
+    if (!isRivalLater) this.#countAsked(event.chunk);
   }
 
-  /** Nothing is decided at once: what this tells counts at the next look at slow requests. */
+  /** Another request brings this chunk sooner than the one that claims it. */
+  #cancelClaim(chunk: number): void {
+    const claimant = this.#state.chunkState(chunk);
+    if (typeof claimant === "object") this.#cancel(claimant);
+  }
+
+  /** Decides nothing at once: the report counts when slow requests are looked for next. */
   #handleProgress(event: EventOf<"chunk_progress">): void {
     const request = this.#requestOf(event);
     if (request === undefined) return;
     if (request.source.isStalled) this.#isChanged = true;
-    request.source.noteProgress(request, event.bytes, this.#now);
+    this.#state.noteProgress(request, event.bytes, this.#now);
   }
 
   #handleArrived(event: EventOf<"chunk_arrived">): void {
     const { chunk } = event;
     const request = this.#requestOf(event);
-    const source = this.#ledger.sources.get(event.source);
+    const source = this.#state.sources.get(event.source);
     const isAsked = request !== undefined && rangesInclude(request.chunks, chunk);
     const isGood = isAsked && event.valid && event.bytes === this.#chunkLength(chunk);
-    if (isGood) this.#take(request, event);
+    if (isGood) this.#write(request, event);
     else this.#effects.push({ type: "discard", request: event.request, chunk });
     if (request !== undefined) {
-      this.#noteAnswered(request);
-      this.#ledger.settle(request);
+      this.#noteAnswer(request);
+      this.#state.finish(request);
     }
     if (source === undefined || isGood) return;
-    if (isAsked) this.#punishBadChunk(source, chunk);
-    else if (++source.record.breaches >= this.#bounds.breachesMax) this.#drop(source, "protocol");
+    if (isAsked) this.#rejectChunk(source, chunk);
+    else if (this.#state.rejectUnrequested(source) === "too_many") this.#drop(source, "protocol");
   }
 
-  /** A good chunk that was asked for: to be written, unless it is here already. */
-  #take(request: Request, { chunk, bytes }: EventOf<"chunk_arrived">): void {
-    const { source } = request;
-    const state = this.#ledger.state(chunk);
-    if (state === "held" || state === "writing") {
+  /** A good chunk that was asked for is written, unless it is a duplicate. */
+  #write(request: Request, { chunk, bytes }: EventOf<"chunk_arrived">): void {
+    const wasClaimed = this.#state.claimOf(request) === chunk;
+    let result = this.#state.startWriting(request, chunk, bytes);
+    if (result === "claimed_elsewhere") {
+      this.#cancelClaim(chunk);
+      result = this.#state.startWriting(request, chunk, bytes);
+    }
+    if (result === "duplicate") {
       this.#counters.duplicates++;
-      if (request.isChoice && ++source.duplicates > this.#bounds.duplicatesMax) source.exactOnly = true;
       this.#effects.push({ type: "discard", request: request.id, chunk });
       return;
     }
-    if (typeof state === "object" && state !== request) this.#giveUp(state);
-    if (request.isChoice && request.claim !== chunk) this.#countAsked(chunk);
-    this.#ledger.startWriting(chunk, request);
+    if (request.isChoice && !wasClaimed) this.#countAsked(chunk);
     this.#noteProof(this.#now);
-    source.record.chunks++;
-    source.record.bytes += bytes;
     this.#effects.push({ type: "write", request: request.id, chunk });
   }
 
-  /** A source answers in the order of asking, nearly; what it passes over again and again is asked elsewhere. */
-  #noteAnswered(answered: Request): void {
+  /** A source answers nearly in the order of asking. A request that it passes over too often is sent elsewhere. */
+  #noteAnswer(answered: Request): void {
     const { source } = answered;
-    this.#ledger.noteAnswer(answered, this.#now);
+    this.#state.noteAnswer(answered, this.#now);
     this.#scheduler.noteAnswer(answered, this.#now);
     if (answered.state === "released" || source.requests[0] === answered) return;
     for (const request of [...source.requests]) {
       if (request === answered) return;
-      if (request.state === "waiting" && ++request.overtaken > this.#bounds.overtakenMax) this.#giveUp(request);
+      if (request.state === "waiting" && this.#state.noteOvertaken(request) === "too_often") this.#cancel(request);
     }
   }
 
-  #punishBadChunk(source: Source, chunk: number): void {
+  #rejectChunk(source: Source, chunk: number): void {
     this.#counters.chunksRejected++;
-    const { record } = source;
-    record.rejected++;
-    const allowance = this.#bounds.badChunksMax + record.chunks / this.#bounds.goodChunksPerBad;
-    if (record.rejected >= allowance) this.#drop(source, "integrity");
-    else this.#ledger.spoil(source, chunk);
+    if (this.#state.rejectChunk(source, chunk) === "too_many") this.#drop(source, "integrity");
   }
 
   #handleRefused(event: EventOf<"request_refused">): void {
     const request = this.#requestOf(event);
     if (request === undefined) return;
     const { source, state } = request;
-    this.#ledger.settle(request);
-    if (state === "released") return source.noteHeard(this.#now);
+    this.#state.finish(request);
+    if (state === "released") return this.#state.noteHeard(source, this.#now);
     if (event.retryable) {
-      source.noteRefusal(this.#now, this.#random());
+      this.#state.noteBusy(source, this.#now, this.#random());
       this.#stalls.noteQuiet(source);
       return;
     }
-    source.noteHeard(this.#now);
-    forEachInRanges(request.chunks, this.#ledger.chunkCount, (chunk) => {
-      this.#ledger.disown(source, chunk);
+    this.#state.noteHeard(source, this.#now);
+    forEachInRanges(request.chunks, this.#state.chunkCount, (chunk) => {
+      this.#state.removeChunk(source, chunk);
       this.#holders.noteLost(chunk, "refused");
     });
   }
@@ -341,23 +364,20 @@ export class DownloadManager {
 
   #handleWritten(chunk: number, now: number): void {
     this.#holders.noteKnown(chunk);
-    const state = this.#ledger.state(chunk);
-    if (state !== "writing") {
-      this.#noteProof(Math.max(this.#now, now));
-      if (state !== "doubtful") this.#isChanged = true;
-    }
-    this.#ledger.hold(chunk);
+    const result = this.#state.markHeld(chunk);
+    if (result !== "written") this.#noteProof(Math.max(this.#now, now));
+    if (result === "from_elsewhere" || result === "held_before") this.#isChanged = true;
     if (this.have.isFull && !this.#hasEnded) this.#end({ type: "done" });
   }
 
   #handleLost(chunk: number): void {
-    if (this.#ledger.lose(chunk)) this.#holders.noteMissing(chunk);
+    if (this.#state.markDamaged(chunk) === "missing") this.#holders.noteMissing(chunk);
   }
 
   #handlePaused(isPaused: boolean): void {
-    if (isPaused) this.#proofs.hold(this.#now);
-    else this.#proofs.goOn(this.#now);
-    if (this.#isPaused && !isPaused) for (const source of this.#ledger.sources.values()) source.excuse(this.#now);
+    if (isPaused) this.#proofs.pause(this.#now);
+    else this.#proofs.resume(this.#now);
+    if (this.#isPaused && !isPaused) this.#state.resetSilences(this.#now);
     this.#isPaused = isPaused;
   }
 }

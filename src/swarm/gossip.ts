@@ -1,15 +1,15 @@
 /**
- * Who is told of which new chunks, and when. A part of the members has its turn at a time: were all told of a chunk at
- * once, all would ask its only new holder for it, and wait there one behind the other, while those who get it first
- * find nobody left to serve. Told one part after another, the later ones hear of several holders.
+ * Which members of a swarm are told of which new chunks (HAVE in BitTorrent), and when. One part of the members is told
+ * at a time. If all were told of a chunk at once, all would ask its only new holder and wait there in line, and those
+ * served first would find that nobody asks them. Those told later hear of several holders.
  */
 import { type ChunkRanges, pagesOf, rangesOfAscending } from "../core/bitfield.ts";
 import { GOSSIP_BOUNDS, type GossipBounds } from "./bounds.ts";
 
-/** Members to be told of the same chunks. */
+/** Members to be told of the same chunks now. */
 export interface GossipTurn<Member> {
   readonly members: readonly Member[];
-  /** As many messages as their ranges need. */
+  /** The chunks, in as many messages as their ranges need. */
   readonly pages: readonly ChunkRanges[];
 }
 
@@ -18,7 +18,7 @@ export class Gossip<Member> {
   /** Chunks gained, oldest first, from the number `#forgotten` on. */
   #gained: number[] = [];
   #forgotten = 0;
-  /** How many gained chunks each member has been told of: ascending, since who is told goes to the end. */
+  /** How many gained chunks each member has been told of; ascending, since a member that is told moves to the end. */
   readonly #told = new Map<Member, number>();
   #turnAt = Number.NEGATIVE_INFINITY;
 
@@ -38,13 +38,13 @@ export class Gossip<Member> {
     return this.#told.keys();
   }
 
-  /** From now on the member is told of what is gained; what is held already it learns otherwise. */
+  /** From now on the member is told of every chunk gained; of those held before it learns otherwise. */
   join(member: Member): void {
     this.#told.delete(member);
     this.#told.set(member, this.#gainedCount);
   }
 
-  /** False where it was not a member. */
+  /** Returns whether it was a member. */
   leave(member: Member): boolean {
     return this.#told.delete(member);
   }
@@ -57,12 +57,12 @@ export class Gossip<Member> {
     this.#gained.push(chunk);
   }
 
-  /** When the next turn is due, in milliseconds; undefined while every member knows everything. */
+  /** When the next turn is due, in milliseconds; undefined while every member has been told of everything. */
   deadline(): number | undefined {
     return this.#toldLeast() < this.#gainedCount ? this.#turnAt : undefined;
   }
 
-  /** Takes the turn that is due: those who have waited longest, together where they have missed the same. */
+  /** Takes the turn that is due: the members that have waited longest, grouped by the chunks that they have to be told of. */
   next(now: number): GossipTurn<Member>[] {
     const { membersPerTurnMin, turnMs, turnsPerRound } = this.#bounds;
     this.#turnAt = now + turnMs;

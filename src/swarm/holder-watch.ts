@@ -1,13 +1,12 @@
 /**
- * D7: watches for chunks that no source owns. Calls for more holders at growing intervals while there are such chunks,
- * and ends the fetch when waiting is over. While a source that was known before gets further chunks, the swarm is
- * alive and may yet bring the missing one, so the wait starts anew; a swarm at rest gets no such grace. A holder that
- * comes back only stops the clock: the wait starts anew when something was proven, so that one who leaves again and again
- * does not put the end off.
+ * D7: watches for missing chunks that no source has. While there are such chunks it has holders looked for, at growing
+ * intervals; when the wait is over it ends the fetch. The wait starts anew when a known source gains chunks, because the
+ * missing one may reach it next. A holder that comes back only stops the clock, and it runs on when the holder leaves
+ * again; it is reset when a missing chunk has come. So a holder that leaves again and again cannot put off the end.
  */
 import type { DownloadBounds } from "./bounds.ts";
 import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
-import type { RarestFirst } from "./picker.ts";
+import type { Picker } from "./picker.ts";
 
 const FIND_INTERVAL_GROWTH = 1.5;
 
@@ -19,25 +18,25 @@ export interface HolderFailure {
 export type LossReason = "left" | "lied" | "refused";
 
 export class HolderWatch {
-  readonly #picker: RarestFirst;
+  readonly #picker: Picker;
   readonly #bounds: DownloadBounds;
-  /** Chunks that a source held at some time, or that need none. */
+  /** Chunks that a source held at some time, or that were not missing at the start. */
   readonly #known: ChunkBits;
   #unknownCount: number;
-  /** Chunks of which a holder went away, and those of which one was found lying. */
+  /** Chunks of which a holder left, and chunks of which a holder was dropped for bad data. */
   readonly #left: ChunkBits;
   readonly #lied: ChunkBits;
   #waitMs: number;
   #unknownFailsAt: number | undefined;
   #lostFailsAt: number | undefined;
-  /** What was left of the wait when the last holder came back. */
+  /** How much of the wait was left when a holder came back. */
   #lostLeftMs = Number.POSITIVE_INFINITY;
   #findAt = Number.NEGATIVE_INFINITY;
   #findIntervalMs: number;
-  #isCalling = false;
+  #isFinding = false;
 
   /** The wanted chunks of the picker are those that are missing; nobody is known to hold any. */
-  constructor(picker: RarestFirst, chunkCount: number, bounds: DownloadBounds) {
+  constructor(picker: Picker, chunkCount: number, bounds: DownloadBounds) {
     this.#picker = picker;
     this.#bounds = bounds;
     this.#known = emptyBits(chunkCount);
@@ -49,34 +48,34 @@ export class HolderWatch {
     this.#findIntervalMs = bounds.findHoldersMsMin;
   }
 
-  /** A missing chunk has a holder, or has come from elsewhere. */
+  /** The chunk has a holder, or is here. */
   noteKnown(chunk: number): void {
     if (this.#unknownCount === 0 || hasBit(this.#known, chunk)) return;
     addBit(this.#known, chunk);
     this.#unknownCount--;
   }
 
-  /** A chunk that needed no holder is missing now. */
+  /** A chunk that was not missing is missing now. */
   noteMissing(chunk: number): void {
     if (this.#picker.holders(chunk) > 0 || hasBit(this.#left, chunk) || hasBit(this.#lied, chunk)) return;
     removeBit(this.#known, chunk);
     this.#unknownCount++;
   }
 
-  /** A holder that left may come back; one that lied or says that it has the chunk no longer will not. */
+  /** The chunk has lost a holder. The wait is longer for one that left, because it may come back. */
   noteLost(chunk: number, why: LossReason): void {
     addBit(why === "lied" ? this.#lied : this.#left, chunk);
     this.#waitMs = why === "left" ? this.#bounds.holderLeftMs : this.#bounds.noHolderMs;
   }
 
-  /** A chunk that was missing is here: holders that left before are forgiven. */
+  /** A chunk that was missing is here: the wait for lost holders is reset. */
   noteProof(): void {
     this.#lostLeftMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Whether some chunk has no holder, as of the last update, or had none yet. */
+  /** Whether some missing chunk has no holder, as of the last update, or never had one. */
   get isWaiting(): boolean {
-    return this.#isCalling || this.#unknownCount > 0;
+    return this.#isFinding || this.#unknownCount > 0;
   }
 
   /** A known source got further chunks. */
@@ -85,7 +84,7 @@ export class HolderWatch {
     if (this.#lostFailsAt !== undefined) this.#lostFailsAt = now + this.#bounds.holderLeftMs;
   }
 
-  /** Starts and stops the clocks after a change. `isStarved`: no source can be asked although chunks are missing. */
+  /** Starts and stops the clocks after a change. `isStarved`: every source has stalled. */
   update(now: number, isStarved: boolean): void {
     const orphanCount = this.#picker.orphanCount;
     if (this.#unknownCount === 0) this.#unknownFailsAt = undefined;
@@ -95,13 +94,13 @@ export class HolderWatch {
       this.#lostLeftMs = this.#lostFailsAt - now;
       this.#lostFailsAt = undefined;
     }
-    this.#isCalling = orphanCount > 0 || isStarved;
-    if (!this.#isCalling) this.#findIntervalMs = this.#bounds.findHoldersMsMin;
+    this.#isFinding = orphanCount > 0 || isStarved;
+    if (!this.#isFinding) this.#findIntervalMs = this.#bounds.findHoldersMsMin;
   }
 
-  /** Whether to call for more holders now. */
+  /** Whether to look for more holders now. */
   shouldFind(now: number): boolean {
-    if (!this.#isCalling || now < this.#findAt) return false;
+    if (!this.#isFinding || now < this.#findAt) return false;
     this.#findAt = now + this.#findIntervalMs;
     this.#findIntervalMs = Math.min(this.#findIntervalMs * FIND_INTERVAL_GROWTH, this.#bounds.findHoldersMsMax);
     return true;
@@ -119,7 +118,7 @@ export class HolderWatch {
   }
 
   deadline(): number {
-    const findAt = this.#isCalling ? this.#findAt : Number.POSITIVE_INFINITY;
+    const findAt = this.#isFinding ? this.#findAt : Number.POSITIVE_INFINITY;
     return Math.min(
       findAt,
       this.#unknownFailsAt ?? Number.POSITIVE_INFINITY,
@@ -127,7 +126,10 @@ export class HolderWatch {
     );
   }
 
+  /** The lowest missing chunk without a holder for which `matches` is true. */
   #lowestOrphan(matches: (chunk: number) => boolean): number {
-    return this.#picker.orphans().reduce((low, chunk) => (chunk < low && matches(chunk) ? chunk : low), Infinity);
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const chunk of this.#picker.orphans()) if (chunk < lowest && matches(chunk)) lowest = chunk;
+    return lowest;
   }
 }

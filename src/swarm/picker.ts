@@ -1,10 +1,18 @@
 /**
- * D1: which chunk next. The wanted chunks lie in one array in order of their holders, rarest first, with a mark where
- * each number of holders ends; a holder more or less moves a chunk across one mark, which is one exchange. A pick begins
- * at a random place among equals, so that ties are broken at random; it looks at a bounded number of chunks and then, at
- * worst, at one bit per chunk. Nothing here knows of sources, requests or time, so it can be used by itself.
+ * D1: the piece picker, rarest first. The wanted chunks lie in one array by number of holders, with a mark where each
+ * number ends. One holder more or less moves a chunk across one mark, which is one exchange. A pick starts at a random
+ * place among chunks with equally many holders. It looks at a bounded number of chunks, and then, at worst, at one bit
+ * per chunk. The picker knows nothing of sources, requests or time.
  */
-import { addBit, type ChunkBits, emptyBits, hasBit, lowestInWord, removeBit } from "./chunk-bits.ts";
+import {
+  addBit,
+  type ChunkBits,
+  emptyBits,
+  hasBit,
+  lowestInWord,
+  type ReadonlyChunkBits,
+  removeBit,
+} from "./chunk-bits.ts";
 
 /** Chunks tried in order of rarity before the set of the holder is searched instead. */
 const TRIES_MAX = 64;
@@ -12,6 +20,12 @@ const TRIES_MAX = 64;
 const COMPARED_MAX = 128;
 
 const UNWANTED = -1;
+
+/** What may be asked of the picker; the FetchState alone changes it. */
+export type Picker = Pick<
+  RarestFirst,
+  "holders" | "isWanted" | "orphanCount" | "orphans" | "pick" | "wanted" | "wantedCount"
+>;
 
 export class RarestFirst {
   readonly #random: () => number;
@@ -39,8 +53,7 @@ export class RarestFirst {
     return this.#ends[this.#ends.length - 1]!;
   }
 
-  /** The wanted chunks; to be read only. */
-  get wanted(): ChunkBits {
+  get wanted(): ReadonlyChunkBits {
     return this.#wanted;
   }
 
@@ -49,7 +62,7 @@ export class RarestFirst {
     return this.#completeHolders > 0 ? 0 : this.#ends[0]!;
   }
 
-  orphans(): Int32Array {
+  orphans(): Iterable<number> {
     return this.#order.subarray(0, this.orphanCount);
   }
 
@@ -110,7 +123,7 @@ export class RarestFirst {
     return true;
   }
 
-  /** Somebody who holds every chunk: in constant time, since the order stays the same. */
+  /** For a holder of every chunk, in constant time: the order of the chunks stays the same. */
   addCompleteHolder(): void {
     this.#completeHolders++;
   }
@@ -120,7 +133,7 @@ export class RarestFirst {
   }
 
   /** The rarest wanted chunk with at least `holdersMin` holders; of those in `held` only, where that is given. */
-  pick(held?: ChunkBits, holdersMin = 1): number | undefined {
+  pick(held?: ReadonlyChunkBits, holdersMin = 1): number | undefined {
     const lowest = Math.max(held === undefined ? 0 : 1, holdersMin - this.#completeHolders);
     let start = lowest === 0 ? 0 : (this.#ends[lowest - 1] ?? this.wantedCount);
     let tries = TRIES_MAX;
@@ -138,8 +151,8 @@ export class RarestFirst {
     return undefined;
   }
 
-  /** For a holder of few wanted chunks among many: goes through what it holds, from a random place on. */
-  #search(held: ChunkBits, levelMin: number): number | undefined {
+  /** For a holder of few wanted chunks among many: searches its set, from a random place on. */
+  #search(held: ReadonlyChunkBits, levelMin: number): number | undefined {
     const words = held.length;
     const start = Math.floor(this.#random() * words);
     let best: number | undefined;

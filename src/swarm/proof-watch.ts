@@ -1,30 +1,30 @@
 /**
- * Watches for a fetch that gets nowhere although somebody seems to have what it needs: nothing new was verified for too
- * long. Words are no proof, neither are bytes by themselves, or a holder that leaves, stalls, trickles or is always busy
- * would keep a fetch waiting for ever. A chunk that comes in at a rate at which the slowest holder allowed would be done
- * in time is waited for, once: so a holder that is merely slow is not given up.
+ * Ends a fetch in which no missing chunk was verified for too long, although every chunk seems to have a holder. Only a
+ * verified chunk resets the clock: neither messages nor bytes do, or a holder that leaves, stalls, trickles or is always
+ * busy could keep a fetch waiting for ever. A chunk that comes in at no less than the lowest rate that a holder may be
+ * limited to is waited for, once, so that a holder that is merely slow is not given up.
  */
 import { RATE_LIMIT_MIN } from "../core/rate.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { DownloadBounds } from "./bounds.ts";
+import type { FetchView } from "./fetch-state.ts";
 import type { Flow } from "./flow.ts";
-import type { Ledger } from "./ledger.ts";
 
 /** A holder sends two chunks at a time, so one of them may come at half of the lowest limit on sending. */
 const SLOWEST_BYTES_PER_SECOND = RATE_LIMIT_MIN / 2;
-/** How often a chunk that is waited for longer is looked at. */
+/** How often to check whether a chunk that is waited for still comes in. */
 const LOOK_MS = SECOND_MS;
 
 export class ProofWatch {
-  readonly #ledger: Ledger;
+  readonly #state: FetchView;
   readonly #bounds: DownloadBounds;
-  /** When something new was verified, or the fetch began; later by the time for which the fetch itself was held back. */
+  /** When a missing chunk was last verified, or the fetch began; later by the time for which the fetch was paused since. */
   #provenAt: number | undefined;
-  #heldAt: number | undefined;
+  #pausedAt: number | undefined;
   #lookAt = Number.NEGATIVE_INFINITY;
 
-  constructor(ledger: Ledger, bounds: DownloadBounds) {
-    this.#ledger = ledger;
+  constructor(state: FetchView, bounds: DownloadBounds) {
+    this.#state = state;
     this.#bounds = bounds;
   }
 
@@ -35,27 +35,27 @@ export class ProofWatch {
   /** A chunk that was missing is here. */
   noteProof(now: number): void {
     this.#provenAt = now;
-    if (this.#heldAt !== undefined) this.#heldAt = now;
+    if (this.#pausedAt !== undefined) this.#pausedAt = now;
   }
 
-  /** While the fetch is held back, by its disk or by a limit of its own, its holders are not to blame. */
-  hold(now: number): void {
-    this.#heldAt ??= now;
+  /** The fetch is paused, by its disk or by a limit of its own: the clock stands still. */
+  pause(now: number): void {
+    this.#pausedAt ??= now;
   }
 
-  goOn(now: number): void {
-    if (this.#heldAt === undefined) return;
-    if (this.#provenAt !== undefined) this.#provenAt += now - this.#heldAt;
-    this.#heldAt = undefined;
+  resume(now: number): void {
+    if (this.#pausedAt === undefined) return;
+    if (this.#provenAt !== undefined) this.#provenAt += now - this.#pausedAt;
+    this.#pausedAt = undefined;
   }
 
-  /** When to look whether to give up. */
+  /** When to check next whether to give up. */
   deadline(): number {
-    if (this.#provenAt === undefined || this.#heldAt !== undefined) return Number.POSITIVE_INFINITY;
+    if (this.#provenAt === undefined || this.#pausedAt !== undefined) return Number.POSITIVE_INFINITY;
     return Math.max(this.#provenAt + this.#bounds.unprovenMs, this.#lookAt);
   }
 
-  /** The chunk to name where it is time to give up. While everything is here, and only to be written or checked, it is not. */
+  /** The chunk to name if it is time to give up. It is not while all that is left is to write or to check chunks. */
   failure(now: number): number | undefined {
     if (now < this.deadline()) return undefined;
     const failsAt = this.#provenAt! + this.#bounds.unprovenMs;
@@ -63,15 +63,15 @@ export class ProofWatch {
       this.#lookAt = now + LOOK_MS;
       return undefined;
     }
-    const chunk = this.#ledger.lowestMissing();
+    const chunk = this.#state.lowestMissing();
     if (chunk === undefined) this.#provenAt = now;
     return chunk;
   }
 
-  /** When the last of the chunks that come in as they should has to be here; what began later gains nothing. */
+  /** When the last chunk that comes in fast enough has to be here. Chunks begun after `failsAt` get no more time. */
   #latestEnd(failsAt: number): number {
     let endAt = failsAt;
-    for (const { receiving } of this.#ledger.sources.values()) {
+    for (const { receiving } of this.#state.sources.values()) {
       const flow = receiving?.flow;
       if (flow !== undefined && isOnTime(flow))
         endAt = Math.max(endAt, Math.min(flow.since, failsAt) + slowestMs(flow));
@@ -80,7 +80,7 @@ export class ProofWatch {
   }
 }
 
-/** The longest that this chunk may take. */
+/** The longest time that this chunk may take. */
 function slowestMs({ bytesTotal }: Flow): number {
   return (bytesTotal / SLOWEST_BYTES_PER_SECOND) * SECOND_MS;
 }

@@ -1,53 +1,64 @@
 /**
- * What a fetch knows of one source: the chunks that it holds, the requests that it has, how fast it answers. Decides
- * nothing about chunks; that is the DownloadManager's.
+ * What a fetch knows of one source: the chunks that it holds, the requests that it has, how fast it answers. `Source` is
+ * what everybody may read; `SourceState` is the same object for its owner, the FetchState, which alone changes it.
  */
-import type { ChunkRanges } from "../core/bitfield.ts";
 import type { DownloadBounds } from "./bounds.ts";
-import { addBit, type ChunkBits, emptyBits, hasBit, removeBit } from "./chunk-bits.ts";
-import { type Flow, leftMs, wholeMs } from "./flow.ts";
-import type { RequestId, SourceId } from "./types.ts";
+import { type ChunkBits, fullBits, hasBit, type ReadonlyChunkBits } from "./chunk-bits.ts";
+import { leftMs, reportFlow, wholeMs } from "./flow.ts";
+import { type Request, startFlow } from "./request.ts";
+import type { SourceRecord } from "./source-records.ts";
+import type { SourceId } from "./types.ts";
 
-/** `waiting`: sent, nothing back. `opened`: bytes flow. `released`: given up, a late answer is still welcome. */
-export type RequestState = "waiting" | "opened" | "released";
-
-export interface Request {
-  readonly id: RequestId;
-  readonly source: Source;
-  /** Any one of these answers it. */
-  readonly chunks: ChunkRanges;
-  /** Whether it leaves the choice to the uploader; otherwise it names one chunk, claimed from the start. */
-  readonly isChoice: boolean;
-  readonly sentAt: number;
-  /** Requests of ours that the source had before this one. */
-  readonly ahead: number;
-  state: RequestState;
-  openedAt: number;
-  /** The chunk that nobody else is asked for meanwhile. */
-  claim: number | undefined;
-  /** Later requests of the source that were answered before this one. */
-  overtaken: number;
-  /** Its answer, once the header is here. */
-  flow: Flow | undefined;
-}
-
-/** Outlives the connection, so that coming back does not clear a bad name. */
-export interface SourceRecord {
-  chunks: number;
-  bytes: number;
-  rejected: number;
-  breaches: number;
-  /** Why it is not used any more. */
-  banned: "integrity" | "protocol" | undefined;
-}
-
-export function newRecord(): SourceRecord {
-  return { chunks: 0, bytes: 0, rejected: 0, breaches: 0, banned: undefined };
-}
-
-/** Nothing came from the source so far. */
-export function isBlank({ banned, breaches, chunks, rejected }: SourceRecord): boolean {
-  return banned === undefined && breaches + chunks + rejected === 0;
+export interface Source {
+  readonly id: SourceId;
+  readonly record: SourceRecord;
+  /** The chunks held; undefined while that is all of them. */
+  readonly held: ReadonlyChunkBits | undefined;
+  /** Wanted chunks that it holds; kept only while `held` is a set. */
+  readonly usefulCount: number;
+  /** Waiting and opened requests, oldest first. */
+  readonly requests: readonly Request[];
+  /** Released requests that were not answered yet, oldest first. */
+  readonly released: readonly Request[];
+  /** Waiting requests that leave the choice to the uploader. */
+  readonly openChoices: number;
+  /** The request whose answer is coming in; it may be a released one. A connection carries one answer at a time. */
+  readonly receiving: Request | undefined;
+  /** It sent too many duplicates when left the choice: it is asked for single chunks only. */
+  readonly isExactOnly: boolean;
+  /** No new requests before this time. */
+  readonly quietUntil: number;
+  /** Silent for too long while it owed an answer; in BitTorrent's word, snubbing us. */
+  readonly isStalled: boolean;
+  /** Requests that the source works on: the unanswered ones, and a released one whose answer is coming in. */
+  readonly load: number;
+  /** How many requests keep it busy, and no more than others could work on; undefined while nothing is measured. */
+  readonly depth: number | undefined;
+  /** Time from request to answer, for the last answer; undefined before the first. */
+  readonly waitedMs: number | undefined;
+  /** Time per chunk at the rate of the answer that is coming in; undefined where it is too early to tell. */
+  readonly flowMs: number | undefined;
+  has(chunk: number): boolean;
+  /** Expected time per chunk; undefined where nothing recent is known. */
+  intervalMs(now: number): number | undefined;
+  /** Time per chunk by what has come, in whole or in part; undefined while nothing has. */
+  provenMs(now: number): number | undefined;
+  /** Expected time per chunk, by the answers so far and by how long the next one has been due. */
+  chunkMs(now: number): number | undefined;
+  /** Whether nothing can be said of its speed yet. */
+  isUntried(now: number): boolean;
+  /** Expected time until one more request is answered, by the last answer; the older that is, the less is expected. */
+  expectedMs(now: number): number;
+  /** Expected time until a request sent now is answered. `unknownMs` stands for a source of unknown speed. */
+  answerMs(now: number, unknownMs: number): number;
+  /** Expected time for one chunk if the source were asked for nothing else. */
+  scratchMs(now: number, unknownMs: number): number;
+  /** Expected time until this request is answered; the longer the source has been silent, the longer. */
+  remainingMs(request: Request, now: number): number;
+  /** When its silence counts as a stall, if sources take `typicalWaitMs` for an answer; never while it owes nothing. */
+  stallsAt(typicalWaitMs: number): number;
+  /** When it is dropped if it stays silent; never while it owes nothing. */
+  dropsAt(): number;
 }
 
 /** Keeps the averages apart from zero where a clock is coarse. */
@@ -57,32 +68,24 @@ const INTERVAL_WEIGHT = 0.25;
 /** The shortest round trip fades by this factor with each answer, so that a route that got longer is believed. */
 const ROUND_TRIP_FADE = 1.01;
 
-export class Source {
+export class SourceState implements Source {
   readonly id: SourceId;
   readonly record: SourceRecord;
-  /** The chunks held; undefined while that is all of them. */
   held: ChunkBits | undefined;
-  /** Chunks that were bad from here: not asked for again while anybody else has them. */
-  readonly spoiled = new Set<number>();
-  /** Wanted chunks that it holds; kept for partial sources only. */
+  /** Chunks that were bad from this source: not asked for again here while another source has them. */
+  readonly badChunks = new Set<number>();
   usefulCount = 0;
-  /** Waiting and opened requests, oldest first. */
   readonly requests: Request[] = [];
-  /** Waiting requests that leave the choice to the uploader. */
   openChoices = 0;
-  /** Released requests that were not answered yet, oldest first. */
   readonly released: Request[] = [];
-  /** The request whose answer is coming in, perhaps one that was given up: a connection carries one at a time. */
   receiving: Request | undefined;
-  /** Gave us chunks that we had too often when left to choose. */
-  exactOnly = false;
-  duplicates = 0;
-  /** No new requests before this time. */
+  isExactOnly = false;
   quietUntil = 0;
-  /** Silences in a row; the next one has to be longer. */
-  silences = 0;
 
   readonly #bounds: DownloadBounds;
+  /** Silences in a row: each makes the next one longer. */
+  #silences = 0;
+  #duplicates = 0;
   #refusals = 0;
   /** Requests that it takes at a time, learnt from refusals. */
   #depthLimit: number;
@@ -110,53 +113,66 @@ export class Source {
     return this.held === undefined || hasBit(this.held, chunk);
   }
 
-  addChunk(chunk: number): void {
-    if (this.held !== undefined) addBit(this.held, chunk);
-  }
-
-  removeChunk(chunk: number): void {
-    if (this.held !== undefined) removeBit(this.held, chunk);
-  }
-
-  /** From "all" to a set of its own, out of which single chunks can be taken. */
+  /** From "all chunks" to a set, out of which single chunks can be taken. */
   listChunks(chunkCount: number): void {
-    this.held = emptyBits(chunkCount);
-    for (let chunk = 0; chunk < chunkCount; chunk++) addBit(this.held, chunk);
+    this.held = fullBits(chunkCount);
+  }
+
+  addRequest(request: Request, now: number): void {
+    this.#noteAsked(now);
+    this.requests.push(request);
+    if (request.isChoice) this.openChoices++;
+  }
+
+  /** A waiting request is opened or leaves the list. */
+  leaveWaiting(request: Request): void {
+    if (request.state === "waiting" && request.isChoice) this.openChoices--;
+  }
+
+  removeRequest(request: Request): void {
+    this.requests.splice(this.requests.indexOf(request), 1);
+  }
+
+  removeReleased(request: Request): void {
+    this.released.splice(this.released.indexOf(request), 1);
+  }
+
+  /** The answer of the request is here, or is not awaited any more. */
+  endReceiving(request: Request): void {
+    if (this.receiving === request) this.receiving = undefined;
+  }
+
+  countDuplicate(request: Request): void {
+    if (request.isChoice && ++this.#duplicates > this.#bounds.duplicatesMax) this.isExactOnly = true;
   }
 
   get isStalled(): boolean {
-    return this.silences > 0;
+    return this.#silences > 0;
   }
 
-  /** Expected time per chunk; undefined where nothing recent is known. */
   intervalMs(now: number): number | undefined {
     const stale = this.requests.length === 0 && now - this.#heardAt > this.#bounds.rateFreshMs;
     return stale ? undefined : this.#intervalMs;
   }
 
-  /** Time per chunk by what has come, in whole or in part; undefined while nothing has. */
   provenMs(now: number): number | undefined {
     return this.intervalMs(now) ?? this.flowMs;
   }
 
-  /** Expected time per chunk: by the answers so far, and by how the one that is due now comes in, or does not. */
   chunkMs(now: number): number | undefined {
     const lateMs = this.#lateMs(now);
     const intervalMs = this.intervalMs(now);
     return lateMs === 0 ? intervalMs : Math.max(intervalMs ?? 0, lateMs);
   }
 
-  /** Whether it has shown nothing yet, good or bad. */
   isUntried(now: number): boolean {
     return this.chunkMs(now) === undefined;
   }
 
-  /** Requests that it works on: those that are unanswered, and one that was given up too late. */
   get load(): number {
     return this.requests.length + (this.receiving?.state === "released" ? 1 : 0);
   }
 
-  /** Expected time that one more request takes, by the last answer; the older that is, the less is expected. */
   expectedMs(now: number): number {
     const fade = 1 + Math.max(now - this.#deliveredAt, 0) / this.#bounds.paceFadeMs;
     const nowMs = this.#intervalMs === undefined ? this.#lateMs(now) : (this.flowMs ?? 0);
@@ -167,12 +183,10 @@ export class Source {
     return this.#waitedMs;
   }
 
-  /** How many requests keep it busy without a pile that others could work on; undefined while nothing is measured. */
   get depth(): number | undefined {
     return this.isStalled ? 1 : this.#depth;
   }
 
-  /** Expected time until a request sent now is answered. */
   answerMs(now: number, unknownMs: number): number {
     const intervalMs = this.intervalMs(now);
     const lateMs = this.#lateMs(now);
@@ -180,7 +194,6 @@ export class Source {
     return this.#roundTripMs + (this.load + 1) * Math.max(intervalMs, lateMs);
   }
 
-  /** Expected time for one chunk, were it asked for nothing else. */
   scratchMs(now: number, unknownMs: number): number {
     const intervalMs = this.intervalMs(now);
     const lateMs = this.#lateMs(now);
@@ -188,7 +201,6 @@ export class Source {
     return Math.max(this.#roundTripMs + Math.max(intervalMs, lateMs), this.#paceMs);
   }
 
-  /** Expected time until this request is answered; the longer a source was silent, the longer it is expected to be. */
   remainingMs(request: Request, now: number): number {
     const flowMs = this.flowMs;
     if (flowMs !== undefined) return this.#behindFlowMs(request, flowMs);
@@ -199,7 +211,7 @@ export class Source {
     return silentMs > expectedMs ? silentMs : expectedMs - silentMs;
   }
 
-  /** What is coming in has to be here first; then one after the other. */
+  /** Expected time for a request behind the answer that is coming in. */
   #behindFlowMs(request: Request, flowMs: number): number {
     const restMs = leftMs(this.receiving!.flow!, this.#bounds.judgeMs)!;
     if (request === this.receiving) return restMs;
@@ -207,15 +219,14 @@ export class Source {
     return restMs + Math.max(place, 1) * Math.max(this.#intervalMs ?? 0, flowMs);
   }
 
-  /** Time per chunk at the rate of what is coming in; undefined where nothing is, or it is too early to tell. */
   get flowMs(): number | undefined {
     const flow = this.receiving?.flow;
     return flow === undefined ? undefined : wholeMs(flow, this.#bounds.judgeMs);
   }
 
   /**
-   * What the answer that is due now takes at least; 0 where that tells nothing. One that never answered anything does not
-   * become better by losing its requests.
+   * How long the answer that is due now takes at least; 0 where nothing can be said. A source that never answered does not
+   * get better by losing its requests.
    */
   #lateMs(now: number): number {
     const flowMs = this.flowMs;
@@ -225,7 +236,6 @@ export class Source {
     return silentMs < this.#bounds.judgeMs ? 0 : silentMs;
   }
 
-  /** When its silence counts as a stall, where sources take that long for an answer; never while it owes nothing. */
   stallsAt(typicalWaitMs: number): number {
     if (this.requests.length === 0) return Number.POSITIVE_INFINITY;
     const { silenceMsMax, silenceWaitFactor } = this.#bounds;
@@ -238,47 +248,43 @@ export class Source {
     return Math.max(this.#heardAt, this.#askedAt) + this.#bounds.silenceDropMs;
   }
 
-  /** The fetch itself stood still: that is no silence of the source. */
-  excuse(now: number): void {
+  /** Its silence so far is not counted: the fetch itself stood still. */
+  resetSilence(now: number): void {
     this.#heardAt = now;
   }
 
-  /** A request goes out. What was measured long ago is forgotten, so that both ends of a comparison are of today. */
-  noteAsked(now: number): void {
+  /** Measurements that are too old are forgotten when a request is sent: its answer begins new ones. */
+  #noteAsked(now: number): void {
     this.#intervalMs = this.intervalMs(now);
     if (this.#intervalMs === undefined && this.#depthLimit === this.#bounds.windowSize) this.#depth = undefined;
     if (this.#askedAt <= this.#heardAt) this.#askedAt = now;
   }
 
+  /** Anything came from the source: it is not stalled. */
   noteHeard(now: number): void {
     this.#heardAt = now;
-    if (this.silences > 0) this.quietUntil = now;
-    this.silences = 0;
+    if (this.#silences > 0) this.quietUntil = now;
+    this.#silences = 0;
   }
 
-  /** The header of an answer is here. */
-  noteOpened(request: Request, bytesTotal: number, now: number): void {
-    request.flow ??= { since: now, bytesTotal, bytes: 0, at: now };
+  noteHeader(request: Request, bytesTotal: number, now: number): void {
+    startFlow(request, bytesTotal, now);
     this.receiving = request;
     this.noteHeard(now);
   }
 
-  /** So many bytes of the answer are here. */
   noteProgress({ flow }: Request, bytes: number, now: number): void {
-    if (flow === undefined) return;
-    if (bytes > flow.bytes) this.noteHeard(now);
-    flow.bytes = Math.min(Math.max(bytes, flow.bytes), flow.bytesTotal);
-    flow.at = now;
+    if (flow !== undefined && reportFlow(flow, bytes, now) === "grown") this.noteHeard(now);
   }
 
-  /** It stalled: it keeps what it has and is tried with something new after a while only. */
-  noteSilence(now: number): void {
-    this.silences++;
+  /** It has stalled: no new requests for a while. */
+  noteStall(now: number): void {
+    this.#silences++;
     this.#stalledAt = now;
     this.quietUntil = now + this.#silenceMs();
   }
 
-  /** A request was taken from it for a faster one: that has its turn first for a while. */
+  /** A request was taken from it for a faster source, which goes first for a while. */
   noteDisplaced(now: number): void {
     this.quietUntil = Math.max(this.quietUntil, now + this.#bounds.displacedMs);
   }
@@ -300,8 +306,8 @@ export class Source {
     this.noteHeard(now);
   }
 
-  /** A retryable refusal: fewer at a time, and not at once again. `jitter` from 0 to 1 keeps requesters apart. */
-  noteRefusal(now: number, jitter: number): void {
+  /** It is busy: it gets fewer requests at a time, and none for a while. `jitter`, from 0 to 1, keeps requesters apart. */
+  noteBusy(now: number, jitter: number): void {
     const waitMs = Math.min(this.#bounds.backoffMsMin * 2 ** this.#refusals, this.#bounds.backoffMsMax);
     this.quietUntil = now + waitMs * (1 + jitter);
     if (waitMs < this.#bounds.backoffMsMax) this.#refusals++;
@@ -314,6 +320,6 @@ export class Source {
     const { silenceFactor, silenceFirstMs, silenceMsMax, silenceMsMin } = this.#bounds;
     const expectedMs = this.#intervalMs === undefined ? silenceFirstMs : silenceFactor * this.#intervalMs;
     const firstMs = Math.min(Math.max(expectedMs, silenceMsMin), silenceMsMax);
-    return Math.min(firstMs * 2 ** this.silences, silenceMsMax);
+    return Math.min(firstMs * 2 ** this.#silences, silenceMsMax);
   }
 }

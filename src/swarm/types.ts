@@ -12,18 +12,18 @@ export type RequestId = number;
 export type DownloadEvent =
   /** A holder can be asked from now on; it has these chunks. */
   | { readonly type: "source_joined"; readonly source: SourceId; readonly chunks: ChunkRanges }
-  /** A holder has these chunks as well. */
+  /** The source has these chunks as well (HAVE). */
   | { readonly type: "source_has"; readonly source: SourceId; readonly chunks: ChunkRanges }
   /**
-   * D6: the connection is gone, and perhaps soon back, or the source has told that it gave the content up; its pending
-   * requests go to others.
+   * D6: the connection is closed, or the source has told that it does not serve the content any more (`gaveUp`). Its
+   * pending requests go to other sources.
    */
   | { readonly type: "source_gone"; readonly source: SourceId; readonly gaveUp?: boolean }
   /** The header of a reply is here: the uploader has bound the request to this chunk, its bytes follow. */
   | { readonly type: "chunk_opened"; readonly source: SourceId; readonly request: RequestId; readonly chunk: number }
   /**
-   * So many bytes of the chunk are here, also where there are no more than before. Told about ten times a second of each
-   * chunk that is opened: it tells how long the rest will take.
+   * So many bytes of the chunk are here. Sent about ten times a second for each opened chunk, also when no more bytes
+   * have come: the rate tells how long the rest will take.
    */
   | {
       readonly type: "chunk_progress";
@@ -50,9 +50,9 @@ export type DownloadEvent =
       readonly request: RequestId;
       readonly retryable: boolean;
     }
-  /** The write of this chunk returned, or a doubtful one was found right; from now on it counts. */
+  /** The write of this chunk returned, or a doubtful chunk was checked and is right: from now on it counts as held. */
   | { readonly type: "chunk_written"; readonly chunk: number }
-  /** A doubtful chunk was found damaged: it is missing. */
+  /** A doubtful chunk was checked and is damaged: it is missing. */
   | { readonly type: "chunk_lost"; readonly chunk: number }
   /** Whether the disk is behind: no new requests while it is. */
   | { readonly type: "paused"; readonly paused: boolean }
@@ -64,22 +64,22 @@ export type DownloadEffect =
   | { readonly type: "request"; readonly source: SourceId; readonly request: RequestId; readonly chunks: ChunkRanges }
   | { readonly type: "cancel"; readonly source: SourceId; readonly request: RequestId }
   /**
-   * Close the connection to this source; it is out of the fetch, no source_gone is needed. It is not used again, except
-   * where it was only stalled: then it may join anew.
+   * Close the connection to this source. It is out of the fetch; no source_gone is needed. A source that was only stalled
+   * may join again; any other is banned for this fetch.
    */
   | { readonly type: "drop"; readonly source: SourceId; readonly reason: "integrity" | "protocol" | "stalled" }
   /** Write the bytes that arrived for this request. */
   | { readonly type: "write"; readonly request: RequestId; readonly chunk: number }
-  /** Forget the bytes that arrived for this request: a duplicate, or not what was asked for. */
+  /** Forget the bytes that arrived for this request: they are a duplicate, bad, or were not asked for. */
   | { readonly type: "discard"; readonly request: RequestId; readonly chunk: number }
-  /** Some chunk has no holder or no source is left to ask: find more holders now. Repeated at bounded intervals. */
+  /** Some chunk has no holder, or all sources have stalled: find more holders now. Repeated at bounded intervals. */
   | { readonly type: "find_holders" }
   /** Every chunk is written. Terminal. */
   | { readonly type: "done" }
   /** D7: this chunk cannot be had. Terminal. */
   | { readonly type: "failed"; readonly code: "no_holder" | "integrity"; readonly chunk: number };
 
-/** What the engine did so far; the receipt of a fetch is made of it. */
+/** What the engine did so far; the receipt of a fetch shows it. */
 export interface DownloadCounters {
   readonly requestsSent: number;
   /** N2: requests for a chunk that had been asked for before. */

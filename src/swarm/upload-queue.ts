@@ -1,15 +1,16 @@
 /**
- * The uploader's side: which of the waiting requests is answered next, and with which chunk. Requesters take turns,
- * every second of which goes to whoever has least; in the others, scarce chunks go first within bounds, so that they
- * get to those who can pass them on without waiting behind what many have.
- * A request that names many chunks is bound when it is sent, to the chunk that the fewest have: leechers who cannot hear
- * of each other in time would all choose the same scarce chunk, and the uploader's capacity would go into copies that
- * they could have given to one another.
+ * The uploader's side: which of the waiting requests is answered next, and with which chunk. Turns alternate: one goes
+ * to the requester with the fewest chunks; the next goes by order of requesters, rare chunks first within bounds, so
+ * that a rare chunk soon reaches those who can upload it.
+ *
+ * A request that names many chunks is bound to one when its answer is sent: to the chunk that the fewest requesters
+ * have. Leechers that choose by themselves, before they hear of each other's chunks, choose the same rare chunk, and the
+ * uploader sends copies of it that they could have given to one another.
  */
 import { type ChunkRanges, clampRanges, onlyChunk } from "../core/bitfield.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { UPLOAD_BOUNDS, type UploadBounds } from "./bounds.ts";
-import { HandOut, type HeldChunks, type Holdings } from "./hand-out.ts";
+import { ChunkSelector, type Holdings, type RequesterChunks } from "./chunk-selector.ts";
 import type { RequestId } from "./types.ts";
 
 /** The other end of a connection, named by whoever hosts the queue. */
@@ -38,24 +39,31 @@ export interface UploadQueueOptions extends Partial<UploadBounds> {
   readonly random: () => number;
 }
 
-/** A queued request with what its turn depends on, at hand. */
+/** A queued request together with what decides its turn. */
 interface Queued {
   readonly request: UploadRequest;
-  readonly handOut: HandOut;
-  readonly held: HeldChunks;
-  /** The only chunk that answers it; undefined where it leaves the choice. */
+  readonly selector: ChunkSelector;
+  readonly held: RequesterChunks;
+  /** The only chunk that answers the request; undefined where the uploader chooses. */
   readonly chunk: number | undefined;
 }
 
-/** What waits of one requester: its requests, oldest first, and how often others were preferred to it. */
+/** The requests of one requester, oldest first, and how often others were preferred to it. */
 interface Waiting {
   readonly requests: Queued[];
   passes: number;
 }
 
-/** Requesters whose turn is near enough for their chunks to be compared. */
+/** Chunks that a requester has announced. */
+interface PendingHave {
+  readonly selector: ChunkSelector;
+  readonly requester: RequesterId;
+  readonly chunks: ChunkRanges;
+}
+
+/** How many requesters, in the order of their turns, are compared by the rarity of their chunks. */
 const COMPARED_MAX = 64;
-/** What more have than this is common; it is passed over so often, at most, by what waits for a shorter time. */
+/** The most that the availability of a chunk counts: so a request is passed over at most this often. */
 const PASSES_MAX = 32;
 
 export class UploadQueue {
@@ -63,10 +71,11 @@ export class UploadQueue {
   readonly #random: () => number;
   /** Requesters in the order of their turns. */
   readonly #waiting = new Map<RequesterId, Waiting>();
-  readonly #contents = new Map<ContentId, HandOut>();
-  /** What requesters have told since the last choice: nobody needs to know it before the next one. */
-  readonly #news: { readonly handOut: HandOut; readonly requester: RequesterId; readonly chunks: ChunkRanges }[] = [];
-  #isTurnOfLast = false;
+  readonly #contents = new Map<ContentId, ChunkSelector>();
+  /** Chunks announced since the last turn; they are entered before the next one. */
+  readonly #pendingHaves: PendingHave[] = [];
+  /** Whether the next turn is that of the requester with the fewest chunks. */
+  #isTurnOfFewest = false;
   #requestCount = 0;
   #rangeNumberCount = 0;
 
@@ -84,36 +93,36 @@ export class UploadQueue {
     return this.#waiting.size;
   }
 
-  /** What can be served of a content. Read at every use, so it may grow by itself; before it shrinks, drop it. */
+  /** The chunks of a content that can be served. They are read at every use and may grow; before they shrink, drop the content. */
   setHoldings(contentId: ContentId, holdings: Holdings): void {
-    const handOut = this.#contents.get(contentId);
-    if (handOut === undefined) this.#contents.set(contentId, new HandOut(holdings, this.#random));
-    else handOut.holdings = holdings;
+    const selector = this.#contents.get(contentId);
+    if (selector === undefined) this.#contents.set(contentId, new ChunkSelector(holdings, this.#random));
+    else selector.holdings = holdings;
   }
 
-  /** The requester has told that it has these chunks: it is not sent them while it asks for others as well. */
+  /** The requester has announced these chunks: it is not sent them while it asks for others as well. */
   noteHeld(requester: RequesterId, contentId: ContentId, chunks: ChunkRanges): void {
-    const handOut = this.#contents.get(contentId);
-    if (handOut === undefined) return;
-    this.#news.push({ handOut, requester, chunks });
-    if (this.#news.length >= this.#bounds.newsMax) this.#takeNews();
+    const selector = this.#contents.get(contentId);
+    if (selector === undefined) return;
+    this.#pendingHaves.push({ selector, requester, chunks });
+    if (this.#pendingHaves.length >= this.#bounds.pendingHavesMax) this.#enterPendingHaves();
   }
 
-  #takeNews(): void {
-    for (const { handOut, requester, chunks } of this.#news) handOut.noteHeld(requester, chunks);
-    this.#news.length = 0;
+  #enterPendingHaves(): void {
+    for (const { selector, requester, chunks } of this.#pendingHaves) selector.noteHeld(requester, chunks);
+    this.#pendingHaves.length = 0;
   }
 
   /** `busy`: refuse it, it may be tried again. `not_held`: refuse it, none of its chunks is here. */
   enqueue(asked: UploadRequest): "queued" | "busy" | "not_held" {
-    const handOut = this.#contents.get(asked.contentId);
-    if (handOut === undefined) return "not_held";
-    // What is beyond the content costs nothing: ranges come from strangers.
-    const request = { ...asked, chunks: clampRanges(asked.chunks, handOut.holdings.size) };
-    if (!handOut.canServe(request.chunks)) return "not_held";
+    const selector = this.#contents.get(asked.contentId);
+    if (selector === undefined) return "not_held";
+    // Ranges come from strangers: chunks beyond the content must cost nothing.
+    const request = { ...asked, chunks: clampRanges(asked.chunks, selector.holdings.size) };
+    if (!selector.canServe(request.chunks)) return "not_held";
     const own = this.#waiting.get(request.requester);
     if (this.#isFullFor(own?.requests, request)) return "busy";
-    const queued = { request, handOut, held: handOut.heldBy(request.requester), chunk: onlyChunk(request.chunks) };
+    const queued = { request, selector, held: selector.heldBy(request.requester), chunk: onlyChunk(request.chunks) };
     if (own !== undefined) own.requests.push(queued);
     else this.#waiting.set(request.requester, { requests: [queued], passes: 0 });
     this.#requestCount++;
@@ -143,10 +152,10 @@ export class UploadQueue {
 
   /** The connection is gone, and its requests with it; returns those that waited. */
   dropRequester(requester: RequesterId): RequestId[] {
-    this.#takeNews();
+    this.#enterPendingHaves();
     const requests = [...(this.#waiting.get(requester)?.requests ?? [])];
     for (const { request } of requests) this.#remove(request);
-    for (const handOut of this.#contents.values()) handOut.forget(requester);
+    for (const selector of this.#contents.values()) selector.forget(requester);
     return requests.map(({ request }) => request.request);
   }
 
@@ -165,50 +174,51 @@ export class UploadQueue {
   }
 
   /**
-   * Takes the oldest request of the requester whose turn it is, and binds it; undefined where none can be sent to. Every
-   * second turn goes to whoever has least of what the next one asks for: a swarm is done when its last is, and one that
-   * uploads much gets little from the others, since it cannot draw on itself.
+   * Takes the oldest request of the requester whose turn it is, and binds it to a chunk; undefined where no requester
+   * can be sent to. Every second turn goes to the requester with the fewest chunks, because a swarm is done when its
+   * slowest leecher is.
    */
   next(isReady: (requester: RequesterId) => boolean): UploadGrant | undefined {
     if (this.#requestCount === 0) return undefined;
-    this.#takeNews();
-    const isForLast = this.#isTurnOfLast;
-    const queued = (isForLast ? this.#ofLast(isReady) : undefined) ?? this.#scarcest(isReady);
+    this.#enterPendingHaves();
+    const isForFewest = this.#isTurnOfFewest;
+    const queued = (isForFewest ? this.#withFewestChunks(isReady) : undefined) ?? this.#withRarestChunk(isReady);
     if (queued === undefined) return undefined;
-    this.#isTurnOfLast = !isForLast;
-    const { handOut, request } = queued;
+    this.#isTurnOfFewest = !isForFewest;
+    const { selector, request } = queued;
     const { requester, contentId, chunks } = request;
     const own = this.#waiting.get(requester)!;
     this.#remove(request);
-    if (own.requests.length > 0 && !isForLast) {
+    if (own.requests.length > 0 && !isForFewest) {
       own.passes = 0;
       this.#waiting.delete(requester);
       this.#waiting.set(requester, own);
     }
-    return { requester, request: request.request, contentId, chunk: handOut.handOut(requester, chunks) };
+    return { requester, request: request.request, contentId, chunk: selector.select(requester, chunks) };
   }
 
-  #ofLast(isReady: (requester: RequesterId) => boolean): Queued | undefined {
+  /** Compared with the first in turn: only requesters of the same content can be compared. */
+  #withFewestChunks(isReady: (requester: RequesterId) => boolean): Queued | undefined {
     let chosen: Queued | undefined;
     for (const [requester, { requests }] of this.#waiting) {
       if (!isReady(requester)) continue;
       const queued = requests[0]!;
-      const isLess =
-        chosen === undefined || (queued.handOut === chosen.handOut && queued.held.count < chosen.held.count);
-      if (isLess && !queued.handOut.hoards(queued.held)) chosen = queued;
+      const hasFewer =
+        chosen === undefined || (queued.selector === chosen.selector && queued.held.count < chosen.held.count);
+      if (hasFewer && !queued.selector.isFreeRider(queued.held)) chosen = queued;
     }
     return chosen;
   }
 
-  /** Turn by turn, but what fewer have goes first; to be passed over once counts like one holder less. */
-  #scarcest(isReady: (requester: RequesterId) => boolean): Queued | undefined {
+  /** In the order of turns, but rarer chunks first: each time that a requester is passed over counts like one holder less. */
+  #withRarestChunk(isReady: (requester: RequesterId) => boolean): Queued | undefined {
     let chosen: Queued | undefined;
     let rankMin = Number.POSITIVE_INFINITY;
     let compared = 0;
     for (const [requester, waiting] of this.#waiting) {
       if (!isReady(requester)) continue;
       const queued = waiting.requests[0]!;
-      const rank = this.#commonness(queued) - waiting.passes++;
+      const rank = this.#availability(queued) - waiting.passes++;
       if (rank < rankMin) {
         chosen = queued;
         rankMin = rank;
@@ -218,10 +228,10 @@ export class UploadQueue {
     return chosen;
   }
 
-  /** What a requester that hoards leaves to be chosen is nothing scarce. */
-  #commonness({ chunk, handOut, held }: Queued): number {
-    if (chunk === undefined && handOut.hoards(held)) return PASSES_MAX;
-    return Math.min(handOut.commonness(chunk), PASSES_MAX);
+  /** A choice stands for the rarest chunk; that of a free-rider for a common one. */
+  #availability({ chunk, selector, held }: Queued): number {
+    if (chunk === undefined && selector.isFreeRider(held)) return PASSES_MAX;
+    return Math.min(selector.availability(chunk), PASSES_MAX);
   }
 
   #remove({ requester, request, chunks }: UploadRequest): void {

@@ -56,7 +56,7 @@ describe("near the bound of Kumar and Ross", () => {
     });
   });
 
-  test("100 leechers: sources are crowded, so windows are short and scarce chunks go first", () => {
+  test("100 leechers: sources are crowded, so windows are short and rare chunks go first", () => {
     check({ leechers: 100, chunkCount: 512 }, (result) => {
       expect(result.incomplete).toEqual([]);
       expect(ratioOf(result)).toBeLessThanOrEqual(1.2);
@@ -85,7 +85,7 @@ describe("faults", () => {
     }
   });
 
-  test("liars draw little from the seeder, although nobody else gives them anything for long", () => {
+  test("liars cost the seeder little, although the other peers soon stop serving them", () => {
     check({ leechers: 100, chunkCount: 256, liars: 0.05, churn: 0.2 }, (result) => {
       expect(result.incomplete).toEqual([]);
       expect(ratioOf(result)).toBeLessThanOrEqual(1.5);

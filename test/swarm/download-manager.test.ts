@@ -199,7 +199,7 @@ describe("D1, D2: which chunk from whom", () => {
     expect(order).toEqual([2, 1, 3, 0]);
   });
 
-  test("news of holders re-order the queue", () => {
+  test("chunks that a source tells of change which chunk is rarest", () => {
     const driver = new Driver(3, { windowSize: 1, scarceHoldersMax: 0 });
     driver.send({ type: "paused", paused: true });
     driver.join("a", allOf(3));
@@ -211,7 +211,7 @@ describe("D1, D2: which chunk from whom", () => {
     else expect([0, 2]).toContain(onlyChunk(first.chunks)!);
   });
 
-  test("a scarce holder is left the choice, and its choice is nobody else's any more", () => {
+  test("the only holder of chunks is left the choice, and the chunk that it chooses is asked from no other source", () => {
     const driver = new Driver(50);
     driver.join("seeder", allOf(50));
     const [request] = driver.waitingAt("seeder");
@@ -232,7 +232,7 @@ describe("D1, D2: which chunk from whom", () => {
   });
 });
 
-describe("news of chunks", () => {
+describe("chunks that sources tell of (HAVE)", () => {
   const has = (source: string, chunk: number) => ({ type: "source_has", source, chunks: rangeOfOne(chunk) }) as const;
 
   test("of an idle source are used at once", () => {
@@ -248,18 +248,18 @@ describe("news of chunks", () => {
     driver.join("b", NO_ONE);
     expect(driver.waiting.size).toBe(WINDOW_SIZE);
     expect(driver.send(has("b", 80))).toEqual([]);
-    expect(driver.manager.deadline()).toBeLessThanOrEqual(driver.now + DOWNLOAD_BOUNDS.newsMs);
-    driver.advance(DOWNLOAD_BOUNDS.newsMs);
+    expect(driver.manager.deadline()).toBeLessThanOrEqual(driver.now + DOWNLOAD_BOUNDS.pendingHavesMs);
+    driver.advance(DOWNLOAD_BOUNDS.pendingHavesMs);
     expect(driver.waitingAt("b").map(({ chunks }) => onlyChunk(chunks))).toEqual([80]);
     expect(driver.waiting.size).toBe(WINDOW_SIZE);
   });
 
   test("are never more than the bound before they are entered", () => {
-    const driver = new Driver(1000, { newsMax: 10 });
+    const driver = new Driver(1000, { pendingHavesMax: 10 });
     driver.join("a", allOf(1000));
     driver.join("b", NO_ONE);
     for (let chunk = 0; chunk < 10; chunk++) driver.send(has("b", chunk));
-    expect(driver.manager.deadline()).toBeGreaterThan(driver.now + DOWNLOAD_BOUNDS.newsMs);
+    expect(driver.manager.deadline()).toBeGreaterThan(driver.now + DOWNLOAD_BOUNDS.pendingHavesMs);
   });
 });
 

@@ -60,15 +60,15 @@ export class Driver {
   }
 
   drain(): DownloadEffect[] {
-    const news: DownloadEffect[] = [];
+    const effects: DownloadEffect[] = [];
     for (let effect = this.manager.poll(); effect !== undefined; effect = this.manager.poll()) {
-      news.push(effect);
+      effects.push(effect);
       if (effect.type === "request") this.waiting.set(effect.request, effect);
       else if (effect.type === "cancel") this.waiting.delete(effect.request);
       else if (effect.type === "drop") this.#forget(effect.source);
     }
-    this.effects.push(...news);
-    return news;
+    this.effects.push(...effects);
+    return effects;
   }
 
   join(source: SourceId, chunks: ChunkRanges): DownloadEffect[] {
@@ -101,16 +101,16 @@ export class Driver {
   /** Lets time pass, ticking whenever the manager asks for it. */
   advance(ms: number): DownloadEffect[] {
     const end = this.now + ms;
-    const news: DownloadEffect[] = [];
+    const effects: DownloadEffect[] = [];
     for (let steps = 0; steps < 10_000; steps++) {
       const due = this.manager.deadline();
       if (due === undefined || due > end) break;
       this.now = Math.max(this.now, due);
-      news.push(...this.send({ type: "tick" }));
+      effects.push(...this.send({ type: "tick" }));
     }
     this.now = end;
-    news.push(...this.send({ type: "tick" }));
-    return news;
+    effects.push(...this.send({ type: "tick" }));
+    return effects;
   }
 
   waitingAt(source: SourceId): RequestEffect[] {

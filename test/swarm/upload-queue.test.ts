@@ -91,32 +91,32 @@ test("ranges beyond the content cost no more than the content", () => {
   expect(looks).toBeLessThan(10);
 });
 
-describe("what a requester keeps to itself", () => {
-  /** Four requesters of whom one, the hoarder, has nothing told of what it was sent; the others' chunks spread. */
-  function swarmWithHoarder(turns: number) {
+describe("a free-rider", () => {
+  /** Of four requesters, one is a free-rider: no other has any chunk that it was sent. The other three share all of theirs. */
+  function swarmWithFreeRider(turns: number) {
     const { queue, ask } = makeQueue(1000);
     const sent = new Map<string, number[]>();
-    const requesters = ["hoarder", "one", "two", "three"];
+    const requesters = ["free-rider", "one", "two", "three"];
     for (let turn = 0; turn < turns; turn++) {
       for (const requester of requesters) ask(requester);
       const { chunk, requester } = queue.next(always)!;
       sent.set(requester, [...(sent.get(requester) ?? []), chunk!]);
-      if (requester === "hoarder") continue;
+      if (requester === "free-rider") continue;
       for (const other of requesters.slice(1)) queue.noteHeld(other, CONTENT, rangeOfOne(chunk!));
     }
     return sent;
   }
 
-  test("does not get the turns of whoever has least", () => {
-    const sent = swarmWithHoarder(300);
-    expect(sent.get("hoarder")!.length).toBeLessThan(300 / 4);
+  test("does not get the turns of the requester with the fewest chunks", () => {
+    const sent = swarmWithFreeRider(300);
+    expect(sent.get("free-rider")!.length).toBeLessThan(300 / 4);
   });
 
-  test("is sent to others anew, and for itself it gets what others have", () => {
-    const sent = swarmWithHoarder(300);
+  test("does not get chunks that nobody has; what it alone was sent goes to others as well", () => {
+    const sent = swarmWithFreeRider(300);
     const toOthers = new Set(["one", "two", "three"].flatMap((name) => sent.get(name)!));
-    const kept = sent.get("hoarder")!.filter((chunk) => !toOthers.has(chunk));
-    expect(kept.length).toBeLessThanOrEqual(8);
+    const unshared = sent.get("free-rider")!.filter((chunk) => !toOthers.has(chunk));
+    expect(unshared.length).toBeLessThanOrEqual(8);
   });
 
   test("a requester that is alone gets everything, in turn", () => {
@@ -136,7 +136,7 @@ describe("F4: fair over requesters", () => {
     expect(turns).toEqual(["greedy", "modest", "other", "greedy"]);
   });
 
-  test("every second turn goes to whoever has least, the others to all alike", () => {
+  test("every second turn goes to the requester with the fewest chunks, the others to all alike", () => {
     const { queue, ask } = makeQueue(1000);
     queue.noteHeld("ahead", CONTENT, allOf(100));
     queue.noteHeld("further ahead", CONTENT, allOf(200));
@@ -163,7 +163,7 @@ describe("F4: fair over requesters", () => {
     expect(turns.at(-1)).toBe("one");
   });
 
-  test("who has least of one content gets no turn from those who ask for another", () => {
+  test("having the fewest chunks of one content gives no turn over those who ask for another", () => {
     const { queue, ask } = makeQueue(8);
     queue.setHoldings(OTHER, Bitfield.full(8));
     queue.noteHeld("a", CONTENT, allOf(4));

@@ -1,44 +1,44 @@
 /**
- * Who of an uploader's requesters has which chunks of one content, because it was sent them or told of them; from that,
- * how common each chunk is, and the chunk to give next.
+ * Selects the chunk that answers a request which leaves the choice to the uploader. Knows, for one content, which chunks
+ * each requester has (those it was sent and those it announced) and so how many requesters have each chunk.
  */
 import { type ChunkRanges, onlyChunk } from "../core/bitfield.ts";
 import { CHUNK_COUNT_AIM } from "../core/limits.ts";
 import { addBit, emptyBits, forEachBit, forEachInRanges, hasBit } from "./chunk-bits.ts";
 
-/** What is held of a content; a `Bitfield` is one. */
+/** The chunks of a content that the uploader has; a `Bitfield` is one. */
 export interface Holdings {
   /** Chunks of the content. */
   readonly size: number;
   has(chunk: number): boolean;
 }
 
-/** Makes a chunk that the requester has come after any that it has not, however often that was handed out. */
+/** Added to the rank of a chunk that the requester has: such a chunk comes after all that it lacks. */
 const HELD_PENALTY = 0x2_0000;
-/** Makes a chunk that nobody has come after the others, where the requester would keep it to itself. */
-const HOARD_PENALTY = 0x1_0000;
-/** A requester hoards if nobody else has got so many of the chunks that it was sent first, and so many times the average. */
-const HOARD_MIN = 8;
-const HOARD_FACTOR = 2;
+/** Added, for a free-rider, to the rank of a chunk that no requester has: such a chunk comes after those that some have. */
+const FREE_RIDER_PENALTY = 0x1_0000;
+/** A free-rider has at least this many unshared chunks, and more than this many times the average of all requesters. */
+const UNSHARED_MIN = 8;
+const UNSHARED_FACTOR = 2;
 
-/** What a requester has, for others to compare. */
-export interface HeldChunks {
+/** How much a requester has, for comparison with other requesters. */
+export interface RequesterChunks {
   readonly count: number;
-  /** Chunks that it was sent first and that nobody else has got from there. */
-  readonly unspread: number;
+  /** Chunks that this requester was the first to be sent and that no other requester has announced since. */
+  readonly unshared: number;
 }
 
-export class HandOut {
+export class ChunkSelector {
   holdings: Holdings;
   readonly #random: () => number;
-  /** By chunk: requesters that have it. */
+  /** By chunk: how many requesters have it. */
   #counts = new Uint16Array(CHUNK_COUNT_AIM);
   readonly #heldBy = new Map<string, GrowingBits>();
-  /** The requesters who were sent a chunk that nobody else has. */
+  /** By chunk that one requester alone was sent: that requester's chunks. */
   readonly #soleHolders = new Map<number, GrowingBits>();
-  /** Of all requesters together. */
-  #unspread = 0;
-  /** Where the last choice ended: equals are handed out in order, so that the disk is read in order. */
+  /** Unshared chunks of all requesters together. */
+  #unshared = 0;
+  /** The chunk after the last one selected: equally rare chunks are sent in ascending order, so that the disk is read in order. */
   #cursor: number | undefined;
 
   constructor(holdings: Holdings, random: () => number) {
@@ -46,7 +46,7 @@ export class HandOut {
     this.#random = random;
   }
 
-  /** Of ranges within the content. */
+  /** Whether any chunk of the ranges, which lie within the content, is here. */
   canServe(chunks: ChunkRanges): boolean {
     for (let i = 0; i < chunks.length; i += 2) {
       for (let chunk = chunks[i]!; chunk <= chunks[i + 1]!; chunk++) if (this.holdings.has(chunk)) return true;
@@ -54,47 +54,47 @@ export class HandOut {
     return false;
   }
 
-  /** Chooses a chunk of these for the requester, which has it from then on; undefined where none is held. */
-  handOut(requester: string, chunks: ChunkRanges): number | undefined {
+  /** Selects one of these chunks and counts it as sent to the requester; undefined where none is here. */
+  select(requester: string, chunks: ChunkRanges): number | undefined {
     const chunk = onlyChunk(chunks) ?? this.#choose(requester, chunks);
     if (chunk === undefined || !this.holdings.has(chunk)) return undefined;
     const held = this.#heldByOf(requester);
     if (!this.#note(held, chunk)) return chunk;
     if (this.#counts[chunk] === 1) {
       this.#soleHolders.set(chunk, held);
-      held.unspread++;
-      this.#unspread++;
+      held.unshared++;
+      this.#unshared++;
     } else {
       this.#soleHolders.delete(chunk);
     }
     return chunk;
   }
 
-  /** How many requesters have this chunk; undefined stands for the rarest that there is. */
-  commonness(chunk: number | undefined): number {
+  /** How many requesters have this chunk; undefined stands for the rarest chunk. */
+  availability(chunk: number | undefined): number {
     return chunk === undefined ? 0 : (this.#counts[chunk] ?? 0);
   }
 
   /**
-   * Whether what the requester is sent stays with it: it passes nothing on, or nobody takes it from there. A liar is
-   * soon avoided by all whom it sent damaged chunks, so it would become the one that has least and is served first.
+   * Whether the chunks that the requester is sent do not reach the others: its upload is slow or closed, or the others
+   * avoid it because it sends damaged chunks. Having the fewest chunks, it would otherwise be served first.
    */
-  hoards({ unspread }: HeldChunks): boolean {
-    return unspread >= HOARD_MIN && unspread * this.#heldBy.size > HOARD_FACTOR * this.#unspread;
+  isFreeRider({ unshared }: RequesterChunks): boolean {
+    return unshared >= UNSHARED_MIN && unshared * this.#heldBy.size > UNSHARED_FACTOR * this.#unshared;
   }
 
-  /** Of the chunks that are held: one new to the requester, had by the fewest others, next in order. */
+  /** Of the chunks that are here: one that the requester lacks and that the fewest requesters have, next in order. */
   #choose(requester: string, chunks: ChunkRanges): number | undefined {
     const heldByRequester = this.#heldByOf(requester);
-    const freshPenalty = this.hoards(heldByRequester) ? HOARD_PENALTY : 0;
+    const newChunkPenalty = this.isFreeRider(heldByRequester) ? FREE_RIDER_PENALTY : 0;
     this.#cursor ??= randomChunk(chunks, this.#random);
     let best: number | undefined;
     let bestRank = Number.POSITIVE_INFINITY;
     const consider = (first: number, last: number): boolean => {
       for (let chunk = first; chunk <= last; chunk++) {
-        const count = this.#spreadingCount(chunk);
+        const count = this.#sharingCount(chunk);
         if (count >= bestRank || !this.holdings.has(chunk)) continue;
-        let rank = count === 0 ? freshPenalty : count;
+        let rank = count === 0 ? newChunkPenalty : count;
         if (heldByRequester.has(chunk)) rank += HELD_PENALTY;
         if (rank >= bestRank) continue;
         best = chunk;
@@ -108,10 +108,11 @@ export class HandOut {
     return best;
   }
 
+  /** The requester has announced that it has these chunks. */
   noteHeld(requester: string, chunks: ChunkRanges): void {
     const held = this.#heldByOf(requester);
     forEachInRanges(chunks, this.holdings.size, (chunk) => {
-      if (this.#note(held, chunk)) this.#noteSpread(chunk);
+      if (this.#note(held, chunk)) this.#noteShared(chunk);
     });
   }
 
@@ -122,11 +123,11 @@ export class HandOut {
       this.#counts[chunk]!--;
       if (this.#soleHolders.get(chunk) === held) this.#soleHolders.delete(chunk);
     });
-    this.#unspread -= held.unspread;
+    this.#unshared -= held.unshared;
     this.#heldBy.delete(requester);
   }
 
-  /** False where the requester was known to have it. */
+  /** Returns whether the requester was not known to have the chunk. */
   #note(held: GrowingBits, chunk: number): boolean {
     if (!held.add(chunk)) return false;
     if (chunk >= this.#counts.length) this.#grow(chunk + 1);
@@ -134,24 +135,24 @@ export class HandOut {
     return true;
   }
 
-  /** Somebody else has got what the sole holder was sent. */
-  #noteSpread(chunk: number): void {
+  /** Another requester has the chunk that only one was sent. */
+  #noteShared(chunk: number): void {
     const sole = this.#soleHolders.get(chunk);
     if (sole === undefined) return;
-    sole.unspread--;
-    this.#unspread--;
+    sole.unshared--;
+    this.#unshared--;
     this.#soleHolders.delete(chunk);
   }
 
-  /** Requesters that have the chunk, but for one that hoards it. */
-  #spreadingCount(chunk: number): number {
+  /** How many requesters have the chunk, a free-rider that alone has it not counted. */
+  #sharingCount(chunk: number): number {
     const count = this.#counts[chunk] ?? 0;
     const sole = count === 1 ? this.#soleHolders.get(chunk) : undefined;
-    return sole !== undefined && this.hoards(sole) ? 0 : count;
+    return sole !== undefined && this.isFreeRider(sole) ? 0 : count;
   }
 
-  /** The chunks that the requester was sent or told of. */
-  heldBy(requester: string): HeldChunks {
+  /** The chunks that the requester was sent or announced. The object stays up to date. */
+  heldBy(requester: string): RequesterChunks {
     return this.#heldByOf(requester);
   }
 
@@ -171,17 +172,17 @@ export class HandOut {
   }
 }
 
-/** A set whose size is not known beforehand. */
+/** A set of chunks that grows: ranges from strangers may reach beyond the content. */
 class GrowingBits {
   #bits = emptyBits(CHUNK_COUNT_AIM);
   count = 0;
-  unspread = 0;
+  unshared = 0;
 
   has(chunk: number): boolean {
     return chunk >>> 5 < this.#bits.length && hasBit(this.#bits, chunk);
   }
 
-  /** False where it was in already. */
+  /** Returns whether the chunk was not in the set. */
   add(chunk: number): boolean {
     if (chunk >>> 5 >= this.#bits.length) this.#grow(chunk + 1);
     else if (hasBit(this.#bits, chunk)) return false;
@@ -203,7 +204,7 @@ class GrowingBits {
 
 type Visit = (first: number, last: number) => boolean;
 
-/** Visits the part of the ranges from a chunk on until a visit returns true; whether one did. */
+/** Visits the parts of the ranges from a chunk on until a visit returns true; returns whether one did. */
 function forRangesFrom(chunks: ChunkRanges, from: number, visit: Visit): boolean {
   for (let i = 0; i < chunks.length; i += 2) {
     if (chunks[i + 1]! >= from && visit(Math.max(chunks[i]!, from), chunks[i + 1]!)) return true;
@@ -211,6 +212,7 @@ function forRangesFrom(chunks: ChunkRanges, from: number, visit: Visit): boolean
   return false;
 }
 
+/** The same for the parts of the ranges below a chunk. */
 function forRangesBelow(chunks: ChunkRanges, below: number, visit: Visit): boolean {
   for (let i = 0; i < chunks.length && chunks[i]! < below; i += 2) {
     if (visit(chunks[i]!, Math.min(chunks[i + 1]!, below - 1))) return true;
