@@ -36,10 +36,9 @@ export class Availability {
     }
   }
 
-  /** Calls `visit` for every chunk that the source held. */
+  /** The source has no requests any more. Calls `visit` for every chunk that it held. */
   removeSource(source: SourceState, visit: (chunk: number) => void): void {
     this.sources.delete(source.id);
-    this.overAsked.delete(source);
     if (source.held === undefined) {
       this.picker.removeCompleteHolder();
       for (let chunk = 0; chunk < this.#chunkCount; chunk++) visit(chunk);
@@ -70,9 +69,13 @@ export class Availability {
     return "gained";
   }
 
-  /** The source is not asked for this chunk any more. */
+  /** The source does not have this chunk any more, or is not asked for it. */
   removeChunk(source: SourceState, chunk: number): "removed" | "not_held" {
-    if (!source.has(chunk)) return "not_held";
+    if (!source.has(chunk)) {
+      // It was bad from there, and now the source has it no longer: there is nothing to come back to.
+      source.badChunks.delete(chunk);
+      return "not_held";
+    }
     if (source.held === undefined) {
       this.picker.removeCompleteHolder();
       source.listChunks(this.#chunkCount);

@@ -33,7 +33,7 @@ const step = fc.record({
   ),
   /** Picks the source, the request, the chunk among those that there are. */
   pick: fc.nat(1_000_000),
-  chunks: fc.uniqueArray(fc.nat(CHUNKS_MAX - 1), { maxLength: CHUNKS_MAX }),
+  chunks: fc.uniqueArray(fc.nat(CHUNKS_MAX - 1), { maxLength: CHUNKS_MAX, size: "max" }),
   elapsedMs: fc.oneof({ weight: 9, arbitrary: fc.nat(200) }, { weight: 1, arbitrary: fc.nat(5000) }),
 });
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
@@ -253,7 +253,8 @@ const setting = fc.record({
   doubtful: fc.uniqueArray(fc.nat(CHUNKS_MAX - 1), { maxLength: CHUNKS_MAX }),
   windowSize: fc.integer({ min: 1, max: 30 }),
   seed: fc.nat(),
-  steps: fc.array(step, { maxLength: 150 }),
+  /** Without a size, sequences would be short: about ten steps. */
+  steps: fc.array(step, { maxLength: 150, size: "max" }),
 });
 
 type Setting = Omit<typeof setting extends fc.Arbitrary<infer S> ? S : never, "steps">;
