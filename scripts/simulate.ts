@@ -7,40 +7,31 @@
  * The names are those of test/sim/scenario.ts, e.g. `leechers=100 churn=0.2 liars=0.05 seed=7`; a list of numbers
  * stands for leecherUp. Holders that are slow, trickle, stall or answer nothing stand beside the seeders, by number:
  * `leechers=1 seederUp=6291456 chunkCount=48 slow=10 slowUp=4096`, `trickle=3`, `stall=3`, `mute=3`. The same seed gives
- * the same run, to the event. `--cost` prints what one decision of the engine costs, by chunks and sources.
+ * the same run, to the event. A bound of src/swarm/bounds.ts is replaced by its name after `bounds.` (of a fetch),
+ * `uploads.` or `gossip.`, e.g. `bounds.windowSize=4`; its docstring there names a run that shows what it is for. `--cost`
+ * prints what one decision of the engine costs, by chunks and sources.
  */
 import { writeFileSync } from "node:fs";
+import { parseScenario, SCENARIO_USAGE } from "../test/sim/arguments.ts";
 import { costReport } from "../test/sim/cost.ts";
 import { ratioOf, svgReport, textReport } from "../test/sim/report.ts";
-import { SCENARIO } from "../test/sim/scenario.ts";
 import { simulate } from "../test/sim/swarm.ts";
 
-/** Of what a number, or a list of them, can stand for: `bounds` and `gossip` are for tests. */
-const names = Object.entries(SCENARIO).flatMap(([name, value]) => (typeof value === "number" ? [name] : []));
-
 function usage(complaint: string): never {
-  console.error(
-    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost\nnames: ${names.join(" ")}`,
-  );
+  console.error(`${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost\n${SCENARIO_USAGE}`);
   process.exit(2);
 }
 
 function parseArguments(words: readonly string[]) {
-  const scenario: Record<string, number | number[]> = {};
-  let svgFile: string | undefined;
-  for (let index = 0; index < words.length; index++) {
-    const word = words[index]!;
-    if (word === "--svg") {
-      svgFile = words[++index] ?? usage("--svg needs a file");
-      continue;
-    }
-    const [name = "", value = ""] = word.split("=");
-    if (!names.includes(name)) usage(`unknown name: ${name}`);
-    const numbers = value.split(",").map(Number);
-    if (value === "" || numbers.some(Number.isNaN)) usage(`not a number: ${word}`);
-    scenario[name] = numbers.length === 1 ? numbers[0]! : numbers;
+  const rest = [...words];
+  const place = rest.indexOf("--svg");
+  const [, svgFile] = place < 0 ? [] : rest.splice(place, 2);
+  if (place >= 0 && svgFile === undefined) usage("--svg needs a file");
+  try {
+    return { scenario: parseScenario(rest), svgFile };
+  } catch (error) {
+    return usage((error as Error).message);
   }
-  return { scenario, svgFile };
 }
 
 const now = () => performance.now();

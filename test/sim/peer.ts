@@ -47,13 +47,13 @@ export class SimPeer {
   startedAt = 0;
 
   constructor(swarm: Swarm, options: PeerOptions) {
-    const { chunkCount, chunkBytes, bounds } = swarm.scenario;
+    const { chunkCount, chunkBytes, bounds, uploads } = swarm.scenario;
     this.#swarm = swarm;
     this.index = options.index;
     this.name = `p${options.index}`;
     this.options = options;
     this.have = options.isSeeder ? Bitfield.full(chunkCount) : new Bitfield(chunkCount);
-    this.uploads = new UploadQueue({ random: options.random });
+    this.uploads = new UploadQueue({ random: options.random, ...uploads });
     this.uploads.setHoldings(CONTENT, this.have);
     this.#gossip = new Gossip(swarm.scenario.gossip);
     if (options.isSeeder) return;

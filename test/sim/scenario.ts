@@ -1,7 +1,7 @@
 /** What a simulated swarm looks like, and the least time in which it could be served. */
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
-import type { DownloadBounds, GossipBounds } from "../../src/swarm/bounds.ts";
+import type { DownloadBounds, GossipBounds, UploadBounds } from "../../src/swarm/bounds.ts";
 
 /** Stalling: silent from the start, but cancels are answered. Mute: nothing is answered. Trickle and stall: after a header. */
 export type Conduct = "honest" | "liar" | "stalling" | "slow" | "mute" | "trickle" | "stall";
@@ -43,6 +43,7 @@ export interface Scenario {
   /** Connections that break, in the whole swarm, a second. */
   readonly resetsPerSecond: number;
   readonly bounds: Partial<DownloadBounds>;
+  readonly uploads: Partial<UploadBounds>;
   readonly gossip: Partial<GossipBounds>;
   readonly timeMsMax: number;
 }
@@ -72,6 +73,7 @@ export const SCENARIO: Scenario = {
   churn: 0,
   resetsPerSecond: 0,
   bounds: {},
+  uploads: {},
   gossip: {},
   timeMsMax: 600 * SECOND_MS,
 };
