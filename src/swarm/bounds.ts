@@ -362,7 +362,7 @@ export interface GossipBounds {
   /**
    * Turns in which all members are told. Simulate: `leechers=100 chunkCount=256 gossip.turnsPerRound=10` gives 1.26
    * instead of 1.23. All at once (1) gives 1.22 there and 1.17 instead of 1.19 with `leechers=300 chunkCount=512`, but
-   * 1.24 instead of 1.20 with `leechers=60`: between 1 and 5 these runs do not decide.
+   * 1.24 instead of 1.20 with `leechers=60`: between 1 and 5 such runs do not decide.
    */
   readonly turnsPerRound: number;
   /**
