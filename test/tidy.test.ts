@@ -154,6 +154,12 @@ function moduleOf(path: string): string | undefined {
   return module === "admin" && rest.length > 1 && rest[0] === "ui" ? "admin/ui" : module;
 }
 
+/** Modules that get time and chance from their composition root, and where the real ones are made. */
+const inVirtualTime: readonly string[] = ["net", "tracker", "peer"];
+const REAL_SYSTEM = "src/net/system.ts";
+const realTimeOrChance =
+  /(?<![.\w$])(?:Date\.now|performance\.|Math\.random|Bun\.sleep|set(?:Timeout|Interval|Immediate)\b|random(?:Bytes|UUID)\b)/;
+
 const isPure = (path: string) => Object.hasOwn(purePackages, moduleOf(path) ?? "");
 
 const rules = {
@@ -190,6 +196,11 @@ const rules = {
       .map(({ what }) => `${module} must not use ${what}`);
     const types = /(?<![.\w$*] |[.\w$])Bun\.[A-Z]/.test(file.text) ? [`${module} must not name types of Bun`] : [];
     return [...packages, ...words, ...types];
+  },
+  "roles can run in virtual time": (file) => {
+    if (!inVirtualTime.includes(moduleOf(file.path) ?? "") || file.path === REAL_SYSTEM) return [];
+    const real = realTimeOrChance.exec(codeOf(file));
+    return real === null ? [] : [`${real[0]} is to come from the System that is handed in`];
   },
   "views of the page keep what is typed": (file) => {
     if (moduleOf(file.path) !== "admin/ui") return [];
@@ -259,6 +270,7 @@ const scopes: Readonly<Record<RuleName, (path: string) => boolean>> = {
   "modules import what the dependency rules allow": isSource,
   "packages stay in their modules": isSource,
   "core, wire and swarm are pure": isSource,
+  "roles can run in virtual time": isSource,
   "views of the page keep what is typed": (path) => isSource(path) && path !== "src/admin/ui/view-state.ts",
   "files of src are read in a sitting": isSource,
   "files begin with what they are": isCode,
@@ -319,6 +331,14 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "src/core/a.ts", text: "export const a = process.env.HOME;" },
     { path: "src/core/a.ts", text: "export const a = globalThis;" },
     { path: "src/core/a.ts", text: "export const a = import.meta.dir;" },
+  ],
+  "roles can run in virtual time": [
+    { path: "src/peer/a.ts", text: "export const a = performance.now();" },
+    { path: "src/tracker/a.ts", text: "export const a = Date.now();" },
+    { path: "src/net/a.ts", text: "setTimeout(() => {}, 1);" },
+    { path: "src/peer/a.ts", text: "export const a = Math.random();" },
+    { path: "src/peer/a.ts", text: 'import { randomBytes } from "node:crypto"; randomBytes(1);' },
+    { path: "src/tracker/a.ts", text: 'import { setImmediate } from "node:timers/promises"; await setImmediate();' },
   ],
   "views of the page keep what is typed": [
     { path: "src/admin/ui/a.tsx", text: 'import { useId, useState } from "hono/jsx/dom"; useState(useId());' },

@@ -1,6 +1,6 @@
 /**
  * A deadline is made once, where a user's request enters, and passed to everything that waits for this request, so that
- * successive waits do not add up. Times are milliseconds on the clock of performance.now().
+ * successive waits do not add up. Times are milliseconds on a monotonic clock.
  */
 import { NOTICE_MS_MAX, NOTICE_RESERVE_MS } from "./limits.ts";
 

@@ -127,7 +127,7 @@ export class Connection implements FrameHandler {
     return this.#inflow.payloadBytesReceived;
   }
 
-  /** When the last bytes came, on the clock of performance.now(). */
+  /** When the last bytes came, on the clock. */
   get lastReceivedMs(): number {
     return this.#inflow.lastReceivedMs;
   }

@@ -51,7 +51,7 @@ export class Inflow {
     return this.#decoder.payloadBytesReceived;
   }
 
-  /** When the last bytes came, on the clock of performance.now(). */
+  /** When the last bytes came, on the clock. */
   get lastReceivedMs(): number {
     return this.#lastReceivedMs;
   }

@@ -83,7 +83,7 @@ export class SendQueue {
   #reading = false;
   #ready: Piece[] = [];
   #spare: Uint8Array[] = [];
-  /** Since when the kernel takes nothing, on the clock of performance.now(). */
+  /** Since when the kernel takes nothing, on the clock. */
   #blockedSinceMs: number | undefined;
   /** The throttle is to call back; nothing is begun before. */
   #isThrottled = false;

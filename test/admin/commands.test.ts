@@ -264,6 +264,11 @@ test("shutdown answers first and then ends the role, admin.json included", async
   await guest.role.shutdownRequested;
   await guest.role.close();
   expect(existsSync(join(guest.data, "admin.json"))).toBe(false);
+  const { api: tracker } = swarm.tracker;
+  await until(
+    "the guest leaves the list",
+    async () => (await allPagesOf((query) => tracker.peers.$get({ query }))).length === 2,
+  );
 });
 
 test("the description has every command, its arguments and its errors", async () => {

@@ -16,7 +16,6 @@ const SIZE = (process.env.P2PFS_TEST_LONG === "1" ? 100 : 40) * MiB;
  * nothing is late, holds the number tightly.
  */
 const COPIES_MAX = 2;
-const STARTED_AT_ONCE = 10;
 const TEST_MS_MAX = 240 * SECOND_MS;
 
 let cluster: Cluster;
@@ -26,17 +25,15 @@ beforeAll(async () => {
 afterAll(() => cluster.close());
 
 /**
- * A few at a time, and before chunks flow: all of them share one event loop, and each has only the time of R5 for its
- * manifest.
+ * One after the other, and before chunks flow: all of them share one event loop, each connects to all that were there
+ * before, and has only the time of R5 for its manifest.
  */
 async function startAll(seeder: Peer, leechers: readonly Peer[], ticket: string): Promise<Promise<FetchReceipt>[]> {
   seeder.setLimits({ up_limit: RATE_LIMIT_MIN });
   const fetches: Promise<FetchReceipt>[] = [];
-  for (let first = 0; first < leechers.length; first += STARTED_AT_ONCE) {
-    const jobs = leechers
-      .slice(first, first + STARTED_AT_ONCE)
-      .map((leecher, index) => leecher.fetch({ what: ticket, destination: cluster.path(`copy-${first + index}`) }));
-    for (const job of await Promise.all(jobs)) fetches.push(job.done);
+  for (const [index, leecher] of leechers.entries()) {
+    const job = await leecher.fetch({ what: ticket, destination: cluster.path(`copy-${index}`) });
+    fetches.push(job.done);
   }
   seeder.setLimits({ up_limit: null });
   return fetches;
