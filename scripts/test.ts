@@ -22,6 +22,9 @@ const runMsMax = { short: 10 * 60_000, long: 120 * 60_000 };
 /** Which file takes how long, as measured; the slowest begin first. */
 const timings = join(root, "dist/test-timings.json");
 
+/** Beyond one for each core: that many files wait at any time, for sockets, children and clocks. */
+const filesWaiting = 2;
+
 /** Files that measure how fast something is: they have the machine for themselves, after the others. */
 const alone = ["e2e/floods", "e2e/limits", "peer/rate-limiter", "wire/cost"].map((name) => `test/${name}.test.ts`);
 
@@ -90,13 +93,14 @@ async function checkSources(): Promise<Tally> {
 }
 
 /**
- * All tests once: a file at a time for each core, then those that measure. On busy cores the files take turns, so that
+ * All tests once: more files at a time than there are cores, since they wait most of the time, then those that measure.
+ * On busy cores the files take turns, so that
  * what the contract gives a time for has a core then as well. Named files take turns too.
  */
 async function runTests(seed: number | undefined): Promise<Tally> {
   const order = seed === undefined ? [] : ["--randomize", `--seed=${seed}`];
   if (paths.length > 0) return runFiles([...order, ...paths]);
-  const filesAtATime = options.busy ? 1 : availableParallelism();
+  const filesAtATime = options.busy ? 1 : availableParallelism() + filesWaiting;
   const together = [`--parallel=${filesAtATime}`, ...alone.map((path) => `--path-ignore-patterns=${path}`)];
   const measured = seed === undefined ? [`--timings=${timings}`, "--update-timings"] : [];
   return sum(await runFiles([...together, ...measured, ...order]), await runFiles([...order, ...alone]));
