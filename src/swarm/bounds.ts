@@ -48,32 +48,32 @@ export interface DownloadBounds {
   readonly queueAheadMs: number;
   /**
    * A source has stalled when it is silent for this multiple of its own time per chunk, within the limits below.
-   * Hardly a difference in the simulator, where a rate is constant: `leechers=8 chunkCount=16 seederUp=16384
-   * leecherUp=16384 bounds.silenceFactor=1` gives 1.44 instead of 1.41. It is for lines whose rate varies.
+   * No difference in the simulator, where a rate is constant: `leechers=8 chunkCount=16 seederUp=16384 leecherUp=16384
+   * bounds.silenceFactor=1` gives 1.44 as well. It is for lines whose rate varies.
    */
   readonly silenceFactor: number;
   /**
    * Nor before this multiple of what sources take for an answer now: in a swarm that is slow, silence is common.
-   * Simulate: `leechers=20 chunkCount=64 seederUp=32768 leecherUp=32768 bounds.silenceWaitFactor=0` asks for 61 % of the
-   * chunks again instead of 32 %, although it ends sooner: 1.16 instead of 1.24.
+   * Simulate: `leechers=20 chunkCount=64 seederUp=32768 leecherUp=32768 bounds.silenceWaitFactor=0` asks for 40 % of the
+   * chunks again instead of 29 %, although it ends a little sooner: 1.20 instead of 1.22.
    */
   readonly silenceWaitFactor: number;
   /**
    * A shorter silence is none, whatever was measured: a pause of the other machine is no fault of the line.
-   * Simulate: `leechers=20 chunkCount=200 stalling=0.2 bounds.silenceMsMin=500` gives 1.46 instead of 1.80 with this
-   * seed; over several seeds the gain is half of that. The simulator knows no pauses.
+   * The simulator knows no pauses, and shows no gain of a shorter one: `leechers=20 chunkCount=200 stalling=0.2
+   * bounds.silenceMsMin=500` gives 1.58 as well.
    */
   readonly silenceMsMin: number;
   /**
    * A longer silence is a stall, whatever was measured.
-   * Simulate: `leechers=20 chunkCount=64 seederUp=32768 leecherUp=32768 bounds.silenceMsMax=60000` gives 1.38 instead of
-   * 1.24; 2000 gives 1.13, but asks for 75 % of the chunks again instead of 32 %.
+   * Simulate: `leechers=20 chunkCount=64 seederUp=32768 leecherUp=32768 bounds.silenceMsMax=60000` gives 1.30 instead of
+   * 1.22; 2000 gives 1.17, but asks for 56 % of the chunks again instead of 29 %.
    */
   readonly silenceMsMax: number;
   /**
    * The same for a source that has not answered yet.
-   * Simulate: `leechers=20 chunkCount=200 stalling=0.2 bounds.silenceFirstMs=2000` gives 1.42 instead of 1.80, but asks
-   * for half as many chunks again; `slowLeechers=0.2` in place of `stalling=0.2` shows only the cost.
+   * Simulate: `leechers=20 chunkCount=200 stalling=0.2 bounds.silenceFirstMs=2000` gives 1.54 instead of 1.58;
+   * `slowLeechers=0.2` in place of `stalling=0.2` shows only the cost.
    */
   readonly silenceFirstMs: number;
   /**

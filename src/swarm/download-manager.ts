@@ -344,7 +344,7 @@ export class DownloadManager {
     if (request === undefined) return;
     const { source, state } = request;
     this.#state.finish(request);
-    if (state === "released") return this.#state.noteHeard(source, this.#now);
+    if (state === "released") return this.#state.noteAlive(source, this.#now);
     if (event.retryable) {
       this.#state.noteBusy(source, this.#now, this.#random());
       this.#stalls.noteQuiet(source);

@@ -335,6 +335,11 @@ export class FetchState {
     return "missing";
   }
 
+  /** The source has answered a request that is released: it is there, but it has delivered nothing. */
+  noteAlive(source: Source, now: number): void {
+    owned(source).noteAlive(now);
+  }
+
   noteHeard(source: Source, now: number): void {
     owned(source).noteHeard(now);
   }

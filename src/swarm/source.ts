@@ -175,7 +175,8 @@ export class SourceState implements Source {
 
   expectedMs(now: number): number {
     const fade = 1 + Math.max(now - this.#deliveredAt, 0) / this.#bounds.paceFadeMs;
-    const nowMs = this.#intervalMs === undefined ? this.#lateMs(now) : (this.flowMs ?? 0);
+    const isUnknown = this.#intervalMs === undefined || this.isStalled;
+    const nowMs = isUnknown ? this.#lateMs(now) : (this.flowMs ?? 0);
     return Math.max((this.#paceMs * (this.requests.length + 1)) / fade, nowMs);
   }
 
@@ -226,14 +227,15 @@ export class SourceState implements Source {
 
   /**
    * How long the answer that is due now takes at least; 0 where nothing can be said. A source that never answered does not
-   * get better by losing its requests.
+   * get better by losing its requests, and one that has stalled takes as long again.
    */
   #lateMs(now: number): number {
     const flowMs = this.flowMs;
     if (flowMs !== undefined) return flowMs;
-    if (this.requests.length === 0 && (this.#waitedMs !== undefined || this.released.length === 0)) return 0;
+    const stallMs = this.isStalled ? this.#silenceMs() : 0;
+    if (this.requests.length === 0 && (this.#waitedMs !== undefined || this.released.length === 0)) return stallMs;
     const silentMs = now - Math.max(this.#heardAt, this.#askedAt);
-    return silentMs < this.#bounds.judgeMs ? 0 : silentMs;
+    return Math.max(silentMs < this.#bounds.judgeMs ? 0 : silentMs, stallMs);
   }
 
   stallsAt(typicalWaitMs: number): number {
@@ -260,7 +262,12 @@ export class SourceState implements Source {
     if (this.#askedAt <= this.#heardAt) this.#askedAt = now;
   }
 
-  /** Anything came from the source: it is not stalled. */
+  /** The source is there, which says nothing of whether it sends chunks: it stays stalled. */
+  noteAlive(now: number): void {
+    this.#heardAt = now;
+  }
+
+  /** Something of an answer came from the source: it is not stalled. */
   noteHeard(now: number): void {
     this.#heardAt = now;
     if (this.#silences > 0) this.quietUntil = now;

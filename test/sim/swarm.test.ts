@@ -85,6 +85,15 @@ describe("faults", () => {
     }
   });
 
+  test("peers that answer nothing but cancels do not get the last chunks to and fro between them", () => {
+    for (const seed of [1, 2, 3]) {
+      check({ leechers: 8, chunkCount: 64, seederUp: 32 * KiB, leecherUp: 32 * KiB, stalling: 0.2, seed }, (result) => {
+        expect(result.incomplete).toEqual([]);
+        expect(ratioOf(result)).toBeLessThanOrEqual(1.6);
+      });
+    }
+  });
+
   test("liars cost the seeder little, although the other peers soon stop serving them", () => {
     check({ leechers: 100, chunkCount: 256, liars: 0.05, churn: 0.2 }, (result) => {
       expect(result.incomplete).toEqual([]);
