@@ -10,7 +10,8 @@ import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import type { Outgoing } from "../net/handlers.ts";
-import type { Library, Offer } from "./library.ts";
+import { inBackground } from "./background.ts";
+import type { Library, LibraryEvent, Offer } from "./library.ts";
 import type { LocalCopy, Repository, Share } from "./repository.ts";
 import type { TrackerSession } from "./tracker-link.ts";
 
@@ -34,7 +35,10 @@ export interface AnnouncerOptions {
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #gained = new Map<ContentId, Bitfield>();
+  /** Of each content the announcement of its last change, until it is answered. */
+  readonly #underWay = new Map<ContentId, Promise<void>>();
   #timer: Timer | undefined;
+  #isClosed = false;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
@@ -69,53 +73,88 @@ export class Announcer {
     await session.request({ type: "REQUEST_ANNOUNCED" });
   }
 
+  /** Follows what this peer holds. A copy that is added is announced by whoever publishes it. */
+  follow(event: LibraryEvent): void {
+    if (event.type === "fetch_began") this.#announce(() => this.#began(event.contentId, event.size));
+    else if (event.type === "gained") this.#gain(event.contentId, event.size, event.chunk);
+    else if (event.type === "changed") this.#announce(() => this.#changed(event.contentId, event.size));
+    else if (event.type === "copy_lost") this.#announce(() => this.#lost(event.copy));
+    else if (event.type === "copy_regained") this.republish(event.copy);
+  }
+
+  /** The tracker may not list the copy's publication any more, which is there. */
+  republish(copy: LocalCopy): void {
+    this.#announce(() => this.#republish(copy));
+  }
+
+  /** Nothing is shared under this name, whether the tracker has heard of it or not. */
+  withdraw(share: Share): void {
+    this.#announce(() => this.#withdraw(share));
+  }
+
+  /** Resolves when the last change of what is held of the content is announced, or at the deadline. */
+  async settled(contentId: ContentId, deadline: Deadline): Promise<void> {
+    const { clock } = this.#options;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = clock.after(msLeft(deadline, clock.now()), resolve);
+    await Promise.race([this.#underWay.get(contentId), late]);
+    timer.cancel();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  #announce(work: () => Promise<void>): void {
+    if (!this.#isClosed) inBackground("announcing to the tracker", this.#options.log, work());
+  }
+
   /** A fetch begins; without a chunk yet it is no holder, but those who begin with it are told of one another. */
-  async began(contentId: ContentId, size: number): Promise<void> {
+  async #began(contentId: ContentId, size: number): Promise<void> {
     const offer = this.#options.library.offer(contentId);
     if (offer !== undefined) await this.#send(registerRequests({ contentId, size, have: offer.have }, false));
   }
 
   /** A chunk of a running fetch is on disk. */
-  gained(contentId: ContentId, size: number, chunk: number): void {
+  #gain(contentId: ContentId, size: number, chunk: number): void {
     const chunks = this.#gained.get(contentId) ?? new Bitfield(chunkCountFor(size));
     this.#gained.set(contentId, chunks);
     chunks.add(chunk);
     this.#timer ??= this.#options.clock.after(REGISTER_MS, () => this.#register());
   }
 
-  /** Tells the whole of what this peer has of a content, nothing included. Whoever waits does so until the deadline. */
-  async changed(contentId: ContentId, size: number, deadline?: Deadline): Promise<void> {
+  /** Tells the whole of what this peer has of a content, nothing included. */
+  #changed(contentId: ContentId, size: number): Promise<void> {
     this.#gained.delete(contentId);
     const have = this.#options.library.offer(contentId)?.have ?? new Bitfield(chunkCountFor(size));
-    await this.#send(registerRequests({ contentId, size, have }, true), deadline);
+    const sending = this.#send(registerRequests({ contentId, size, have }, true)).finally(() => {
+      if (this.#underWay.get(contentId) === sending) this.#underWay.delete(contentId);
+    });
+    this.#underWay.set(contentId, sending);
+    return sending;
   }
 
   /** A file changed or vanished. */
-  async lost(copy: LocalCopy): Promise<void> {
-    if (copy.size > 0) return this.changed(copy.contentId, copy.size);
+  async #lost(copy: LocalCopy): Promise<void> {
+    if (copy.size > 0) return this.#changed(copy.contentId, copy.size);
     // Of a content without chunks nobody holds none: only its name can go.
     const share = this.#options.repository.shareAt(copy.path);
     if (share !== undefined) await this.#send([{ type: "REQUEST_UNPUBLISH", fname: share.fname }]);
   }
 
-  /** Nothing is shared under this name, whether the tracker has heard of it or not. */
-  async withdraw({ fname, contentId, size }: Share): Promise<void> {
+  async #withdraw({ fname, contentId, size }: Share): Promise<void> {
     const unpublished = this.#options.session()?.request({ type: "REQUEST_UNPUBLISH", fname });
     unpublished?.catch(() => undefined);
-    await this.changed(contentId, size);
+    await this.#changed(contentId, size);
   }
 
-  /** A file that had changed or vanished is as it was. */
-  async regained(copy: LocalCopy): Promise<void> {
+  async #republish(copy: LocalCopy): Promise<void> {
     const session = this.#options.session();
     const share = this.#options.repository.shareAt(copy.path);
     if (session !== undefined && share?.contentId === copy.contentId)
       await this.#send([publishRequest(share, session)]);
-    else await this.changed(copy.contentId, copy.size);
-  }
-
-  close(): void {
-    this.#timer?.cancel();
+    else await this.#changed(copy.contentId, copy.size);
   }
 
   /**
@@ -140,12 +179,11 @@ export class Announcer {
     this.#gained.clear();
   }
 
-  async #send(requests: Announcement, deadline?: Deadline): Promise<void> {
+  async #send(requests: Announcement): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
     try {
-      const timeoutMs = deadline && msLeft(deadline, this.#options.clock.now());
-      await Promise.all(requests.map((request) => session.request(request, timeoutMs)));
+      await Promise.all(requests.map((request) => session.request(request)));
     } catch (thrown) {
       const error = asP2pfsError(thrown);
       if (error.code !== "unreachable")

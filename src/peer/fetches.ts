@@ -17,7 +17,6 @@ import type { ContentStore, Part } from "../disk/content-store.ts";
 import { Backoff } from "../net/backoff.ts";
 import { type System, sleep } from "../net/system.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
-import type { Announcer } from "./announcer.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
 import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
@@ -55,7 +54,6 @@ export interface FetchesOptions {
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly sharing: Sharing;
-  readonly announcer: Announcer;
   /** Of everything that this peer fetches. */
   readonly downLimiter: RateLimiter;
   /** Of the engine, where they are not the usual ones. */
@@ -237,14 +235,9 @@ export class Fetches {
     startedMs: number,
     downLimit: RateLimit,
   ): FetchJob {
-    const { library, neighbours, swarms, sharing, announcer, repository, downLimiter, log } = this.#options;
+    const { library, neighbours, swarms, repository, downLimiter, log } = this.#options;
     const size = totalSizeOf(manifest);
-    const letGo = () => {
-      library.removePart(contentId, part);
-      sharing.refresh(contentId);
-      announcer.changed(contentId, size);
-      if (library.offer(contentId) === undefined) swarms.abandon(contentId);
-    };
+    const letGo = () => library.removePart(contentId, part);
     return new FetchJob(
       {
         clock: this.#clock,
@@ -266,15 +259,8 @@ export class Fetches {
         checker: this.#checker,
         downThrottle: inSeries(downLimiter, ...(downLimit === null ? [] : [new RateLimiter(this.#clock, downLimit)])),
         findHolders: () => this.#holdersOf(contentId, noticeDeadline(this.#clock.now())).catch(() => []),
-        began: () => {
-          library.addPart(contentId, part);
-          sharing.refresh(contentId);
-          announcer.began(contentId, size);
-        },
-        gained: (chunk) => {
-          swarms.gain(contentId, chunk);
-          announcer.gained(contentId, size, chunk);
-        },
+        began: () => library.addPart(contentId, part),
+        gained: (chunk) => library.gain(contentId, part, chunk),
         finished: ({ mtimeNs }) => {
           const copy = { contentId, path: destination, size, mtimeNs };
           this.#remember(`the file ${destination}, which is not served`, () => {

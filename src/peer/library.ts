@@ -3,6 +3,7 @@
  * of running fetches. Chunks are found by content id alone; names play no part in serving.
  */
 import { Bitfield } from "../core/bitfield.ts";
+import { Emitter } from "../core/emitter.ts";
 import { P2pfsError } from "../core/errors.ts";
 import {
   type ContentId,
@@ -27,10 +28,19 @@ export interface Offer {
   readonly have: Bitfield;
 }
 
-export interface LibraryEvents {
+/** What happens to what this peer holds. */
+export type LibraryEvent =
+  /** A fetch begins; what it has, perhaps nothing yet, can be served. */
+  | { readonly type: "fetch_began"; readonly contentId: ContentId; readonly size: number }
+  /** A running fetch has a chunk more. */
+  | { readonly type: "gained"; readonly contentId: ContentId; readonly size: number; readonly chunk: number }
+  /** Less is held than before, or the same in another place. */
+  | { readonly type: "changed"; readonly contentId: ContentId; readonly size: number }
+  | { readonly type: "copy_added"; readonly contentId: ContentId }
   /** A copy changed or vanished on disk; it is served no longer. */
-  copyLost(copy: LocalCopy, why: P2pfsError): void;
-}
+  | { readonly type: "copy_lost"; readonly contentId: ContentId; readonly copy: LocalCopy; readonly why: P2pfsError }
+  /** A copy that was lost is as it was. */
+  | { readonly type: "copy_regained"; readonly contentId: ContentId; readonly copy: LocalCopy };
 
 interface Holding {
   readonly copies: Map<string, LocalCopy>;
@@ -40,14 +50,14 @@ interface Holding {
 export class Library {
   readonly #repository: Repository;
   readonly #store: ContentStore;
-  readonly #events: LibraryEvents;
+  /** Whoever tells others what this peer holds follows these. */
+  readonly events = new Emitter<LibraryEvent>();
   readonly #holdings = new Map<ContentId, Holding>();
   readonly #manifests = new Map<ContentId, Manifest>();
 
-  constructor(repository: Repository, store: ContentStore, events: LibraryEvents) {
+  constructor(repository: Repository, store: ContentStore) {
     this.#repository = repository;
     this.#store = store;
-    this.#events = events;
   }
 
   /** Contents of which at least one chunk can be served. */
@@ -85,35 +95,43 @@ export class Library {
   addCopy(copy: LocalCopy): boolean {
     const fault = this.#stampFault(copy);
     if (fault !== undefined) {
-      this.#events.copyLost(copy, fault);
+      this.events.emit({ type: "copy_lost", contentId: copy.contentId, copy, why: fault });
       return false;
     }
     this.#holding(copy.contentId).copies.set(copy.path, copy);
+    this.events.emit({ type: "copy_added", contentId: copy.contentId });
     return true;
   }
 
-  /** Compares a copy with its file once more: one that is not as it was is lost. True where a lost one is back. */
-  lookAt(copy: LocalCopy): boolean {
+  /** Compares a copy with its file once more: it may be lost, or one that was lost be back. */
+  checkCopy(copy: LocalCopy): void {
     const fault = this.#stampFault(copy);
     const isOffered = this.copyAt(copy.contentId, copy.path) !== undefined;
-    if (isOffered && fault !== undefined) this.#lose(copy, fault);
-    if (isOffered || fault !== undefined) return false;
+    if (isOffered && fault !== undefined) return this.#lose(copy, fault);
+    if (isOffered || fault !== undefined) return;
     this.#holding(copy.contentId).copies.set(copy.path, copy);
-    return true;
+    this.events.emit({ type: "copy_regained", contentId: copy.contentId, copy });
   }
 
-  removeCopy(contentId: ContentId, path: string): void {
-    this.#holdings.get(contentId)?.copies.delete(path);
-    this.#forgetIfEmpty(contentId);
+  removeCopy({ contentId, path, size }: LocalCopy): void {
+    this.#dropCopy(contentId, path);
+    this.events.emit({ type: "changed", contentId, size });
   }
 
   addPart(contentId: ContentId, part: Part): void {
     this.#holding(contentId).parts.add(part);
+    this.events.emit({ type: "fetch_began", contentId, size: totalSizeOf(part.manifest) });
+  }
+
+  /** A part that was added has this chunk now. */
+  gain(contentId: ContentId, part: Part, chunk: number): void {
+    this.events.emit({ type: "gained", contentId, size: totalSizeOf(part.manifest), chunk });
   }
 
   removePart(contentId: ContentId, part: Part): void {
     this.#holdings.get(contentId)?.parts.delete(part);
     this.#forgetIfEmpty(contentId);
+    this.events.emit({ type: "changed", contentId, size: totalSizeOf(part.manifest) });
   }
 
   /** Canonical bytes of the manifest of a content that is offered. */
@@ -177,9 +195,14 @@ export class Library {
     }
   }
 
+  #dropCopy(contentId: ContentId, path: string): void {
+    this.#holdings.get(contentId)?.copies.delete(path);
+    this.#forgetIfEmpty(contentId);
+  }
+
   #lose(copy: LocalCopy, why: P2pfsError): void {
-    this.removeCopy(copy.contentId, copy.path);
-    this.#events.copyLost(copy, why);
+    this.#dropCopy(copy.contentId, copy.path);
+    this.events.emit({ type: "copy_lost", contentId: copy.contentId, copy, why });
   }
 
   #holding(contentId: ContentId): Holding {

@@ -31,14 +31,14 @@ import { holdersOf } from "./content-holders.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
-import { Library } from "./library.ts";
+import { Library, type LibraryEvent } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
 import { peerIdAt } from "./peer-id.ts";
 import { PeerListener } from "./peer-listener.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
-import { type LocalCopy, Repository } from "./repository.ts";
+import { Repository } from "./repository.ts";
 import { ShareWatch } from "./share-watch.ts";
 import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
@@ -138,12 +138,11 @@ export class Peer {
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
     this.#secret = dataFolder?.readOrCreatePeerSecret(random) ?? randomPeerSecret(random);
     this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
-    this.#library = new Library(this.#repository, store, {
-      copyLost: (copy, why) => this.#handleCopyLost(copy, why),
-    });
+    this.#library = new Library(this.#repository, store);
     const uploads = new UploadQueue({ random: random.number });
     this.#swarms = new Swarms({
       clock,
+      library: this.#library,
       noteHeld: (member, contentId, chunks) => uploads.noteHeld(member.id, contentId, chunks),
     });
     this.#sharing = new Sharing({
@@ -165,17 +164,15 @@ export class Peer {
     this.#publisher = new Publisher({
       ...shared,
       link: () => this.#link,
-      sharing: this.#sharing,
       announcer: this.#announcer,
     });
-    this.#shareWatch = new ShareWatch({ ...shared, sharing: this.#sharing, announcer: this.#announcer });
+    this.#shareWatch = new ShareWatch(shared);
     this.#fetches = new Fetches({
       ...shared,
       link: () => this.#link,
       neighbours: this.#neighbours,
       swarms: this.#swarms,
       sharing: this.#sharing,
-      announcer: this.#announcer,
       downLimiter: this.#downLimiter,
       bounds: options.bounds,
       filesFolder: options.filesFolder,
@@ -183,7 +180,10 @@ export class Peer {
       events: this.events,
     });
     this.#link = this.#newLink(options.tracker);
+    this.#library.events.subscribe((event) => this.#report(event));
     for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
+    for (const follower of [this.#sharing, this.#swarms, this.#announcer])
+      this.#library.events.subscribe((event) => follower.follow(event));
   }
 
   /** As the tracker tells it to others; null before the first registration. */
@@ -376,14 +376,13 @@ export class Peer {
     return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null, nonce };
   }
 
-  /** The file is not what it was: it is offered no longer, and the tracker is told so. */
-  #handleCopyLost(copy: LocalCopy, why: P2pfsError): void {
-    this.#options.log("warn", `${copy.path} is not served any more: ${why.message}`);
-    this.events.emit({ type: "share_lost", path: copy.path, reason: why.message });
-    this.#sharing.refresh(copy.contentId);
-    // The members think that this peer has everything; a fetch that begins now joins them anew.
-    if (this.#library.offer(copy.contentId) === undefined) this.#swarms.abandon(copy.contentId);
-    this.#announcer.lost(copy);
+  #report(event: LibraryEvent): void {
+    const { log } = this.#options;
+    if (event.type === "copy_regained") log("info", `${event.copy.path} is as it was, and served again`);
+    if (event.type !== "copy_lost") return;
+    const { path } = event.copy;
+    log("warn", `${path} is not served any more: ${event.why.message}`);
+    this.events.emit({ type: "share_lost", path, reason: event.why.message });
   }
 }
 

@@ -12,7 +12,6 @@ import type { HashedFile } from "../disk/hash-file.ts";
 import { type Announcer, publishRequest } from "./announcer.ts";
 import type { Library } from "./library.ts";
 import type { Repository, Share } from "./repository.ts";
-import type { Sharing } from "./sharing.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 import type { Published, Unpublished } from "./types.ts";
 
@@ -37,7 +36,6 @@ export interface PublisherOptions {
   readonly link: () => TrackerLink;
   readonly library: Library;
   readonly repository: Repository;
-  readonly sharing: Sharing;
   readonly announcer: Announcer;
 }
 
@@ -69,7 +67,7 @@ export class Publisher {
 
   /** The file stays where it is; whoever has fetched it goes on serving it. */
   async unpublish(fname: FileName, deadline: Deadline): Promise<Unpublished> {
-    const { repository, library, link, sharing, announcer } = this.#options;
+    const { repository, library, link, announcer } = this.#options;
     const share = repository.shareNamed(fname);
     if (share === undefined) {
       const hint = "list-files shows what is shared, with the address of its publisher";
@@ -81,13 +79,12 @@ export class Publisher {
         // One without bytes whose file vanished is not announced.
         if (thrown instanceof P2pfsError && thrown.code === "not_found") return;
         // It stays shared; a tracker that may have taken it off the lists all the same is told so.
-        announcer.regained(share);
+        announcer.republish(share);
         throw thrown;
       });
     repository.removeShare(share.fname);
-    if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share.contentId, share.path);
-    sharing.refresh(share.contentId);
-    await announcer.changed(share.contentId, share.size, deadline);
+    if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share);
+    await announcer.settled(share.contentId, deadline);
     return { fname: share.fname };
   }
 
@@ -110,7 +107,7 @@ export class Publisher {
   }
 
   async #tell(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
-    const { link, library, repository, sharing, announcer } = this.#options;
+    const { link, library, repository, announcer } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
     // Hashing took its time; the time for the tracker's answer begins now.
@@ -126,7 +123,6 @@ export class Publisher {
       throw thrown;
     }
     library.addCopy(share);
-    sharing.refresh(contentId);
     return {
       key: publicationKey(fname, session.address),
       fname,

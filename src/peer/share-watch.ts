@@ -5,12 +5,9 @@
  */
 
 import type { Clock, Timer } from "../core/clock.ts";
-import type { Log } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
-import type { Announcer } from "./announcer.ts";
 import type { Library } from "./library.ts";
-import type { LocalCopy, Repository } from "./repository.ts";
-import type { Sharing } from "./sharing.ts";
+import type { Repository } from "./repository.ts";
 
 /** Files looked at in one step, about a millisecond of work. */
 const STEP_COPIES = 100;
@@ -22,9 +19,6 @@ export interface ShareWatchOptions {
   readonly clock: Clock;
   readonly repository: Repository;
   readonly library: Library;
-  readonly sharing: Sharing;
-  readonly announcer: Announcer;
-  readonly log: Log;
 }
 
 export class ShareWatch {
@@ -57,16 +51,8 @@ export class ShareWatch {
     const { repository } = this.#options;
     const copies =
       table === "shares" ? repository.sharesAfter(after, STEP_COPIES) : repository.fetchedAfter(after, STEP_COPIES);
-    for (const copy of copies) this.#look(copy);
+    for (const copy of copies) this.#options.library.checkCopy(copy);
     if (copies.length === STEP_COPIES) this.#place = { table, after: copies.at(-1)!.path };
     else this.#place = table === "shares" ? { table: "fetched", after: "" } : undefined;
-  }
-
-  #look(copy: LocalCopy): void {
-    const { library, sharing, announcer, log } = this.#options;
-    if (!library.lookAt(copy)) return;
-    log("info", `${copy.path} is as it was, and served again`);
-    sharing.refresh(copy.contentId);
-    announcer.regained(copy);
   }
 }

@@ -16,7 +16,7 @@ import type { ConnectionEvents, NoticeHandlers, Outgoing, RequestHandlers } from
 import { payloadOf } from "../net/send-queue.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields } from "../wire/messages.ts";
-import type { Library } from "./library.ts";
+import type { Library, LibraryEvent } from "./library.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { inSeries, type RateLimiter } from "./rate-limiter.ts";
 import type { Swarms } from "./swarms.ts";
@@ -112,8 +112,9 @@ export class Sharing {
     };
   }
 
-  /** The library changed: what is queued for the content is served from what there is now, or refused. */
-  refresh(contentId: ContentId): void {
+  /** Follows what this peer holds: what is queued for the content is served from what there is now, or refused. */
+  follow({ type, contentId }: LibraryEvent): void {
+    if (type === "gained") return;
     const offer = this.#options.library.offer(contentId);
     if (offer !== undefined) this.#options.uploads.setHoldings(contentId, offer.have);
     else this.#dropContent(contentId);

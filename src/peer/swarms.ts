@@ -7,6 +7,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { Gossip } from "../swarm/gossip.ts";
 import { encodeFrame } from "../wire/frame.ts";
+import type { Library, LibraryEvent } from "./library.ts";
 import { NEIGHBOURS_MAX, type Neighbour } from "./neighbour.ts";
 
 /** As many as this peer can have neighbours: who is a member is settled where connections are let in. */
@@ -29,6 +30,7 @@ interface Swarm {
 }
 
 export interface SwarmsOptions {
+  readonly library: Pick<Library, "offer">;
   readonly clock: Clock;
   /** A member told that it has these chunks. */
   readonly noteHeld: (member: Neighbour, contentId: ContentId, chunks: ChunkRanges) => void;
@@ -95,8 +97,18 @@ export class Swarms {
     for (const contentId of [...neighbour.swarms]) this.#remove(contentId, neighbour, false);
   }
 
-  /** This peer gives up the content: tells the members and forgets them. */
-  abandon(contentId: ContentId): void {
+  /**
+   * Follows what this peer holds. When nothing of a content is left, its members are told: some think that this peer has
+   * everything. A fetch that begins then joins them anew.
+   */
+  follow(event: LibraryEvent): void {
+    if (event.type === "gained") this.#gain(event.contentId, event.chunk);
+    else if (event.type === "changed" || event.type === "copy_lost") {
+      if (this.#options.library.offer(event.contentId) === undefined) this.#abandon(event.contentId);
+    }
+  }
+
+  #abandon(contentId: ContentId): void {
     const swarm = this.#swarms.get(contentId);
     if (swarm === undefined) return;
     swarm.timer?.cancel();
@@ -108,7 +120,7 @@ export class Swarms {
   }
 
   /** The members are told, in turns, that this peer has the chunk now. */
-  gain(contentId: ContentId, chunk: number): void {
+  #gain(contentId: ContentId, chunk: number): void {
     const swarm = this.#swarm(contentId);
     swarm.gossip.gain(chunk);
     this.#planTurn(contentId, swarm);

@@ -126,11 +126,14 @@ export class Availability {
     if (this.picker.addHolder(chunk)) source.usefulCount++;
   }
 
-  /** A chunk that no source holds any more may be asked for again where it was bad. */
+  /** A chunk that no source holds any more may be asked for again wherever it was bad. */
   #retryBadChunks(): void {
-    for (const source of this.sources.values()) {
-      for (const chunk of source.badChunks) {
-        if (this.picker.holders(chunk) > 0) continue;
+    const isOrphan = (chunk: number) => this.picker.holders(chunk) === 0;
+    const retried = [...this.sources.values()].map(
+      (source) => [source, [...source.badChunks].filter(isOrphan)] as const,
+    );
+    for (const [source, chunks] of retried) {
+      for (const chunk of chunks) {
         source.badChunks.delete(chunk);
         this.#addChunk(source, chunk);
         this.checkChoices(source);

@@ -266,9 +266,10 @@ export class FetchState {
     const source = owned(request.source);
     source.released.push(request);
     if (source.released.length > this.#bounds.releasedMax) {
-      const forgotten = source.released.shift()!;
+      // Not the one whose answer is coming in: it may be bound next.
+      const forgotten = source.released.find((each) => each !== source.receiving)!;
       this.#requests.delete(forgotten.id);
-      source.endReceiving(forgotten);
+      source.removeReleased(forgotten);
     }
     return "released";
   }

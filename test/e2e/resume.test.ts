@@ -178,7 +178,7 @@ test("what is doubtful is had by nobody's reckoning: not offered, not read, not 
   const { contentId, manifest } = hashed;
   const part = await PartFile.open({ destination, contentId, manifest });
   const repository = new Repository(":memory:");
-  const library = new Library(repository, new FileStore(), { copyLost: () => expect.unreachable() });
+  const library = new Library(repository, new FileStore());
   try {
     library.addPart(contentId, part);
     expect(library.offer(contentId)?.have.count).toBe(0);

@@ -245,7 +245,7 @@ class Chaos {
     this.#journal(`${host.ip} is restarted`);
     if (random() < 0.7) host.kill();
     else void host.close();
-    clock.after(3 * SECOND_MS * random(), () => void host.start());
+    clock.after(1500 + 3 * SECOND_MS * random(), () => void host.start());
   }
 
   #restartTracker(): void {

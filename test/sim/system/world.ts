@@ -5,6 +5,7 @@
 import { drainMicrotasks } from "bun:jsc";
 import { P2pfsError } from "../../../src/core/errors.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
+import { sleep } from "../../../src/net/system.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import type { Registry } from "../../../src/tracker/registry.ts";
 import { openSqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
@@ -17,6 +18,8 @@ import { Process } from "./process.ts";
 const TRACKER_IP = "10.0.1.1";
 const TRACKER_PORT = 7700;
 const PEER_PORT = 7000;
+/** Longer than a connection that is closed may take. */
+const LINGER_MS = 1200;
 export const FILES_FOLDER = "/files";
 
 /** One machine with a peer on it, which may be down. */
@@ -75,6 +78,8 @@ export class PeerHost {
     const store = this.#store;
     this.#forget();
     await peer?.close();
+    // Connections may still send what was queued.
+    if (process !== undefined) await sleep(process.system.clock, LINGER_MS);
     if (peer !== undefined && peer.bufferBytesTaken > 0)
       this.#world.violated(`${this.ip} ended with ${peer.bufferBytesTaken} bytes of buffers in use`);
     process?.kill();
