@@ -9,7 +9,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { describeRoute, resolver, validator } from "hono-openapi";
 import * as v from "valibot";
 import { PortSchema } from "../core/address.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { errorBody, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
@@ -136,7 +136,7 @@ function describeIssue({ message, path = [] }: Issue): string {
 /** The answer to a request whose route threw. */
 export function respondWithFailure(context: Context, thrown: unknown, log: Log): Response {
   if (thrown instanceof HTTPException) return respondWithError(context, asUsage(thrown));
-  return respondWithError(context, errorToTell(thrown, requestOf(context), log));
+  return respondWithError(context, reportableError(thrown, requestOf(context), log));
 }
 
 function requestOf({ req }: Context): string {
@@ -175,7 +175,7 @@ export async function respondWithLines<Item>(
         if (done) controller.close();
         else controller.enqueue(encode(value));
       } catch (thrown) {
-        controller.enqueue(encode(errorBody(errorToTell(thrown, requestOf(context), log))));
+        controller.enqueue(encode(errorBody(reportableError(thrown, requestOf(context), log))));
         controller.close();
       }
     },

@@ -6,7 +6,7 @@ import { asP2pfsError, P2pfsError } from "./errors.ts";
 import type { Log } from "./log.ts";
 
 /** The error to report. @param during for the log: what was being done, such as "REQUEST_PUBLISH" */
-export function errorToTell(thrown: unknown, during: string, log: Log): P2pfsError {
+export function reportableError(thrown: unknown, during: string, log: Log): P2pfsError {
   const error = asP2pfsError(thrown);
   // An `internal` error without a cause came from the other side, or was logged before.
   if (error.code !== "internal" || !Object.hasOwn(error, "cause")) return error;

@@ -91,7 +91,7 @@ export class Connection implements FrameHandler {
       turns,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
-      failed: (thrown) => this.#abort(this.#events.errorToTell?.(thrown, "a frame") ?? asP2pfsError(thrown)),
+      failed: (thrown) => this.#abort(this.#events.reportableError?.(thrown, "a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
       clock,
@@ -375,7 +375,7 @@ export class Connection implements FrameHandler {
       granted = true;
       if (reply !== undefined) this.reply(request, reply);
     } catch (thrown) {
-      this.refuse(request, this.#events.errorToTell?.(thrown, type) ?? asP2pfsError(thrown));
+      this.refuse(request, this.#events.reportableError?.(thrown, type) ?? asP2pfsError(thrown));
     }
     this.#events.handled?.(type, this.#clock.now() - receivedMs, granted);
   }

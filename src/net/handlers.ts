@@ -42,7 +42,7 @@ export type NoticeHandlers<From extends Role, To extends Role> = {
 /** What happens on a connection beside messages. */
 export interface ConnectionEvents {
   /** The error to send for what a handler threw; a role logs its defects there. */
-  readonly errorToTell?: (thrown: unknown, during: string) => P2pfsError;
+  readonly reportableError?: (thrown: unknown, during: string) => P2pfsError;
   /** A handler has dealt with a request, or has refused it; its answer may still follow. */
   readonly handled?: (name: RequestName, durationMs: number, granted: boolean) => void;
   /** Called once, when the connection is gone, by whoever's doing. */

@@ -1,8 +1,8 @@
 /** Work that nobody waits for: what it fails with goes to the log, and is never an unhandled rejection. */
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import type { Log } from "../core/log.ts";
 
 /** @param what is being done, as in "announcing a share" */
 export function inBackground(what: string, log: Log, work: Promise<unknown>): void {
-  work.catch((thrown: unknown) => log("error", `${what}: ${errorToTell(thrown, what, log).message}`));
+  work.catch((thrown: unknown) => log("error", `${what}: ${reportableError(thrown, what, log).message}`));
 }

@@ -6,7 +6,7 @@
 import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
 import type { Clock, Random } from "../core/clock.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { Log } from "../core/log.ts";
@@ -159,7 +159,7 @@ export class FetchJob {
       this.#state = "done";
       return this.#receipt();
     } catch (thrown) {
-      const error = errorToTell(thrown, `the fetch of ${this.fname}`, this.#options.log);
+      const error = reportableError(thrown, `the fetch of ${this.fname}`, this.#options.log);
       this.#state = endStateOf(error, this.#discarding);
       this.#error = error;
       this.#transfer?.stop(error);

@@ -5,7 +5,7 @@
 import type { Address } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
@@ -296,7 +296,7 @@ export class Fetches {
     try {
       change();
     } catch (thrown) {
-      log("warn", `cannot remember ${what}: ${errorToTell(thrown, "remembering a fetch", log).message}`);
+      log("warn", `cannot remember ${what}: ${reportableError(thrown, "remembering a fetch", log).message}`);
     }
   }
 
@@ -315,7 +315,7 @@ export class Fetches {
       log("info", `going on with ${name}`);
       await job.done;
     } catch (thrown) {
-      const error = errorToTell(thrown, name, log);
+      const error = reportableError(thrown, name, log);
       if (this.#closed || error.code === "cancelled") return;
       if (!errorTable[error.code].retryable && error.code !== "not_found") {
         log("warn", `gave up ${name}: ${error.message}`);

@@ -59,7 +59,7 @@ export class Publisher {
       // Asked before hours of hashing may pass.
       await this.#options.link().ready(noticeDeadline(this.#options.clock.now()));
       const hashed = await this.#options.store.hash(realPath, options);
-      return await this.#tell(fname, lname, realPath, hashed);
+      return await this.#announce(fname, lname, realPath, hashed);
     } finally {
       for (const mark of marks) this.#underWay.delete(mark);
     }
@@ -106,7 +106,7 @@ export class Publisher {
       throw new P2pfsError("refused", `${fname} or its file is being published already (R2, R3)`);
   }
 
-  async #tell(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
+  async #announce(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
     const { link, library, repository, announcer } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };

@@ -5,7 +5,7 @@
 
 import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock } from "../core/clock.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { Log } from "../core/log.ts";
@@ -97,7 +97,7 @@ export class Sharing {
         LEAVE_SWARM: ({ content_id }) => this.#options.swarms.leave(content_id, neighbour),
         CANCEL: ({ request }) => this.#cancel(requester, request),
       },
-      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
+      reportableError: (thrown, during) => reportableError(thrown, during, this.#options.log),
       sent: () => this.#pump(),
       blocked: () => {
         if (this.#sending.size > 0) this.#pump();

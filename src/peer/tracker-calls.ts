@@ -4,7 +4,7 @@
  * proof is given only while this peer waits for the registration that needs it.
  */
 import type { Clock } from "../core/clock.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
@@ -49,7 +49,7 @@ export class TrackerCalls {
     connection.serve<"tracker", "peer">({
       requests: answersToTracker(this.#idToProve),
       notices: {},
-      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#log),
+      reportableError: (thrown, during) => reportableError(thrown, during, this.#log),
       closed: () => void this.#calls.delete(connection),
     });
   }

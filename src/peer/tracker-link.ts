@@ -6,7 +6,7 @@
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, deadlineIn, msLeft, stepOf } from "../core/deadline.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
@@ -168,7 +168,7 @@ export class TrackerLink {
       });
       await this.#register(connection, this.#options.peerIdAt(address));
     } catch (thrown) {
-      this.#lost(errorToTell(thrown, "joining the tracker", this.#options.log));
+      this.#lost(reportableError(thrown, "joining the tracker", this.#options.log));
     }
   }
 
@@ -178,7 +178,7 @@ export class TrackerLink {
     connection.serve<"tracker", "peer">({
       requests: answersToTracker(() => this.#idToProve),
       notices: {},
-      errorToTell: (thrown, during) => errorToTell(thrown, during, this.#options.log),
+      reportableError: (thrown, during) => reportableError(thrown, during, this.#options.log),
       closed: (cause) => {
         if (this.#connection === connection) this.#lost(cause);
       },

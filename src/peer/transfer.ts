@@ -146,7 +146,7 @@ export class Transfer implements SwarmListener {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
     this.#search.start(holders);
-    this.#progressTimer = this.#options.clock.every(PROGRESS_MS, () => this.#tellProgress());
+    this.#progressTimer = this.#options.clock.every(PROGRESS_MS, () => this.#reportProgress());
     this.#pump();
     try {
       await this.#finished.promise;
@@ -265,7 +265,7 @@ export class Transfer implements SwarmListener {
     return pending.buffer;
   }
 
-  #tellProgress(): void {
+  #reportProgress(): void {
     for (const [request, { source, buffer }] of this.#pending) {
       const bytes = source.connection.payloadBytesReceived;
       if (buffer !== undefined) this.#handle({ type: "chunk_progress", source: source.id, request, bytes });

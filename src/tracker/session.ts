@@ -14,9 +14,9 @@ import { Allowance } from "../net/allowance.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Outgoing, RequestHandlers } from "../net/handlers.ts";
 import type { Message } from "../wire/messages.ts";
+import type { ChunklessLeechers } from "./chunkless-leechers.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
-import type { Newcomers } from "./newcomers.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
 
@@ -31,7 +31,7 @@ export interface SessionHost {
   readonly isOwnIp: (ip: string) => boolean;
   readonly registry: Registry;
   readonly liveness: Liveness;
-  readonly newcomers: Newcomers;
+  readonly chunklessLeechers: ChunklessLeechers;
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
   readonly turns: SessionTurns;
@@ -117,10 +117,10 @@ export class Session {
   async #leave(): Promise<boolean> {
     const peer = this.#peer;
     if (peer === undefined) return false;
-    const { registry, liveness, sessions, newcomers } = this.#host;
+    const { registry, liveness, sessions, chunklessLeechers } = this.#host;
     if (sessions.get(peer.peerId) === this) {
       sessions.delete(peer.peerId);
-      newcomers.drop(peer.peerId);
+      chunklessLeechers.drop(peer.peerId);
     }
     liveness.release(peer);
     return registry.leave(peer, this.#host.clock.wallTime());
@@ -183,13 +183,13 @@ export class Session {
     peer: PeerRecord,
     { content_id: contentId, size, chunknum: chunks, replace }: Message<"REQUEST_CHUNK_REGISTER">,
   ): Promise<Outgoing<"REPLY_CHUNK_REGISTER">> {
-    const { registry, newcomers } = this.#host;
+    const { registry, chunklessLeechers } = this.#host;
     this.#rangeNumbers.holdBack(this.connection, chunks.length);
     if (chunks.length === 0 && !replace) {
-      newcomers.enter(contentId, peer.peerId, peer.address);
+      chunklessLeechers.enter(contentId, peer.peerId, peer.address);
       return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
     }
-    newcomers.leave(contentId, peer.peerId);
+    chunklessLeechers.leave(contentId, peer.peerId);
     await this.#host.turns.changes.run(this, () => registry.registerChunks(peer, { contentId, size, chunks, replace }));
     const event = { holder: peer.address, content_id: contentId, chunks: formatRanges(chunks) };
     this.#host.events.emit({ type: "chunks_registered", ...event });
@@ -225,13 +225,13 @@ export class Session {
   ): Promise<Outgoing<"REPLY_FILE_LOCATION">> {
     const query = key === null ? contentId && { contentId } : contentId === null && { key: key.normalize("NFC") };
     if (!query) throw new P2pfsError("usage", "a location is asked for by key or by content id, one of the two");
-    const { registry, newcomers } = this.#host;
+    const { registry, chunklessLeechers } = this.#host;
     const asker = { peerId: peer.peerId, sameHost: this.#sameHost };
     const found = await registry.locate(query, asker);
     if (found === undefined) throw new P2pfsError("not_found", `nobody has shared ${key ?? `content ${contentId}`}`);
-    const contentMeant = contentId ?? found.fileInfo?.content_id;
-    const room = HOLDER_SAMPLE_MAX - found.holders.length;
-    const beginning = contentMeant === undefined ? [] : newcomers.of(contentMeant, asker, room);
+    const located = contentId ?? found.fileInfo?.content_id;
+    const free = HOLDER_SAMPLE_MAX - found.holders.length;
+    const beginning = located === undefined ? [] : chunklessLeechers.of(located, asker, free);
     return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...beginning] };
   }
 }

@@ -7,7 +7,7 @@ import { type Address, type HostPort, hostOf, isWildcard, portOf } from "../core
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
-import { errorToTell } from "../core/defects.ts";
+import { reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
 import { isForOthers } from "../core/listening.ts";
@@ -21,10 +21,10 @@ import { connectionsWithin } from "../net/descriptors.ts";
 import { Endpoint, type Listener } from "../net/endpoint.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
+import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
-import { Newcomers } from "./newcomers.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -65,7 +65,7 @@ export interface TrackerOptions {
 export class Tracker implements SessionHost {
   readonly registry: Registry;
   readonly liveness: Liveness;
-  readonly newcomers = new Newcomers();
+  readonly chunklessLeechers = new ChunklessLeechers();
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
   readonly clock: Clock;
@@ -277,9 +277,9 @@ export class Tracker implements SessionHost {
       requests: session.requests,
       notices: {},
       handled: (name, durationMs, granted) => this.#options.observeRequest?.(name, durationMs, granted),
-      errorToTell: (thrown, during) => {
+      reportableError: (thrown, during) => {
         this.#logDiskFault(during, thrown);
-        return errorToTell(thrown, during, this.#options.log);
+        return reportableError(thrown, during, this.#options.log);
       },
       closed: () => {
         this.#connections.delete(connection);
@@ -361,7 +361,7 @@ export class Tracker implements SessionHost {
   }
 
   #failed(when: string, thrown: unknown): void {
-    this.#options.log("error", `${when}: ${errorToTell(thrown, when, this.#options.log).message}`);
+    this.#options.log("error", `${when}: ${reportableError(thrown, when, this.#options.log).message}`);
   }
 
   #lastSeen({ peerId, lastSeen }: PeerRecord): number {

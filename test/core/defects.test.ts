@@ -1,11 +1,11 @@
 /** Defects: logged once, with the stack, and told under a reference. */
 import { expect, test } from "bun:test";
-import { errorToTell } from "../../src/core/defects.ts";
+import { reportableError } from "../../src/core/defects.ts";
 import { asP2pfsError, P2pfsError } from "../../src/core/errors.ts";
 
 function logged(thrown: unknown, during = "testing"): { told: P2pfsError; lines: string[] } {
   const lines: string[] = [];
-  const told = errorToTell(thrown, during, (level, line) => void lines.push(`${level} ${line}`));
+  const told = reportableError(thrown, during, (level, line) => void lines.push(`${level} ${line}`));
   return { told, lines };
 }
 

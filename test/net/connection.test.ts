@@ -58,7 +58,7 @@ test("what a handler throws that is no operating error is told as its role says,
     notice() {
       throw new TypeError("y is no function");
     },
-    errorToTell(thrown, what) {
+    reportableError(thrown, what) {
       during.push(what);
       const { message } = thrown as Error;
       return new P2pfsError("internal", `${message} (reference 123456)`, { reference: "123456" });

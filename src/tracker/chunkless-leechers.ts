@@ -18,7 +18,7 @@ const CONTENTS_PER_PEER_MAX = 512;
  */
 const PEERS_PER_CONTENT_MAX = 4 * HOLDER_SAMPLE_MAX;
 
-export class Newcomers {
+export class ChunklessLeechers {
   readonly #byContent = new Map<ContentId, Map<PeerId, Address>>();
   readonly #byPeer = new Map<PeerId, Set<ContentId>>();
 

@@ -1,0 +1,62 @@
+/** Leechers without a chunk are named to one another, within bounds, and forgotten with their session. */
+import { expect, test } from "bun:test";
+import type { Address } from "../../src/core/address.ts";
+import type { ContentId } from "../../src/core/manifest.ts";
+import type { PeerId } from "../../src/core/model.ts";
+import { ChunklessLeechers } from "../../src/tracker/chunkless-leechers.ts";
+
+const content = "ab".repeat(32) as ContentId;
+const [one, two, three] = ["1", "2", "3"].map((digit) => digit.repeat(32) as PeerId) as [PeerId, PeerId, PeerId];
+const here = { sameHost: true };
+const addressesOf = (chunklessLeechers: ChunklessLeechers, asker: { peerId?: PeerId; sameHost: boolean }, max = 50) =>
+  chunklessLeechers.of(content, asker, max).map((holder) => holder.address as string);
+
+function threeLeechers(): ChunklessLeechers {
+  const chunklessLeechers = new ChunklessLeechers();
+  chunklessLeechers.enter(content, one, "10.0.0.1:1" as Address);
+  chunklessLeechers.enter(content, two, "10.0.0.2:2" as Address);
+  chunklessLeechers.enter(content, three, "127.0.0.1:3" as Address);
+  return chunklessLeechers;
+}
+
+test("each hears of the others, the latest first, and holds nothing", () => {
+  const chunklessLeechers = threeLeechers();
+  expect(addressesOf(chunklessLeechers, { ...here, peerId: one })).toEqual(["127.0.0.1:3", "10.0.0.2:2"]);
+  expect(addressesOf(chunklessLeechers, here, 1)).toEqual(["127.0.0.1:3"]);
+  expect(addressesOf(chunklessLeechers, here, 0)).toEqual([]);
+  expect(chunklessLeechers.of(content, here, 1)[0]!.chunks).toHaveLength(0);
+});
+
+test("a loopback address is not told to another host", () => {
+  expect(addressesOf(threeLeechers(), { sameHost: false })).toEqual(["10.0.0.2:2", "10.0.0.1:1"]);
+});
+
+test("who holds a chunk, gives up or goes is a newcomer no longer", () => {
+  const chunklessLeechers = threeLeechers();
+  chunklessLeechers.leave(content, two);
+  chunklessLeechers.drop(three);
+  chunklessLeechers.drop(three);
+  expect(addressesOf(chunklessLeechers, here)).toEqual(["10.0.0.1:1"]);
+});
+
+test("one peer cannot fill the tracker's memory with beginnings", () => {
+  const chunklessLeechers = new ChunklessLeechers();
+  for (let index = 0; index < 2000; index++) {
+    chunklessLeechers.enter(index.toString(16).padStart(64, "0") as ContentId, one, "10.0.0.1:1" as Address);
+  }
+  chunklessLeechers.enter(content, one, "10.0.0.1:1" as Address);
+  expect(addressesOf(chunklessLeechers, here)).toEqual([]);
+});
+
+test("of many that begin at once the latest are named, and no more are looked at than a few replies hold", () => {
+  const chunklessLeechers = new ChunklessLeechers();
+  const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
+  const count = 10_000;
+  for (let index = 1; index <= count; index++)
+    chunklessLeechers.enter(content, peer(index), `10.0.0.1:${index}` as Address);
+  const all = addressesOf(chunklessLeechers, here, count);
+  expect(all).toHaveLength(200);
+  expect(all[0]).toBe(`10.0.0.1:${count}`);
+  for (let index = 1; index <= count; index++) chunklessLeechers.drop(peer(index));
+  expect(addressesOf(chunklessLeechers, here, count)).toEqual([]);
+});
