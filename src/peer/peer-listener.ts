@@ -9,13 +9,13 @@ import type { PeerId } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Endpoint, Listener } from "../net/endpoint.ts";
-import { type DataFolder, listenOnRemembered } from "../store/data-folder.ts";
+import { listenOnRemembered, type PeerFolder } from "../store/data-folder.ts";
 import { neighboursMax } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
 
 export interface PeerListenerOptions {
   /** Remembers the port. */
-  readonly dataFolder: DataFolder | undefined;
+  readonly dataFolder: PeerFolder | undefined;
   /** Port 0 takes the remembered one if it is free, else any. */
   readonly listen: HostPort;
   /** What to tell others instead of the address that the tracker sees; port 0 is that of the listener. */

@@ -23,7 +23,7 @@ import type { LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { isSamePlace } from "../net/host-name.ts";
 import { realSystem, type System } from "../net/system.ts";
-import { type DataFolder, randomPeerSecret } from "../store/data-folder.ts";
+import { type PeerFolder, randomPeerSecret } from "../store/data-folder.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { Announcer } from "./announcer.ts";
@@ -59,7 +59,9 @@ const NONCE_BYTES = 16;
 
 export interface PeerOptions {
   /** Undefined for a peer that remembers nothing. Whoever opened it closes it, after the peer. */
-  readonly dataFolder: DataFolder | undefined;
+  readonly dataFolder: PeerFolder | undefined;
+  /** Without it, that of the data folder's database, or one in memory. The peer closes it. */
+  readonly repository?: Repository | undefined;
   /** The repository folder, where fetches go that name no destination; made when it is needed. */
   readonly filesFolder: string;
   /** Port 0 takes the remembered one if it is free, else any. */
@@ -137,7 +139,7 @@ export class Peer {
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
     this.#secret = dataFolder?.readOrCreatePeerSecret(random) ?? randomPeerSecret(random);
-    this.#repository = new Repository(dataFolder?.databasePath ?? ":memory:");
+    this.#repository = options.repository ?? new Repository(dataFolder?.databasePath ?? ":memory:");
     this.#library = new Library(this.#repository, store);
     const uploads = new UploadQueue({ random: random.number });
     this.#swarms = new Swarms({

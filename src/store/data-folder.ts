@@ -160,12 +160,18 @@ function makeAndLookAt(path: string, attempt: string): Stats {
   }
 }
 
+/** What a peer uses of its data folder. */
+export type PeerFolder = Pick<
+  DataFolder,
+  "path" | "databasePath" | "rememberedPort" | "rememberPort" | "readOrCreatePeerSecret"
+>;
+
 /**
  * Listens at this port; where any will do, at the one that the folder remembers, if that is free. Throws what `listenAt`
  * throws.
  */
 export async function listenOnRemembered<Listening>(
-  folder: DataFolder | undefined,
+  folder: Pick<DataFolder, "rememberedPort"> | undefined,
   name: PortName,
   port: number,
   listenAt: (port: number) => Listening | Promise<Listening>,

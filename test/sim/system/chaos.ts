@@ -7,6 +7,7 @@ import fc from "fast-check";
 import type { Address } from "../../../src/core/address.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
 import { CHUNK_SIZE_MIN, LEASE_MS, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
+import { parseTicket } from "../../../src/core/ticket.ts";
 import { KiB, MiB, SECOND_MS } from "../../../src/core/units.ts";
 import type { Transport, TransportEvents } from "../../../src/net/transport.ts";
 import type { FetchJob } from "../../../src/peer/fetch-job.ts";
@@ -14,6 +15,7 @@ import { encodeFrame } from "../../../src/wire/frame.ts";
 import { PROTOCOL_VERSION } from "../../../src/wire/messages.ts";
 import { randomBytes } from "../../e2e/cluster.ts";
 import { messageNames, messageOf } from "../../wire/arbitraries.ts";
+import { startLiar } from "./liar.ts";
 import type { Process } from "./process.ts";
 import { FILES_FOLDER, type PeerHost, World } from "./world.ts";
 
@@ -29,6 +31,8 @@ const LOOK_EVERY_MS = 250;
 const CALM_MS = 40 * SECOND_MS;
 const FETCH_MS_MAX = 150 * SECOND_MS;
 const HOSTILE_IP = "10.0.9.1";
+const LIAR_IPS = "10.0.8.";
+const LIARS_MAX = 2;
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -76,7 +80,10 @@ class Chaos {
   readonly #started: Started[] = [];
   /** Whole files that were compared with their content already, by host and path. */
   readonly #compared = new Map<string, Uint8Array>();
+  /** Of each file by its number. */
+  readonly #bytesOf: Uint8Array[] = [];
   #files = 0;
+  #liars = 0;
   #fetched = 0;
   #failed = 0;
   #nextLookMs = 0;
@@ -99,6 +106,7 @@ class Chaos {
     world.runUntil(world.clock.now + CALM_MS / 2, () => this.#look());
     this.#expectListed();
     this.#fetchWhatCanBe();
+    this.#expectWholeFiles();
     for (const host of world.hosts) world.await("a peer's end", host.close(), 5 * SECOND_MS);
     const result = {
       violations: world.violations,
@@ -126,6 +134,7 @@ class Chaos {
       [1, () => this.#restartPeer()],
       [1, () => this.#restartTracker()],
       [2, () => this.#sendNonsense()],
+      [1, () => this.#addLiar()],
     ];
     let left = this.#world.random() * actions.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, action] of actions) {
@@ -141,6 +150,7 @@ class Chaos {
     const number = ++this.#files;
     const size = Math.floor(CHUNKS_MAX * CHUNK_SIZE_MIN * random() ** 2);
     const bytes = randomBytes(size, number);
+    this.#bytesOf[number] = bytes;
     const [path, fname] = [`/shared/${number}`, `file-${number}`];
     host.disk.write(path, bytes);
     this.#journal(`${host.ip} publishes ${fname}, ${size} bytes`);
@@ -255,6 +265,22 @@ class Chaos {
     this.#world.killTracker();
     this.#unsettle(hosts, ms);
     clock.after(ms, () => void this.#world.startTracker());
+  }
+
+  /** Somebody joins who says that it holds a content; it stays. */
+  #addLiar(): void {
+    const what = this.#someOf(this.#published);
+    if (what === undefined || this.#liars === LIARS_MAX) return;
+    const { random, trackerIp } = this.#world;
+    const process = this.#world.newProcess(`${LIAR_IPS}${++this.#liars}`);
+    this.#journal(`${process.ip} lies about ${what.fname}`);
+    startLiar({
+      process,
+      tracker: `${trackerIp}:7700` as Address,
+      contentId: parseTicket(what.ticket).contentId,
+      size: what.bytes.length,
+      random,
+    }).catch(() => {});
   }
 
   /** Somebody connects, says HELLO, and sends valid messages of any kind, or bytes that are none. */
@@ -373,6 +399,16 @@ class Chaos {
       world.runUntil(world.clock.now + SECOND_MS);
     for (const { isOver, host, what } of waiting)
       if (!isOver) world.violated(`the fetch of ${what.fname} by ${host.ip} does not end`);
+  }
+
+  /** Whatever fetch made them, in whatever process: what has a final name has the right bytes. */
+  #expectWholeFiles(): void {
+    for (const host of this.#world.hosts) {
+      for (const path of host.disk.paths()) {
+        const number = new RegExp(`^${FILES_FOLDER}/file-(\\d+)-`).exec(path)?.[1];
+        if (number !== undefined) this.#expectFile(host, path, this.#bytesOf[Number(number)]!);
+      }
+    }
   }
 
   #expectFile(host: PeerHost, path: string, bytes: Uint8Array): void {

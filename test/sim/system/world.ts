@@ -3,10 +3,14 @@
  * SQLite in memory. A world is made of its seed: the same seed gives the same run, to the event.
  */
 import { drainMicrotasks } from "bun:jsc";
+import type { Random } from "../../../src/core/clock.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
+import type { PeerSecret } from "../../../src/core/model.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
 import { sleep } from "../../../src/net/system.ts";
 import { Peer } from "../../../src/peer/peer.ts";
+import { Repository } from "../../../src/peer/repository.ts";
+import { type PeerFolder, randomPeerSecret } from "../../../src/store/data-folder.ts";
 import type { Registry } from "../../../src/tracker/registry.ts";
 import { openSqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
@@ -30,12 +34,15 @@ export class PeerHost {
   process: Process | undefined;
   peer: Peer | undefined;
   #store: MemoryStore | undefined;
+  /** What a data folder keeps over restarts; undefined for a peer without one. */
+  readonly #kept: KeptFolder | undefined;
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
-  constructor(world: World, ip: string) {
+  constructor(world: World, ip: string, hasFolder: boolean) {
     this.#world = world;
     this.ip = ip;
+    this.#kept = hasFolder ? keptFolder(ip) : undefined;
   }
 
   get address(): string {
@@ -51,7 +58,8 @@ export class PeerHost {
     this.process = process;
     this.#store = store;
     const peer = await Peer.open({
-      dataFolder: undefined,
+      dataFolder: this.#kept?.folder,
+      repository: this.#kept === undefined ? undefined : kept(this.#kept.repository),
       filesFolder: FILES_FOLDER,
       listen: { host: this.ip, port: PEER_PORT },
       advertise: undefined,
@@ -86,6 +94,12 @@ export class PeerHost {
     store?.close();
   }
 
+  /** No peer is started on this machine any more. */
+  end(): void {
+    this.kill();
+    this.#kept?.repository.close();
+  }
+
   #forget(): void {
     this.process = undefined;
     this.peer = undefined;
@@ -111,7 +125,7 @@ export class World {
     this.random = seededRandom(seed);
     const { clock, random } = this;
     this.network = new SimulatedNetwork({ clock, random, latencyMs: () => 0.2 + 2 * random() });
-    this.hosts = Array.from({ length: peers }, (_, index) => new PeerHost(this, `10.0.0.${index + 1}`));
+    this.hosts = Array.from({ length: peers }, (_, index) => new PeerHost(this, `10.0.0.${index + 1}`, random() < 0.7));
     // It outlives the tracker's process, as its file would.
     const { system } = this.newProcess("10.0.2.1");
     this.#registry = openSqliteRegistry({ path: ":memory:", ...system });
@@ -191,17 +205,33 @@ export class World {
 
   close(): void {
     this.killTracker();
-    for (const host of this.hosts) host.kill();
+    for (const host of this.hosts) host.end();
     void this.#registry.close();
     drainMicrotasks();
   }
 }
 
-/** The same registry, which nobody closes. */
-function kept(registry: Registry): Registry {
-  return new Proxy(registry, {
+interface KeptFolder {
+  readonly folder: PeerFolder;
+  readonly repository: Repository;
+}
+
+function keptFolder(path: string): KeptFolder {
+  let secret: PeerSecret | undefined;
+  const readOrCreatePeerSecret = (random: Random) => {
+    secret ??= randomPeerSecret(random);
+    return secret;
+  };
+  const ports = { rememberedPort: () => undefined, rememberPort: () => {} };
+  const folder = { path, databasePath: ":memory:", readOrCreatePeerSecret, ...ports };
+  return { folder, repository: new Repository(":memory:") };
+}
+
+/** The same database, which outlives whoever closes it. */
+function kept<Closable extends { close(): unknown }>(database: Closable): Closable {
+  return new Proxy(database, {
     get(target, name) {
-      if (name === "close") return async () => {};
+      if (name === "close") return () => Promise.resolve();
       const value = Reflect.get(target, name, target) as unknown;
       return typeof value === "function" ? value.bind(target) : value;
     },
