@@ -66,19 +66,28 @@ export class SqliteLists {
   readonly #clock: Clock;
   // Run in each step of a list, #holdersAfter once for every row of list_chunkinfo.
   readonly #filesAfter;
+  readonly #namedAfter;
+  readonly #ofPeerAfter;
   readonly #holderCounts;
   readonly #holdersAfter;
+  readonly #onlinePeers;
 
   constructor(db: RegistryDatabase, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
     this.#filesAfter = prepareFilesAfter(db, undefined);
+    this.#namedAfter = prepareFilesAfter(
+      db,
+      and(eq(publications.fold, sql.placeholder("namedFold")), eq(publications.fname, sql.placeholder("fname"))),
+    );
+    this.#ofPeerAfter = prepareFilesAfter(db, eq(publications.peer, sql.placeholder("peer")));
+    this.#onlinePeers = db.select().from(peers).where(isOnline).prepare();
     this.#holderCounts = prepareHolderCounts(db);
     this.#holdersAfter = prepareHoldersAfter(db);
   }
 
   onlinePeers(): PeerRecord[] {
-    return this.#db.select().from(peers).where(isOnline).all().map(peerRecordOf);
+    return this.#onlinePeers.all().map(peerRecordOf);
   }
 
   findPeers({ ips, hostName, port }: { ips?: readonly string[]; hostName?: string; port?: number }): PeerRecord[] {
@@ -118,33 +127,31 @@ export class SqliteLists {
   }
 
   listFiles({ fname, holder }: FileFilter, cursor: string | null): Promise<Page<FileInfo>> {
-    const named =
-      fname === undefined ? undefined : and(eq(publications.fold, foldFileName(fname)), eq(publications.fname, fname));
-    return this.#listPublications(
-      named,
-      holder === undefined ? undefined : (this.#rowAt(holder)?.id ?? NOBODY),
-      cursor,
-    );
+    const filesAfter = (after: After) =>
+      fname === undefined
+        ? this.#filesAfter.all(after)
+        : this.#namedAfter.all({ ...after, namedFold: foldFileName(fname), fname });
+    const holderId = holder === undefined ? undefined : (this.#rowAt(holder)?.id ?? NOBODY);
+    return this.#listPublications(filesAfter, holderId, cursor);
   }
 
   discover(address: Address, cursor: string | null): Promise<Page<FileInfo>> {
     const peer = this.#onlineIdAt(address);
     if (peer === NOBODY)
       throw new P2pfsError("not_found", `no peer is online at ${address}`, { hint: "list-peers shows who is online" });
-    return this.#listPublications(eq(publications.peer, peer), undefined, cursor);
+    return this.#listPublications((after) => this.#ofPeerAfter.all({ ...after, peer }), undefined, cursor);
   }
 
   /** Rows of available publications, in the order of their folded names. */
   async #listPublications(
-    where: SQL | undefined,
+    filesAfter: (after: After) => FileRow[],
     holder: number | undefined,
     cursor: string | null,
   ): Promise<Page<FileInfo>> {
     const page = new PageBuilder<FileInfo>();
-    const filesAfter = where === undefined ? this.#filesAfter : prepareFilesAfter(this.#db, where);
     let position = parseCursor(cursor);
     for (;;) {
-      const files = filesAfter.all({ fold: position[0], id: position[1] });
+      const files = filesAfter({ fold: position[0], id: position[1] });
       const holders = this.#holdersOf(files);
       const ofHolder = holder === undefined ? undefined : this.#heldBy(holder, files);
       for (const file of files) {
@@ -254,6 +261,12 @@ export class SqliteLists {
 
 /** No row has this id. */
 const NOBODY = -1;
+
+/** Where a step of a list begins. */
+interface After extends Record<string, unknown> {
+  readonly fold: string;
+  readonly id: number;
+}
 
 function prepareFilesAfter(db: RegistryDatabase, where: SQL | undefined) {
   const after = sql`(${sql.placeholder("fold")}, ${sql.placeholder("id")})`;

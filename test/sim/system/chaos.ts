@@ -421,7 +421,8 @@ class Chaos {
   }
 
   #expectTyped(what: string, thrown: unknown): void {
-    if (!(thrown instanceof P2pfsError)) this.#world.violated(`${what} failed with ${thrown}`);
+    if (!(thrown instanceof P2pfsError) || thrown.code === "internal")
+      this.#world.violated(`${what} failed with ${thrown}`);
     else this.#journal(`${what} failed: ${thrown.message}`);
   }
 
