@@ -1,8 +1,8 @@
 /**
- * Who may stay of those that are connected. There are so many places. Whoever does nothing of use for too long loses
- * its place; and when all are taken, the idlest stranger of the source address that has most strangers makes room for
- * whoever comes. Members, and those with transfers under way, never go for strangers: where there are only such, the
- * newcomer is turned away.
+ * Which connections keep their places, of which there is a bounded number. A connection without useful activity for too
+ * long is closed. When all places are taken, a new connection evicts the idlest stranger of the source IP with the most
+ * strangers. Members and connections with a transfer under way are never evicted: where there are only such
+ * connections, the new one is refused.
  */
 
 import type { Clock, Timer } from "../core/clock.ts";
@@ -10,15 +10,15 @@ import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Connection } from "./connection.ts";
 
-/** `stranger`: has shown nothing of use so far, or not for long. The others keep their places. */
+/** `stranger`: no useful activity so far, or none for a while. Only strangers are evicted. */
 export type Standing = "stranger" | "member" | "busy";
 
 export interface AdmissionBounds {
-  /** Between two looks at who has been idle for too long. */
+  /** Between two checks for connections that have been idle for too long. */
   readonly sweepMs: number;
-  /** For a frame to be whole, from its first byte on; of a payload, for more of its bytes to come. */
+  /** From the first byte of a frame to its last; within a payload, between two arrivals of bytes. */
   readonly frameMsMax: number;
-  /** For the other side to read something of what waits for it. A receiver whose disk is busy may pause. */
+  /** How long the other side may read nothing. Generous: a receiver pauses while its disk is busy. */
   readonly unreadMsMax: number;
 }
 
@@ -28,48 +28,48 @@ export const ADMISSION_BOUNDS: AdmissionBounds = {
   unreadMsMax: 30 * SECOND_MS,
 };
 
-/** What a connection has done, as the role that it is connected to sees it. */
+/** What a role knows about the use of one of its connections. */
 export interface Conduct {
   readonly standing: Standing;
-  /** When it last did something of use, on the clock of this.#clock.now(). */
+  /** Time of the last useful activity, on the clock. */
   readonly usefulMs: number;
-  /** How long it may go on without doing more. */
+  /** How long the connection may be without useful activity before it is closed. */
   readonly patienceMs: number;
 }
 
 export interface AdmissionOptions extends Partial<AdmissionBounds> {
   readonly placesMax: number;
-  /** Undefined for a connection that the role knows nothing of, such as one without HELLO yet. */
+  /** Undefined for a connection that the role does not know yet, such as one before HELLO. */
   readonly conductOf: (connection: Connection) => Conduct | undefined;
-  /** The last place was taken. Called once; again only after half of the places were free. */
+  /** Called when the last place is taken, and again only after half of the places were free in between. */
   readonly full: (placesMax: number) => void;
 }
 
-interface Guest {
+interface Place {
   readonly connection: Connection;
   readonly enteredMs: number;
-  /** Frees the place at once, whatever the other side does. */
+  /** Closes the socket without waiting for the other side. */
   readonly terminate: () => void;
-  /** When this side was seen not to read from it. */
+  /** When a sweep last found this side not reading from the connection. */
   pausedMs: number;
 }
 
 /**
- * Strangers that are chosen to go in one look at all places, as a part of the places. Who has a place is looked at once
- * for that many newcomers, so that a flood of them costs little.
+ * Strangers that one scan of all places marks for eviction, as a part of the places. One scan serves that many new
+ * connections, so that a flood of them costs little.
  */
-const CHOSEN_SHARE = 1 / 64;
-/** Where nobody may go, nobody is looked for again so soon. */
-const LOOK_AGAIN_MS = 50;
+const EVICTABLE_SHARE = 1 / 64;
+/** After a scan without strangers the next one waits this long. */
+const RESCAN_MS = 50;
 
 export class Admission {
   readonly #clock: Clock;
   readonly #options: AdmissionOptions & AdmissionBounds;
-  readonly #guests = new Map<Connection, Guest>();
-  /** To go next, the idlest last; as seen at the last look. */
-  #chosen: Guest[] = [];
-  #lookedMs = Number.NEGATIVE_INFINITY;
-  #lookedInVain = false;
+  readonly #places = new Map<Connection, Place>();
+  /** Result of the last scan, the idlest stranger last. */
+  #evictable: Place[] = [];
+  #scannedMs = Number.NEGATIVE_INFINITY;
+  #foundNoStranger = false;
   #wasFull = false;
   readonly #timer: Timer;
 
@@ -80,100 +80,100 @@ export class Admission {
   }
 
   get size(): number {
-    return this.#guests.size;
+    return this.#places.size;
   }
 
   /**
-   * False where there is no place for a newcomer. It gets one, or not, before it is a connection. `expected`: so many
-   * others were let in and have not entered yet.
+   * Whether a new connection gets a place, evicting another one if need be; called before the connection is made.
+   * `expected`: connections that were let in before and have not entered yet.
    */
   makeRoom(expected = 0): boolean {
     const { placesMax, full } = this.#options;
-    const taken = this.#guests.size + expected;
+    const taken = this.#places.size + expected;
     if (taken + 1 >= placesMax && !this.#wasFull) {
       this.#wasFull = true;
       full(placesMax);
     }
     if (taken < placesMax) return true;
-    const leaver = this.#nextToGo();
-    if (leaver === undefined) return false;
-    this.#guests.delete(leaver.connection);
-    leaver.connection.close(new P2pfsError("busy", "all places are taken, and this one was not used"));
-    leaver.terminate();
+    const evicted = this.#nextToEvict();
+    if (evicted === undefined) return false;
+    this.#places.delete(evicted.connection);
+    evicted.connection.close(new P2pfsError("busy", "all places are taken, and this one was not used"));
+    evicted.terminate();
     return true;
   }
 
   enter(connection: Connection, terminate: () => void): void {
-    this.#guests.set(connection, { connection, terminate, enteredMs: this.#clock.now(), pausedMs: 0 });
+    this.#places.set(connection, { connection, terminate, enteredMs: this.#clock.now(), pausedMs: 0 });
   }
 
   leave(connection: Connection): void {
-    this.#guests.delete(connection);
-    if (this.#guests.size < this.#options.placesMax / 2) this.#wasFull = false;
+    this.#places.delete(connection);
+    if (this.#places.size < this.#options.placesMax / 2) this.#wasFull = false;
   }
 
   close(): void {
     this.#timer.cancel();
   }
 
-  #conductOf({ connection, enteredMs }: Guest): Conduct {
+  #conductOf({ connection, enteredMs }: Place): Conduct {
     const known = this.#options.conductOf(connection);
     return known ?? { standing: "stranger", usefulMs: enteredMs, patienceMs: Number.POSITIVE_INFINITY };
   }
 
-  #nextToGo(): Guest | undefined {
-    const sinceLookMs = this.#clock.now() - this.#lookedMs;
-    if (this.#lookedInVain && sinceLookMs < LOOK_AGAIN_MS) return undefined;
-    if (this.#chosen.length === 0 || sinceLookMs > this.#options.sweepMs) this.#choose();
-    for (let guest = this.#chosen.pop(); guest !== undefined; guest = this.#chosen.pop()) {
-      if (!this.#guests.has(guest.connection)) continue;
-      const { standing, usefulMs } = this.#conductOf(guest);
-      if (standing === "stranger" && usefulMs <= this.#lookedMs) return guest;
+  #nextToEvict(): Place | undefined {
+    const sinceScanMs = this.#clock.now() - this.#scannedMs;
+    if (this.#foundNoStranger && sinceScanMs < RESCAN_MS) return undefined;
+    if (this.#evictable.length === 0 || sinceScanMs > this.#options.sweepMs) this.#scan();
+    for (let place = this.#evictable.pop(); place !== undefined; place = this.#evictable.pop()) {
+      if (!this.#places.has(place.connection)) continue;
+      const { standing, usefulMs } = this.#conductOf(place);
+      if (standing === "stranger" && usefulMs <= this.#scannedMs) return place;
     }
     return undefined;
   }
 
-  #choose(): void {
-    const strangersBySource = new Map<string, { readonly guest: Guest; readonly usefulMs: number }[]>();
-    for (const guest of this.#guests.values()) {
-      const { standing, usefulMs } = this.#conductOf(guest);
+  #scan(): void {
+    const strangersBySource = new Map<string, { readonly place: Place; readonly usefulMs: number }[]>();
+    for (const place of this.#places.values()) {
+      const { standing, usefulMs } = this.#conductOf(place);
       if (standing !== "stranger") continue;
-      const { ip } = guest.connection.remote;
+      const { ip } = place.connection.remote;
       const strangers = strangersBySource.get(ip) ?? [];
       strangersBySource.set(ip, strangers);
-      strangers.push({ guest, usefulMs });
+      strangers.push({ place, usefulMs });
     }
     const [most = []] = [...strangersBySource.values()].sort((a, b) => b.length - a.length);
     most.sort((a, b) => b.usefulMs - a.usefulMs);
-    this.#chosen = most
-      .slice(-Math.max(1, Math.floor(this.#options.placesMax * CHOSEN_SHARE)))
-      .map(({ guest }) => guest);
-    this.#lookedMs = this.#clock.now();
-    this.#lookedInVain = this.#chosen.length === 0;
+    this.#evictable = most
+      .slice(-Math.max(1, Math.floor(this.#options.placesMax * EVICTABLE_SHARE)))
+      .map(({ place }) => place);
+    this.#scannedMs = this.#clock.now();
+    this.#foundNoStranger = this.#evictable.length === 0;
   }
 
   #sweep(): void {
     const now = this.#clock.now();
-    for (const guest of this.#guests.values()) {
-      const why = this.#whyItGoes(guest, now);
-      if (why !== undefined) guest.connection.close(new P2pfsError("unreachable", why));
+    for (const place of this.#places.values()) {
+      const reason = this.#closeReason(place, now);
+      if (reason !== undefined) place.connection.close(new P2pfsError("unreachable", reason));
     }
   }
 
-  /** Undefined for one that may stay. */
-  #whyItGoes(guest: Guest, now: number): string | undefined {
-    const { connection } = guest;
+  /** Undefined for a connection that may stay. */
+  #closeReason(place: Place, now: number): string | undefined {
+    const { connection } = place;
     const { frameMsMax, unreadMsMax } = this.#options;
     const { partialSinceMs, sendBlockedSinceMs } = connection;
-    // What this side does not read it cannot miss.
-    if (connection.isPaused) guest.pausedMs = now;
+    // While this side does not read, a late frame is not the other side's fault.
+    if (connection.isPaused) place.pausedMs = now;
     else if (partialSinceMs !== undefined) {
       const sinceMs = connection.payloadBytesReceived > 0 ? connection.lastReceivedMs : partialSinceMs;
-      if (now - Math.max(sinceMs, guest.pausedMs) > frameMsMax) return "the rest of a frame did not come in time";
+      if (now - Math.max(sinceMs, place.pausedMs) > frameMsMax) return "the rest of a frame did not come in time";
     }
     if (sendBlockedSinceMs !== undefined && now - sendBlockedSinceMs > unreadMsMax)
       return "what was sent was not read in time";
-    const { usefulMs, patienceMs } = this.#conductOf(guest);
+    const { usefulMs, patienceMs } = this.#conductOf(place);
     return now - usefulMs > patienceMs ? "this connection was not used for too long" : undefined;
   }
 }

@@ -1,15 +1,15 @@
-/** How often something may be asked: so many times per second on average, and some at once after a pause. */
+/** A rate limit for one kind of message of one connection: a rate per second, and a burst after a pause. */
 
 import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Connection } from "./connection.ts";
 
-/** A connection that is held back is heard now and then all the same. */
+/** A connection is never paused for longer at a time, so that its other messages are read meanwhile. */
 const HOLD_BACK_MS_MAX = SECOND_MS;
 
 export interface AllowanceOptions {
   readonly perSecond: number;
-  /** What may be saved up. */
+  /** The most that a pause saves up. */
   readonly burst: number;
 }
 
@@ -27,7 +27,7 @@ export class Allowance {
     this.#updatedMs = clock.now();
   }
 
-  /** Takes so many, or none and returns false where there are not as many. */
+  /** Takes `count`, or returns false and takes nothing where fewer are left. */
   take(count = 1): boolean {
     this.#refill();
     if (this.#left < count) return false;
@@ -36,8 +36,8 @@ export class Allowance {
   }
 
   /**
-   * Takes so many in any case. Where there were not as many, nothing is read from the connection until that is made up
-   * for: what was told is not lost, it waits in the kernel, and the sender feels it.
+   * Takes `count` even where fewer are left; then the connection is not read until the rate has made up for them. No
+   * message is lost: unread bytes wait in the kernel, which slows the sender down.
    */
   holdBack(connection: Connection, count: number): void {
     this.#refill();
@@ -46,11 +46,11 @@ export class Allowance {
     this.#isHolding = true;
     connection.pause(this);
     const debtMs = (-this.#left * SECOND_MS) / this.#options.perSecond;
-    const goOn = () => {
+    const resume = () => {
       this.#isHolding = false;
       connection.resume(this);
     };
-    this.#clock.after(Math.min(debtMs, HOLD_BACK_MS_MAX), goOn, { isBackground: true });
+    this.#clock.after(Math.min(debtMs, HOLD_BACK_MS_MAX), resume, { isBackground: true });
   }
 
   #refill(): void {

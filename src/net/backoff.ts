@@ -1,4 +1,4 @@
-/** Growing waits between tries, with jitter, so that a thousand peers do not come back at the same moment. */
+/** Growing waits between tries, with jitter, so that a thousand peers do not reconnect at the same moment. */
 
 import type { Random } from "../core/clock.ts";
 
@@ -17,7 +17,7 @@ export class Backoff {
     this.#nextMs = options.firstMs;
   }
 
-  /** The next wait: between half of the step and the whole of it; the step doubles up to its maximum. */
+  /** The next wait: random, from half of the current step to all of it; the step doubles up to its maximum. */
   next(): number {
     const { maxMs, random } = this.#options;
     const waitMs = this.#nextMs * (0.5 + random.number() / 2);

@@ -6,7 +6,7 @@ import type { Accept, Network, Transport, TransportEvents } from "./transport.ts
 
 const KEEP_ALIVE_DELAY_MS = 30 * SECOND_MS;
 
-/** Each socket's handler; undefined for one that was turned away at once. */
+/** `events` is undefined for a socket that `accept` refused. */
 interface SocketData {
   events: TransportEvents | undefined;
 }

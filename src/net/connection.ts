@@ -1,6 +1,6 @@
 /**
- * One framed connection: messages in, messages out, requests matched with their replies. Both ends speak HELLO first;
- * nobody sees a connection before that exchange succeeded. What the messages mean is the roles' business.
+ * One framed connection: sends and receives messages, and matches requests with their replies. Both ends send HELLO
+ * first; a role gets the connection when that exchange has succeeded. The meaning of messages belongs to the roles.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
@@ -30,15 +30,15 @@ import type { RemoteEnd, Transport } from "./transport.ts";
 
 /** The other side's HELLO must be here within this time. */
 export const HELLO_MS_MAX = 2 * SECOND_MS;
-/** Frames that were not understood, before the connection is given up. */
+/** Invalid frames before the connection is closed. */
 const FAULTS_MAX = 100;
 /** A closing connection may take this long to send its last frames. */
 const LINGER_MS_MAX = SECOND_MS;
 
-/** What this side says of itself. */
+/** This side's HELLO. */
 export type LocalHello = Omit<Fields<"HELLO">, "version">;
 
-/** The handlers of any two roles, as they are looked up by name. */
+/** The handlers of any role, looked up by message name. */
 type HandlerOf = Partial<
   Record<MessageName, (message: Message) => Promise<Outgoing | undefined> | Outgoing | undefined>
 >;
@@ -46,7 +46,7 @@ type HandlerOf = Partial<
 export interface ConnectionOptions {
   readonly transport: Transport;
   readonly local: LocalHello;
-  /** Called as soon as the other side's HELLO is here; sets the handlers before it returns. */
+  /** Called when the other side's HELLO has arrived; sets the handlers before it returns. */
   readonly greeted: (connection: Connection) => void;
   readonly clock: Clock;
   readonly turns: LoopTurns;
@@ -54,9 +54,9 @@ export interface ConnectionOptions {
 
 export class Connection implements FrameHandler {
   readonly remote: RemoteEnd;
-  /** What this side said of itself. */
+  /** This side's HELLO. */
   readonly local: LocalHello;
-  /** Until whoever serves the other side lets it in: only short headers, and messages that need no registration. */
+  /** While true: only short headers, and only messages that need no registration. The role that serves it sets it. */
   isStranger = false;
   readonly #transport: Transport;
   readonly #clock: Clock;
@@ -113,7 +113,7 @@ export class Connection implements FrameHandler {
     return !this.#closed && !this.#closing;
   }
 
-  /** Why the connection was or is being closed, where somebody said so. */
+  /** Why the connection was or is being closed, where either side gave a reason. */
   get closeCause(): P2pfsError | undefined {
     return this.#closeCause;
   }
@@ -127,27 +127,27 @@ export class Connection implements FrameHandler {
     return this.#inflow.payloadBytesReceived;
   }
 
-  /** When the last bytes came, on the clock. */
+  /** When bytes last arrived, on the clock. */
   get lastReceivedMs(): number {
     return this.#inflow.lastReceivedMs;
   }
 
-  /** When the last whole frame was here, on the same clock: bytes that make no frame prove nothing. */
+  /** When a whole frame last arrived, on the same clock. Bytes that make no frame are no sign of life. */
   get lastFrameMs(): number {
     return this.#lastFrameMs;
   }
 
-  /** Since when the rest of a frame is awaited, on the same clock; undefined between two frames. */
+  /** When the frame that is being received began, on the same clock; undefined between two frames. */
   get partialSinceMs(): number | undefined {
     return this.#inflow.partialSinceMs;
   }
 
-  /** Payload frames that wait or are under way to the other side. */
+  /** Payload frames that are queued or being sent. */
   get payloadFramesQueued(): number {
     return this.#queue.payloadFramesQueued;
   }
 
-  /** Since when the other side reads nothing of what waits for it, on the same clock; undefined while it reads. */
+  /** Since when the socket takes no more bytes, on the same clock; undefined while the other side reads. */
   get sendBlockedSinceMs(): number | undefined {
     return this.#queue.blockedSinceMs;
   }
@@ -167,7 +167,7 @@ export class Connection implements FrameHandler {
     return reply;
   }
 
-  /** As `request`, for those who need the request's id (CANCEL names it) or the payload. */
+  /** As `request`, for callers that need the request's id (for CANCEL) or the payload. */
   ask<Name extends RequestName>(
     message: Outgoing<Name>,
     options: RequestOptions = {},
@@ -185,18 +185,18 @@ export class Connection implements FrameHandler {
     if (this.isOpen) this.#queue.pushControl(encodeFrame(message));
   }
 
-  /** Sends a notice that goes to many, encoded once for all of them. */
+  /** Sends a notice that was encoded once for many connections. */
   sendEncoded(frame: Uint8Array): void {
     if (this.isOpen) this.#queue.pushControl(frame);
   }
 
-  /** Answers the request of this id, if it still waits. */
+  /** Answers the request of this id, if it has no answer yet. */
   reply(request: number, message: Outgoing): void {
     if (!this.isOpen || !this.#served.end(request)) return;
     this.#queue.pushControl(encodeFrame({ ...message, request } as unknown as Message));
   }
 
-  /** Answers with a payload, which waits behind the control frames. False where the request waits no longer. */
+  /** Answers with a payload, which is queued behind control frames. False where the request has its answer already. */
   replyWithPayload(
     request: number,
     message: Outgoing,
@@ -223,12 +223,12 @@ export class Connection implements FrameHandler {
     this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 
-  /** Whether an answer of the other side is due. */
+  /** Whether this side waits for an answer. */
   get isAwaitingReply(): boolean {
     return this.#pending.size > 0;
   }
 
-  /** Requests of the other side that wait for an answer of this one. */
+  /** Requests of the other side without an answer yet. */
   get requestsServed(): number {
     return this.#served.size;
   }
@@ -237,7 +237,7 @@ export class Connection implements FrameHandler {
     return this.#pausers.size > 0;
   }
 
-  /** Stops reading from the socket until everybody who paused it resumes: the other side feels it as backpressure. */
+  /** Stops reading from the socket until every pauser has resumed it: backpressure to the other side. */
   pause(pauser: object): void {
     if (this.#pausers.size === 0 && !this.#closed) this.#transport.pause();
     this.#pausers.add(pauser);
@@ -247,7 +247,7 @@ export class Connection implements FrameHandler {
     if (this.#pausers.delete(pauser) && this.#pausers.size === 0 && !this.#closed) this.#transport.resume();
   }
 
-  /** Sends what is queued, with an ERROR that tells why where one is given, and closes. */
+  /** Sends what is queued, then an ERROR with the cause if there is one, and closes. */
   close(cause?: P2pfsError): void {
     if (this.#closed || this.#closing) return;
     if (cause !== undefined) this.#queue.pushControl(encodeFrame(errorMessage(cause, null)));
@@ -285,7 +285,7 @@ export class Connection implements FrameHandler {
 
   // From the decoder
 
-  /** What nobody waits for is not even read. An ERROR may concern the connection as a whole. */
+  /** A reply that no request waits for is refused before its header is read. */
   checkFrame(name: MessageName | undefined, headerBytes: number): string | undefined {
     const isFirst = this.#hello === undefined;
     if (isFirst && name !== "HELLO" && name !== "ERROR") return "the first frame must be HELLO";
@@ -322,7 +322,7 @@ export class Connection implements FrameHandler {
     this.#queue.pushControl(encodeFrame(errorMessage(error, fault.request)));
   }
 
-  /** A message that the other side's role does not send to this one. */
+  /** A message that the other side's role may not send to this side's role. */
   #handleStray(message: Message): void {
     const request = isRequest(message.type) && "request" in message ? message.request : null;
     const text = `${message.type} is not for a ${this.hello.role} to send to a ${this.local.role}`;
@@ -341,7 +341,7 @@ export class Connection implements FrameHandler {
     this.#greeted(this);
   }
 
-  /** The other side refused one request, or gives up the whole connection. */
+  /** The other side refused one request, or closes the connection (no request id). */
   #handleError(message: Message<"ERROR">): void {
     const error = errorFrom(message);
     if (message.request === null) {

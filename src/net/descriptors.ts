@@ -1,25 +1,25 @@
 /**
- * How many connections the process may have open. Whoever takes more than the system has descriptors for is woken for
- * each connection that waits, again and again, and can open no file any more. The runtime has raised the soft limit to
- * the hard one by the time that this is asked.
+ * How many connections the process may have open. A listener without free descriptors is woken again and again for each
+ * connection in its backlog, and the process can open no file. The runtime has already raised the soft limit to the
+ * hard one.
  */
 import * as v from "valibot";
 
-/** Where the system does not tell its limit; the usual soft limit. */
+/** Where the limit is unknown: the usual soft limit. */
 const DESCRIPTORS_ASSUMED = 1024;
 
 const reportSchema = v.object({
   userLimits: v.object({ open_files: v.object({ soft: v.union([v.number(), v.literal("unlimited")]) }) }),
 });
 
-/** At most `aim`, and no more than this share of the descriptors that the process may have. */
+/** `aim`, or this share of the process's descriptors if that is less. */
 export function connectionsWithin(aim: number, share: number): number {
   return Math.min(aim, Math.floor(descriptorsMax() * share));
 }
 
 let known: number | undefined;
 
-/** Asked once: the report takes a while. */
+/** Cached, since the report is slow. */
 function descriptorsMax(): number {
   known ??= readDescriptorsMax();
   return known;

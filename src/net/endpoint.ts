@@ -1,6 +1,6 @@
 /**
- * A role's end of the network, one for each role: it listens for connections, dials others, and says HELLO on all of
- * them in the role's name. What the connections are for is the role's business.
+ * Listens and dials for one role, and sends the role's HELLO on every connection. What a connection is used for, the
+ * role decides.
  */
 import { type Address, type HostPort, makeAddress } from "../core/address.ts";
 import { type Deadline, deadlineIn } from "../core/deadline.ts";
@@ -13,41 +13,41 @@ import { LoopTurns } from "./loop-turns.ts";
 import type { System } from "./system.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
-/** Fit the usual limit on descriptors. */
+/** Fits the usual limit on descriptors. */
 const CONNECTIONS_MAX = 512;
 
 export interface EndpointOptions {
   readonly system: System;
-  /** What this side says of itself, on each connection anew. */
+  /** The HELLO of a new connection; called for each. */
   readonly local: () => LocalHello;
 }
 
 export interface ListenOptions extends HostPort {
-  /** How a user names another place to listen. */
+  /** The command-line option for HOST:PORT, for the hint of an error. */
   readonly flag?: string | undefined;
-  /** Without it any address will do, as it does for a host that was checked before. */
+  /** Without a policy any address is allowed, as for a host that the caller has checked. */
   readonly policy?: ListeningPolicy | undefined;
-  /** Open at the same time. Databases, files and the admin endpoint need descriptors as well. */
+  /** Open at the same time; must leave descriptors for databases, files and the admin endpoint. */
   readonly connectionsMax?: number | undefined;
   readonly admission?: Partial<AdmissionBounds> | undefined;
-  /** What a connection that was handed out has done so far; without it, all are alike and none grows idle. */
+  /** Conduct of a connection; without this function all are strangers and none is closed as idle. */
   conductOf?(connection: Connection): Conduct | undefined;
-  /** So many connections are open that from now on the idlest have to go. */
+  /** All places are taken: from now on a new connection evicts the idlest. */
   full?(connectionsMax: number): void;
   /** Called for every connection whose HELLO arrived; sets its handlers before it returns. */
   onConnection(connection: Connection): void;
 }
 
 export interface Listener {
-  /** Where it listens; the host as asked for, the port as given by the system. */
+  /** IP as asked for, port as given by the system. */
   readonly address: Address;
-  /** Takes no new connections; those that are open stay. */
+  /** Accepts no new connections; open ones stay. */
   stop(): void;
 }
 
 export interface DialOptions {
   readonly timeoutMs: number;
-  /** Called when the HELLO of the other side is here; sets the handlers before it returns. */
+  /** Called when the other side's HELLO has arrived; sets the handlers before it returns. */
   onConnection?(connection: Connection): void;
 }
 
@@ -64,13 +64,13 @@ export class Endpoint {
     return this.#options.system;
   }
 
-  /** The IP of a host name that no command waits for. Throws as `resolveHost`. */
+  /** The IP of a host, where no command sets a deadline. Throws as `resolveHost`. */
   resolve(host: string): Promise<string> {
     const { clock } = this.system;
     return resolveHost(host, deadlineIn(LOOKUP_MS_MAX, clock.now()), this.system);
   }
 
-  /** As `resolve`, with a port, until a deadline. */
+  /** As `resolve`, with a port and within a deadline. */
   resolveHostPort(named: HostPort, deadline: Deadline): Promise<Address> {
     return resolveHostPort(named, deadline, this.system);
   }
@@ -92,7 +92,7 @@ export class Endpoint {
         return undefined;
       }
       const connection = this.#connect(transport, onConnection);
-      // What it is sent at the end goes out before.
+      // In a microtask, since the ERROR is written in an earlier one.
       admission.enter(connection, () => queueMicrotask(() => transport.terminate()));
       return eventsOf(connection, () => admission.leave(connection));
     };
@@ -109,7 +109,7 @@ export class Endpoint {
     }
   }
 
-  /** Connects and exchanges HELLO, all within the timeout. Throws `unreachable` or what the other side refused with. */
+  /** Connects and exchanges HELLO within the timeout. Throws `unreachable`, or the other side's ERROR. */
   dial(address: Address, { timeoutMs, onConnection }: DialOptions): Promise<Connection> {
     const { clock, network } = this.system;
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();

@@ -1,33 +1,33 @@
-/** Errors as they go over the wire and come from there. */
+/** Conversion between P2pfsError and the ERROR message. */
 import { type ErrorCode, errorCodes, errorTable, P2pfsError } from "../core/errors.ts";
 import { clipToBytes } from "../core/text.ts";
 import { type Message, TEXT_BYTES_MAX } from "../wire/messages.ts";
 
-/** What concerns this machine alone: the words, with its paths in them, are for its own log and user, not for others. */
-const ownAffairs: Partial<Record<ErrorCode, string>> = {
+/** Texts sent instead of the error's own, which may contain local paths and belongs to this machine's log only. */
+const redactedTexts: Partial<Record<ErrorCode, string>> = {
   disk: "the other side cannot use its disk or database",
   internal: "the other side has a defect",
 };
-const OWN_AFFAIR_HINT = "whoever runs the other side finds more in its log";
+const REDACTED_HINT = "whoever runs the other side finds more in its log";
 
-/** `request`: the one that is refused; null where the connection as a whole is meant. */
+/** `request`: id of the refused request; null for the connection as a whole. */
 export function errorMessage(error: P2pfsError, request: number | null): Message<"ERROR"> {
-  const message = wordsFor(error) ?? clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
+  const message = redactedText(error) ?? clipToBytes(error.message.toWellFormed(), TEXT_BYTES_MAX);
   return { type: "ERROR", request, code: errorTable[error.code].wireId, message };
 }
 
-/** Of a defect, the reference under which the log here has it goes along. */
-function wordsFor({ code, reference }: P2pfsError): string | undefined {
-  const words = ownAffairs[code];
-  return words === undefined || reference === undefined ? words : `${words} (reference ${reference})`;
+/** A defect's text includes the reference under which this side has logged it. */
+function redactedText({ code, reference }: P2pfsError): string | undefined {
+  const text = redactedTexts[code];
+  return text === undefined || reference === undefined ? text : `${text} (reference ${reference})`;
 }
 
 export function errorFrom({ code, message }: Message<"ERROR">): P2pfsError {
   const known = codeOfWireId(code);
-  return new P2pfsError(known, message, known in ownAffairs ? { hint: OWN_AFFAIR_HINT } : {});
+  return new P2pfsError(known, message, known in redactedTexts ? { hint: REDACTED_HINT } : {});
 }
 
-/** A number that is not in our table comes from a newer version. */
+/** An id that is not in the error table comes from a newer version. */
 function codeOfWireId(wireId: number): ErrorCode {
   return errorCodes.find((code) => errorTable[code].wireId === wireId) ?? "internal";
 }

@@ -14,18 +14,18 @@ import type {
   Sendable,
 } from "../wire/messages.ts";
 
-/** A message before the connection has given it its request id. */
+/** A message without its request id, which the connection adds. */
 export type Outgoing<Name extends MessageName = MessageName> = {
   [N in Name]: { readonly type: N } & Omit<Fields<N>, "request">;
 }[Name];
 
-/** The reply; `undefined` where it follows by `reply`, `replyWithPayload` or `refuse` of the connection. */
+/** The reply; `undefined` where the handler answers later, by `reply`, `replyWithPayload` or `refuse`. */
 export type Answer<Name extends RequestName> = Outgoing<ReplyName<Name>> | undefined;
 
-/** A thrown P2pfsError becomes the ERROR that the request is answered with. */
+/** A thrown P2pfsError is sent as the request's ERROR. */
 export type RequestHandler<Name extends RequestName> = (message: Message<Name>) => Promise<Answer<Name>> | Answer<Name>;
 
-/** Answered alike by every role that may be asked. */
+/** Handlers that are the same in every role. */
 export const commonAnswers = {
   REQUEST_PING_PONG: () => ({ type: "REPLY_PING_PONG", response: "pong" }),
   HEARTBEAT: () => ({ type: "REPLY_HEARTBEAT" }),
@@ -39,21 +39,21 @@ export type NoticeHandlers<From extends Role, To extends Role> = {
   readonly [Name in Sendable<NoticeName, From, To>]: (message: Message<Name>) => void;
 };
 
-/** What happens on a connection beside messages. */
+/** Callbacks of a connection beside those for messages. */
 export interface ConnectionEvents {
-  /** The error to send for what a handler threw; a role logs its defects there. */
+  /** Converts what a handler threw into the error to send; the role logs defects here. */
   readonly reportableError?: (thrown: unknown, during: string) => P2pfsError;
-  /** A handler has dealt with a request, or has refused it; its answer may still follow. */
+  /** A handler has returned (`granted`) or refused the request; the answer may follow later. */
   readonly handled?: (name: RequestName, durationMs: number, granted: boolean) => void;
-  /** Called once, when the connection is gone, by whoever's doing. */
+  /** Called once when the connection has closed, by either side. */
   readonly closed?: (cause: P2pfsError | undefined) => void;
-  /** The send queue moved on: more payload frames may fit. */
+  /** A payload frame has been sent, so the send queue has room for another. */
   readonly sent?: () => void;
-  /** The send queue stands still, since the other side does not read as fast. */
+  /** The send queue is blocked, since the other side reads too slowly. */
   readonly blocked?: () => void;
 }
 
-/** For a connection over which one role sends to another. */
+/** All that role `To` handles on a connection from role `From`. */
 export interface ConnectionHandlers<From extends Role, To extends Role> extends ConnectionEvents {
   readonly requests: RequestHandlers<From, To>;
   readonly notices: NoticeHandlers<From, To>;

@@ -1,4 +1,4 @@
-/** From host names to IPs. A name service may be slow or never answer, so whoever asks says until when. */
+/** Resolves host names. A name service may be slow or silent, so every caller passes a deadline. */
 import { lookup } from "node:dns/promises";
 import { type Address, canonicalIp, type HostPort, isIp, makeAddress } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
@@ -6,24 +6,24 @@ import { type Deadline, msLeft, stepOf } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 
-/** Of the time that a command has, what a name may take; the rest is for what the name is needed for. */
+/** The part of a command's time that a name lookup may take; the rest is for the command itself. */
 export const LOOKUP_MS_MAX = SECOND_MS;
 
-/** Every IP of a host name, IPv4 first; rejects where there is none. */
+/** All IPs of a host name, IPv4 first; rejects where there is none. */
 export type LookUp = (host: string) => Promise<readonly string[]>;
 
 export const lookUpBySystem: LookUp = async (host) =>
   (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address);
 
-/** The part of a system that names are looked up with. */
+/** The part of a `System` that name lookups need. */
 export interface Names {
   readonly clock: Clock;
   readonly lookUp: LookUp;
 }
 
 /**
- * Every IP of a host: an IP literal stands for itself. Throws `not_found` where the name has none, `unreachable` where
- * nobody says so before the deadline or within LOOKUP_MS_MAX.
+ * All IPs of a host; an IP literal is its own only IP. Throws `not_found` where the name has none, and `unreachable`
+ * where the name service does not answer before the deadline or within LOOKUP_MS_MAX.
  */
 export async function ipsOf(host: string, deadline: Deadline, { clock, lookUp }: Names): Promise<string[]> {
   if (isIp(host)) return [canonicalIp(host)];
@@ -55,7 +55,7 @@ export async function resolveHostPort({ host, port }: HostPort, deadline: Deadli
   return makeAddress(await resolveHost(host, deadline, names), port);
 }
 
-/** Whether two spellings lead to one place; false where that cannot be said in time. */
+/** Whether two host names with ports share an IP and port; false where the lookup fails or is late. */
 export async function isSamePlace(one: HostPort, other: HostPort, deadline: Deadline, names: Names): Promise<boolean> {
   if (one.port !== other.port) return false;
   if (one.host === other.host) return true;

@@ -1,24 +1,23 @@
 /**
- * What comes in on one socket: pieces of the stream go through the decoder, a bounded time's worth in each turn of the
- * event loop. Somebody who sends small messages as fast as the line takes them would otherwise have half a megabyte of
- * them handled before anybody else is heard.
+ * Decodes the bytes that one socket receives, for a bounded time in each turn of the event loop. Without the bound,
+ * half a megabyte of small messages from one connection would be handled before any other connection is read.
  */
 import type { Clock } from "../core/clock.ts";
 import { FrameDecoder, type FrameHandler } from "../wire/frame.ts";
 import type { LoopTurns } from "./loop-turns.ts";
 
-/** Work on frames without a payload for one connection before the others have their turn. */
+/** Time for one connection's frames without payload, before other connections get their turn. */
 export const TURN_MS_MAX = 1;
 
 export interface InflowOptions {
   readonly handler: FrameHandler;
   readonly clock: Clock;
-  /** Of all connections that cannot handle what they were sent in one turn. */
+  /** Shared by all connections that need more than one turn. */
   readonly turns: LoopTurns;
-  /** Stops and goes on reading from the socket; what is not read waits in the kernel, and the sender feels it. */
+  /** `pause` stops reading from the socket, `resume` continues. Unread bytes wait in the kernel and slow the sender. */
   pause(): void;
   resume(): void;
-  /** A frame could not be handled because of a defect. */
+  /** A handler threw: a defect. */
   failed(thrown: unknown): void;
 }
 
@@ -28,12 +27,12 @@ export class Inflow {
   #bytesReceived = 0;
   #lastReceivedMs: number;
   #partialSinceMs: number | undefined;
-  /** Copies of what is left for the next turns, oldest first. While there are any, the socket is paused. */
+  /** Copies of undecoded bytes for the next turns, oldest first. While there are any, the socket is paused. */
   #backlog: Uint8Array[] = [];
-  /** In this turn: the time that frames without a payload took, and when the last frame ended. */
+  /** In this turn: time spent on frames without payload, and when the last frame ended. */
   #turnMs = 0;
   #frameEndedMs = 0;
-  /** It did not fit its last turn: what comes next waits for the turn of all such. */
+  /** The last turn ended before all bytes were decoded: new bytes join the backlog. */
   #isBehind = false;
   #isClosed = false;
 
@@ -51,12 +50,12 @@ export class Inflow {
     return this.#decoder.payloadBytesReceived;
   }
 
-  /** When the last bytes came, on the clock. */
+  /** When bytes last arrived, on the clock. */
   get lastReceivedMs(): number {
     return this.#lastReceivedMs;
   }
 
-  /** Since when the rest of a frame is awaited, on the same clock; undefined between two frames. */
+  /** When the frame that is being received began, on the same clock; undefined between two frames. */
   get partialSinceMs(): number | undefined {
     return this.#partialSinceMs;
   }
@@ -75,17 +74,17 @@ export class Inflow {
     this.#isBehind = true;
     this.#backlog.push(piece.slice(taken));
     this.#options.pause();
-    this.#options.turns.wait(() => this.#goOn());
+    this.#options.turns.wait(() => this.#resume());
   }
 
-  /** Nothing more is delivered. */
+  /** Stops decoding: no more calls of the handler. */
   close(): void {
     this.#isClosed = true;
     this.#decoder.close();
     this.#backlog = [];
   }
 
-  #goOn(): void {
+  #resume(): void {
     const piece = this.#backlog[0];
     if (piece === undefined || this.#isClosed) return;
     const taken = this.#decode(piece);
@@ -93,11 +92,11 @@ export class Inflow {
     this.#isBehind = taken < piece.length;
     if (this.#isBehind) this.#backlog[0] = piece.subarray(taken);
     else this.#backlog.shift();
-    if (this.#backlog.length > 0) this.#options.turns.wait(() => this.#goOn());
+    if (this.#backlog.length > 0) this.#options.turns.wait(() => this.#resume());
     else this.#options.resume();
   }
 
-  /** Returns how many bytes were taken: fewer than all where the turn is over. */
+  /** Returns the number of decoded bytes: fewer than all where the turn is over. */
   #decode(piece: Uint8Array): number {
     this.#turnMs = 0;
     this.#frameEndedMs = this.#options.clock.now();
@@ -111,7 +110,7 @@ export class Inflow {
     }
   }
 
-  /** Payloads are what connections are for: their bytes are counted by those who asked for them. */
+  /** Frames with a payload do not count: this side has asked for them, and bounds them by its request window. */
   readonly #isTurnOver = (hadPayload: boolean): boolean => {
     const now = this.#options.clock.now();
     if (!hadPayload) this.#turnMs += now - this.#frameEndedMs;

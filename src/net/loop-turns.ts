@@ -1,12 +1,12 @@
 /**
- * Turns of connections that have sent more than fits one: in each turn of the event loop one of them has its own, so
- * that however many they are, together they hold others up for no longer than one does.
+ * Queue of the connections with more received bytes than one turn handles. One of them is served in each turn of the
+ * event loop, so that any number of such connections delays the others no more than a single one does.
  */
 import type { Clock } from "../core/clock.ts";
 
 export class LoopTurns {
   readonly #clock: Clock;
-  /** The next first. Each connection waits at most once. */
+  /** In order of service; each connection at most once. */
   readonly #waiting: (() => void)[] = [];
   #isScheduled = false;
 

@@ -1,4 +1,4 @@
-/** Which IPs are this machine's. */
+/** Recognises IPs of this machine. */
 import { networkInterfaces } from "node:os";
 import { canonicalIp, isLoopback, isWildcard } from "../core/address.ts";
 

@@ -1,19 +1,18 @@
 /**
- * Requests that went out on one connection and wait for their reply: ids, timeouts, and the end of all of them. A
- * request that was given up is remembered until its answer comes, so that a late answer is told from one that nobody
- * asked for.
+ * Unanswered requests that this side has sent on one connection, with ids and timeouts. A request that timed out is
+ * remembered until its answer arrives, so that a late answer is not mistaken for an unsolicited one.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type Message, type MessageName, type RequestName, replyNameOf } from "../wire/messages.ts";
 
-/** Requests that were given up and are still owed an answer; a side that owes more does not work. */
+/** Requests that timed out and have no answer yet; a peer that leaves more unanswered does not work. */
 export const OVERDUE_MAX = 1024;
 
 export interface RequestOptions {
-  /** Without it the request waits as long as the connection lives. */
+  /** Without a timeout the request waits as long as the connection lives. */
   readonly timeoutMs?: number;
-  /** Names the buffer for the reply's payload when its header is here; undefined skips the payload. */
+  /** Returns the buffer for the payload when the reply's header has arrived; undefined skips the payload. */
   readonly openPayload?: (reply: Message, payloadBytes: number) => Uint8Array | undefined;
 }
 
@@ -33,7 +32,7 @@ interface PendingRequest {
 export class PendingRequests {
   readonly #clock: Clock;
   readonly #pending = new Map<number, PendingRequest>();
-  /** Given up, and not answered yet: the name of the reply that is due. */
+  /** Requests that timed out without an answer, with the name of their reply. */
   readonly #overdue = new Map<number, MessageName>();
   #nextId = 1;
 
@@ -49,7 +48,7 @@ export class PendingRequests {
     return this.#overdue.size;
   }
 
-  /** The request's name is told where no answer comes in time. */
+  /** `name` is in the error that a timeout causes. */
   add(
     name: RequestName,
     { timeoutMs, openPayload }: RequestOptions,
@@ -66,7 +65,7 @@ export class PendingRequests {
     return { id, reply: promise };
   }
 
-  /** Whether any request waits for a reply of this name, or for an answer of any kind where that is an ERROR. */
+  /** Whether any request may be answered by a message of this name; ERROR answers every request. */
   isAwaiting(name: MessageName): boolean {
     if (name === "ERROR") return this.#pending.size + this.#overdue.size > 0;
     for (const { replyName } of this.#pending.values()) if (replyName === name) return true;
@@ -80,13 +79,13 @@ export class PendingRequests {
     return due !== undefined && (name === "ERROR" || name === due);
   }
 
-  /** The buffer for the payload of a reply whose header is here. */
+  /** The buffer for the payload of a reply whose header has arrived. */
   openPayload(reply: Message, payloadBytes: number): Uint8Array | undefined {
     const id = requestOf(reply);
     return id === undefined ? undefined : this.#pending.get(id)?.openPayload?.(reply, payloadBytes);
   }
 
-  /** An answer that comes too late harms nobody. */
+  /** Resolves the request; a late answer is ignored. */
   settle(message: Message, payload: Uint8Array | undefined): void {
     const id = requestOf(message);
     if (id === undefined) return;
@@ -94,13 +93,13 @@ export class PendingRequests {
     this.#take(id)?.resolve({ message, payload });
   }
 
-  /** The other side has answered this request with an error. */
+  /** The other side has answered the request with an ERROR. */
   refuse(id: number, error: P2pfsError): void {
     this.#overdue.delete(id);
     this.fail(id, error);
   }
 
-  /** Ends the request without an answer of the other side. */
+  /** Rejects the request; its answer may still arrive. */
   fail(id: number, error: P2pfsError): void {
     this.#take(id)?.reject(error);
   }

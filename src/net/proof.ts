@@ -1,8 +1,8 @@
-/** How a peer proves to its tracker that it is the one who answers at an advertised address. Both roles know its id. */
+/** Proof to the tracker that a peer listens at its advertised address, keyed by the peer id, which both know. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { PeerId } from "../core/model.ts";
 
-/** HMAC-SHA256 over the challenge, keyed by the 16 bytes that the peer id spells. */
+/** HMAC-SHA256 over the challenge, keyed by the 16 bytes of the peer id. */
 export function proofOf(peerId: PeerId, challenge: Uint8Array): Uint8Array {
   return new Uint8Array(createHmac("sha256", Buffer.from(peerId, "hex")).update(challenge).digest());
 }

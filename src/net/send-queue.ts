@@ -1,24 +1,24 @@
 /**
- * What waits to go out on one socket. Bun's `write` takes what the kernel has room for and keeps nothing, so the rest
- * waits here, within bounds. Control frames overtake queued payload frames, but never cut into one that has begun.
- * A payload is not held in memory: it is read in pieces, the next one while the current one is being sent.
+ * Frames that wait to be sent on one socket. Bun's `write` takes what the kernel has room for and buffers nothing, so
+ * the rest waits here, within bounds. Control frames overtake queued payload frames, but not one that has begun. A
+ * payload is not held in memory: it is read in pieces, the next one while the current one is being sent.
  */
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { KiB, MiB } from "../core/units.ts";
 
-/** Unsent control bytes; a remote end that lets more pile up does not read and is given up. */
+/** Unsent control bytes; with more the other side does not read, and the connection is closed. */
 export const CONTROL_QUEUE_BYTES_MAX = 16 * MiB;
-/** Frames of payload that may wait; whoever fills the queue asks `payloadFramesQueued` first. */
+/** Payload frames that may wait; callers check `payloadFramesQueued` first. */
 export const PAYLOAD_FRAMES_MAX = 4;
 const PIECE_BYTES = 512 * KiB;
-/** Small control frames go out joined, in writes of up to this size. */
+/** Small control frames are joined into writes of up to this size. */
 const JOIN_BYTES_MAX = 64 * KiB;
 
 /** The payload of one frame: exactly `bytes` bytes, read piece by piece. */
 export interface PayloadSource {
   readonly bytes: number;
-  /** Fills the target with the bytes from `offset` on. Rejecting breaks the connection: its frame has begun. */
+  /** Fills the target with the bytes from `offset` on. A rejection closes the connection, since the frame has begun. */
   read(offset: number, target: Uint8Array): Promise<void>;
 }
 
@@ -30,18 +30,18 @@ export function payloadOf(bytes: Uint8Array): PayloadSource {
   };
 }
 
-/** Says when payload bytes may go out; shared by the queues of many connections. */
+/** Limits when payload bytes may be sent; shared by the queues of many connections. */
 export interface Throttle {
-  /** Bytes that may go out now. 0: not now, and `resume` is called once when it is worth asking again. */
+  /** Bytes that may be sent now. At 0, `resume` is called once, when the caller should try again. */
   allow(resume: () => void): number;
-  /** So many of them have gone. */
+  /** Records bytes that have been sent. */
   spend(bytes: number): void;
 }
 
 export interface PayloadOptions {
-  /** Holds the payload's bytes back. */
+  /** Limits the rate of the payload's bytes. */
   readonly throttle?: Throttle | undefined;
-  /** Called when the last byte went to the kernel. */
+  /** Called when the kernel has taken the last byte. */
   readonly sent?: () => void;
 }
 
@@ -49,11 +49,11 @@ interface PayloadFrame {
   readonly head: Uint8Array;
   readonly source: PayloadSource;
   readonly throttle: Throttle | undefined;
-  /** Called when the last byte went to the kernel. */
+  /** Called when the kernel has taken the last byte. */
   readonly sent: () => void;
 }
 
-/** A buffer and what of it is filled and not yet sent. */
+/** A buffer; the bytes from `start` to `end` are filled and not yet sent. */
 interface Piece {
   readonly buffer: Uint8Array;
   start: number;
@@ -62,11 +62,11 @@ interface Piece {
 
 export interface SendQueueHost {
   readonly clock: Clock;
-  /** Bytes that the kernel took: some of them, 0 when it is full, −1 after close. */
+  /** Returns how many bytes the kernel took: 0 when it is full, −1 after close. */
   write(bytes: Uint8Array): number;
-  /** The kernel is full; the queue goes on when it is told to drain. */
+  /** The kernel takes no more; the queue continues with `drain`. */
   blocked(): void;
-  /** The queue cannot go on; close the socket. */
+  /** The queue has failed; the host closes the socket. */
   broken(error: P2pfsError): void;
 }
 
@@ -75,7 +75,7 @@ export class SendQueue {
   #control: Uint8Array[] = [];
   #controlBytes = 0;
   #payloads: PayloadFrame[] = [];
-  /** Control bytes handed to the kernel in part. */
+  /** The rest of a write that the kernel took in part. */
   #remainder: Uint8Array | undefined;
   #current: PayloadFrame | undefined;
   #currentRead = 0;
@@ -85,7 +85,7 @@ export class SendQueue {
   #spare: Uint8Array[] = [];
   /** Since when the kernel takes nothing, on the clock. */
   #blockedSinceMs: number | undefined;
-  /** The throttle is to call back; nothing is begun before. */
+  /** The throttle will call `#resume`; no payload is sent before. */
   #isThrottled = false;
   #scheduled = false;
   #closed = false;
@@ -103,12 +103,12 @@ export class SendQueue {
     );
   }
 
-  /** Payload frames that wait or are under way. */
+  /** Payload frames that are queued or being sent. */
   get payloadFramesQueued(): number {
     return this.#payloads.length + (this.#current === undefined ? 0 : 1);
   }
 
-  /** Whether the kernel takes nothing at present. */
+  /** Whether the kernel is full. */
   get isBlocked(): boolean {
     return this.#blockedSinceMs !== undefined;
   }
@@ -133,7 +133,7 @@ export class SendQueue {
     this.#schedule();
   }
 
-  /** The kernel has room again. */
+  /** Call when the kernel has room again. */
   drain(): void {
     this.#blockedSinceMs = undefined;
     this.#flush();
@@ -149,7 +149,7 @@ export class SendQueue {
     this.#remainder = undefined;
   }
 
-  /** Frames pushed in one turn of the event loop go out together. */
+  /** In a microtask, so that frames pushed in one go are sent together. */
   #schedule(): void {
     if (this.#scheduled || this.isBlocked) return;
     this.#scheduled = true;
@@ -166,7 +166,7 @@ export class SendQueue {
         if (!this.#sendPiece(this.#current)) return;
       } else if (this.#control.length > 0) this.#remainder = this.#joinControl();
       else if (this.#payloads.length > 0) {
-        // Once it has begun, control frames wait for its end: so it does not begin before it can go on.
+        // A payload frame delays control frames until its end, so it begins only when the throttle allows.
         if (this.#allowance(this.#payloads[0]!) === 0) return;
         this.#begin(this.#payloads.shift()!);
       } else return;
@@ -216,7 +216,7 @@ export class SendQueue {
     this.#readAhead(frame);
   }
 
-  /** Sends from the first ready piece; false where none is ready yet, or nothing may go out now. */
+  /** Sends from the first ready piece; false where none is ready or the throttle allows nothing. */
   #sendPiece(frame: PayloadFrame): boolean {
     if (this.#currentSent === frame.source.bytes) {
       this.#current = undefined;
@@ -239,7 +239,7 @@ export class SendQueue {
     return true;
   }
 
-  /** Keeps at most two pieces: one being sent, one being read. */
+  /** Holds at most two pieces: one being sent, one being read. */
   #readAhead(frame: PayloadFrame): void {
     if (this.#reading || this.#ready.length >= 2 || this.#currentRead === frame.source.bytes) return;
     const length = Math.min(PIECE_BYTES, frame.source.bytes - this.#currentRead);

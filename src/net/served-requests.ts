@@ -1,11 +1,11 @@
 /**
- * Requests of the other side that wait for this side's answer, each of which gets one. The number of them is bounded,
- * and so is how fast the other side may go on after it was told that there is no room.
+ * Requests of the other side that wait for an answer. Their number is bounded, and so is the rate of requests beyond
+ * it, each of which costs a refusal.
  */
 import type { Clock } from "../core/clock.ts";
 import { Allowance } from "./allowance.ts";
 
-/** More are refused as busy. */
+/** Requests beyond this number are refused as busy. */
 export const REQUESTS_SERVED_MAX = 512;
 const BUSY_REFUSALS = { perSecond: 500, burst: 5000 };
 
@@ -21,19 +21,19 @@ export class ServedRequests {
     return this.#waiting.size;
   }
 
-  /** `in_use`: a request of this id waits already. `too_many`: it waits, and has to be refused. */
+  /** `in_use`: a request of this id has no answer yet. `too_many`: recorded, and the caller has to refuse it. */
   begin(request: number): "begun" | "in_use" | "too_many" {
     if (this.#waiting.has(request)) return "in_use";
     this.#waiting.add(request);
     return this.#waiting.size > REQUESTS_SERVED_MAX ? "too_many" : "begun";
   }
 
-  /** False where no request of this id waits for an answer. */
+  /** False where no request of this id waits. */
   end(request: number): boolean {
     return this.#waiting.delete(request);
   }
 
-  /** Whether the other side may be refused as busy once more, instead of being given up. */
+  /** False where the other side was refused too often, so that the connection should be closed. */
   mayRefuseAsBusy(): boolean {
     return this.#busyRefusals.take();
   }

@@ -1,4 +1,4 @@
-/** What a role needs of the machine that it runs on: time, chance, the network and its names. */
+/** What a role needs from its machine: time, random numbers, the network and name lookup. */
 import { randomBytes } from "node:crypto";
 import type { Clock, Random, Timer, TimerOptions } from "../core/clock.ts";
 import { bunNetwork } from "./bun-network.ts";

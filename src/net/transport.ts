@@ -1,6 +1,6 @@
 /**
- * What a connection needs of the stream of bytes below it, and what a role needs of the network: Bun's TCP is one
- * implementation, a network in memory for simulations another.
+ * The byte stream below a connection, and the network that makes such streams. Implemented over Bun's TCP, and in
+ * memory for simulations.
  */
 import type { Address } from "../core/address.ts";
 
@@ -13,12 +13,12 @@ export interface RemoteEnd {
 /** A stream of bytes to another process. */
 export interface Transport {
   readonly remote: RemoteEnd;
-  /** Takes what there is room for and keeps nothing else: how many of the bytes, 0 when it is full, −1 after its close. */
+  /** Takes what there is room for and buffers nothing; returns how many bytes: 0 when it is full, −1 after close. */
   write(bytes: Uint8Array): number;
-  /** Stops reading: the other side feels it as backpressure. */
+  /** Stops reading: backpressure to the other side. */
   pause(): void;
   resume(): void;
-  /** Closes when what was written has gone. */
+  /** Closes after the written bytes are sent. */
   end(): void;
   /** Closes at once. */
   terminate(): void;
@@ -27,25 +27,25 @@ export interface Transport {
 export interface TransportEvents {
   /** The piece is valid during the call only. */
   data(piece: Uint8Array): void;
-  /** There is room again after a `write` that took less than it was given. */
+  /** There is room again after a `write` that took only a part. */
   drain(): void;
   /** Called once. */
   closed(error?: Error | null): void;
 }
 
-/** Takes a new transport and says who handles what happens on it; undefined where it was terminated instead. */
+/** Returns the handlers of a new transport; undefined where it terminated the transport instead. */
 export type Accept = (transport: Transport) => TransportEvents | undefined;
 
 export interface TransportListener {
-  /** As given by the system, where any was asked for. */
+  /** Chosen by the system where port 0 was asked for. */
   readonly port: number;
-  /** Takes no new transports; those that are open stay. */
+  /** Accepts no new transports; open ones stay. */
   stop(): void;
 }
 
 export interface Network {
   /** Port 0 asks for any free port. Throws the system's error where it cannot listen there. */
   listen(ip: string, port: number, accept: Accept): TransportListener;
-  /** Resolves when `accept` was called; rejects where nobody answers. */
+  /** Resolves when `accept` has been called; rejects where the connection fails. */
   connect(address: Address, accept: Accept): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Who keeps a place and who loses it, over real sockets. */
+/** Which connections keep their places, over real sockets. */
 import { afterEach, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import { rangeOfOne } from "../../src/core/bitfield.ts";
@@ -40,8 +40,8 @@ interface Door {
   readonly address: Address;
   readonly connections: Connection[];
   readonly standings: Map<Connection, Standing>;
-  fullTold: number;
-  /** Comes in from there, and waits until its HELLO is read. */
+  fullCalls: number;
+  /** Connects from this IP and waits until the listener has read the HELLO. */
   enter(from?: string): Promise<RawClient>;
 }
 
@@ -61,7 +61,7 @@ async function openDoor(options: Partial<ListenOptions> = {}): Promise<Door> {
     connectionsMax: PLACES,
     conductOf,
     full: () => {
-      door.fullTold++;
+      door.fullCalls++;
     },
     onConnection: (connection) => {
       since.set(connection, performance.now());
@@ -75,7 +75,7 @@ async function openDoor(options: Partial<ListenOptions> = {}): Promise<Door> {
     address: listener.address,
     connections,
     standings,
-    fullTold: 0,
+    fullCalls: 0,
     async enter(from) {
       const before = connections.length;
       const client = await connectRaw(listener.address, from);
@@ -87,7 +87,7 @@ async function openDoor(options: Partial<ListenOptions> = {}): Promise<Door> {
   return door;
 }
 
-test("when all places are taken, the idlest stranger of the address with most of them goes, and it is told once", async () => {
+test("when all places are taken, the idlest stranger of the address with most of them is evicted, and `full` is called once", async () => {
   const door = await openDoor();
   const few: RawClient[] = [];
   for (let index = 0; index < 4; index++) few.push(await door.enter("127.0.0.3"));
@@ -100,10 +100,10 @@ test("when all places are taken, the idlest stranger of the address with most of
   }
   expect(many.map((client) => client.isClosed())).toEqual(many.map((_, index) => index < 8));
   expect(few.some((client) => client.isClosed())).toBe(false);
-  expect(door.fullTold).toBe(1);
+  expect(door.fullCalls).toBe(1);
 });
 
-test("members and those with transfers under way never go for strangers: there the newcomer is turned away", async () => {
+test("members and connections with a transfer are never evicted: where there are only those, a new connection is refused", async () => {
   const door = await openDoor();
   const clients: RawClient[] = [];
   for (let index = 0; index < PLACES; index++) {

@@ -1,4 +1,4 @@
-/** Connections over real sockets: HELLO, requests and replies, payloads, refusals, and what breaks them. */
+/** Connections over real sockets: HELLO, requests and replies, payloads, refusals, and the faults that close them. */
 import { afterEach, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import { rangeOfOne } from "../../src/core/bitfield.ts";
@@ -36,7 +36,7 @@ async function serving(handlersOf: (connection: Connection) => FakeHandlers): Pr
   return listener.address;
 }
 
-/** A bare TCP client that collects what it is sent. */
+/** A bare TCP client that collects the bytes it receives. */
 async function rawClient(address: Address) {
   const received: number[] = [];
   const { promise: closed, resolve } = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-/** The message table binds: what may be sent to a role is handled there, which the compiler holds. */
+/** The compiler demands a handler for every message that a role may receive, and only for those. */
 import { expect, test } from "bun:test";
 import { commonAnswers, type RequestHandlers } from "../../src/net/handlers.ts";
 import { isRequest, type MessageName, mayGo, messageTable, type Role } from "../../src/wire/messages.ts";

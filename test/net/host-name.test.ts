@@ -1,4 +1,4 @@
-/** Host names within a deadline, whatever the name service does. */
+/** Host name lookups within a deadline, with a slow, silent or failing name service. */
 import { expect, test } from "bun:test";
 import { deadlineIn, noticeDeadline } from "../../src/core/deadline.ts";
 import { ipsOf, isSamePlace, LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "../../src/net/host-name.ts";

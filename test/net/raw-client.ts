@@ -1,4 +1,4 @@
-/** A bare TCP client that says what it is told to, from whatever address of this machine. */
+/** A bare TCP client that sends given bytes from a given local address. */
 import { createConnection, type Socket } from "node:net";
 import { type Address, hostOf, portOf } from "../../src/core/address.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
@@ -14,11 +14,11 @@ export const helloFrame = encodeFrame({
 
 export interface RawClient {
   readonly socket: Socket;
-  /** Whether the other side has closed it. */
+  /** Whether the other side has closed the connection. */
   isClosed(): boolean;
 }
 
-/** Connected, and HELLO said. It has to be destroyed. */
+/** A connected client that has sent HELLO. The caller has to destroy it. */
 export function connectRaw(to: Address, from = "127.0.0.1"): Promise<RawClient> {
   const socket = createConnection({ host: hostOf(to), port: portOf(to), localAddress: from });
   let closed = false;

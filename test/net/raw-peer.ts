@@ -1,10 +1,10 @@
-/** The other end of a connection, made of bytes: says HELLO, and after that whatever a test writes. */
+/** The other end of a connection without a Connection: sends HELLO, and after that the bytes that a test writes. */
 import type { Socket } from "bun";
 import { type Address, hostOf, makeAddress, portOf } from "../../src/core/address.ts";
 import { encodeFrame, FRAME_PREFIX_BYTES } from "../../src/wire/frame.ts";
 import { PROTOCOL_VERSION, type Role } from "../../src/wire/messages.ts";
 
-/** Listens at once; takes one connection, or makes one. */
+/** Listens from the start; accepts one connection, or dials one. */
 export function rawPeer(role: Role, agent = "raw") {
   let socket: Socket | undefined;
   let bytes: Buffer = Buffer.alloc(0);
@@ -27,13 +27,13 @@ export function rawPeer(role: Role, agent = "raw") {
   };
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
 
-  /** Resolves when the kernel has taken it. */
+  /** Resolves when the kernel has taken the bytes. */
   async function write(more: Uint8Array): Promise<void> {
     unsent = Buffer.concat([unsent, more]);
     for (flush(); unsent.length > 0; flush()) await Bun.sleep(1);
   }
 
-  /** Ids of the frames that have come so far. */
+  /** Ids of the frames received so far. */
   function ids(): number[] {
     const found: number[] = [];
     for (let offset = 0; offset + FRAME_PREFIX_BYTES <= bytes.length; ) {
@@ -50,7 +50,7 @@ export function rawPeer(role: Role, agent = "raw") {
     async connect(to: Address): Promise<void> {
       await Bun.connect({ hostname: hostOf(to), port: portOf(to), socket: handlers });
     },
-    /** Resolves when so many frames of this id have come. */
+    /** Resolves when `times` frames of this id have been received. */
     async received(id: number, times = 1): Promise<void> {
       while (ids().filter((each) => each === id).length < times) await Bun.sleep(1);
     },

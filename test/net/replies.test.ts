@@ -1,6 +1,6 @@
 /**
- * What one side answers is judged by what the other side has asked: whatever reply comes to whatever request, the
- * connection that broke the protocol ends, its request fails, and everybody else goes on.
+ * A reply is checked against the request that it names. For every wrong pair of reply and request, the connection that
+ * broke the protocol is closed, its request fails, and other connections are not affected.
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -36,19 +36,19 @@ afterEach(() => {
   for (const listener of listeners.splice(0)) listener.stop();
 });
 
-/** A message of this type, with values that fit. */
+/** A valid message of this type. */
 function sampleOf(name: MessageName): Message {
   return fc.sample(messageOf(name), { numRuns: 1, seed: 7 })[0]!;
 }
 
-/** Who sends this request, and to whom. */
+/** The roles that send and receive this request. */
 function rolesOf(name: RequestName) {
   const roles = ["peer", "tracker"] as const;
   const ways = roles.flatMap((from) => roles.map((to) => ({ from, to })));
   return ways.find(({ from, to }) => mayGo(messageTable[name].way, from, to))!;
 }
 
-/** A connection from a side that asks to one that is made of bytes. */
+/** A connection from a requesting side to a raw peer. */
 async function connected(asking: LocalHello["role"], answering: LocalHello["role"]) {
   const other = rawPeer(answering);
   const connection = await dial(other.address, { local: hello(asking), timeoutMs: 2000 });
