@@ -1,20 +1,19 @@
 /**
- * Leechers that hold no chunk yet. They are no holders and stand in no list, but whoever asks where a content is hears
- * of them too: so all who begin at the same moment know one another before the first chunk is passed on. Nothing here
- * outlives a session.
+ * Leechers without a chunk. They are no holders and are in no list, but REPLY_FILE_LOCATION names them too, so that
+ * leechers that start at the same moment connect before the first chunk is passed on. An entry ends with the session.
  */
 import { type Address, hostOf, isLoopback } from "../core/address.ts";
 import { NO_CHUNKS } from "../core/bitfield.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { HolderInfo, PeerId } from "../core/model.ts";
-import type { Asker } from "./registry.ts";
+import type { Requester } from "./registry.ts";
 
-/** Contents that one peer can begin at the same time; further ones are not told of. */
+/** Contents per peer; further ones are not recorded. */
 const CONTENTS_PER_PEER_MAX = 512;
 /**
- * Peers of one content that are told of, the latest ones, so that a reply costs the same however many begin at once.
- * More than a reply names, since some are not for whoever asks.
+ * Chunkless leechers recorded per content, the latest ones, so that a reply costs the same however many start at once.
+ * More than a reply names, since the requester itself and loopback addresses may be left out.
  */
 const PEERS_PER_CONTENT_MAX = 4 * HOLDER_SAMPLE_MAX;
 
@@ -32,7 +31,7 @@ export class ChunklessLeechers {
     if (peers.size > PEERS_PER_CONTENT_MAX) this.leave(contentId, oldest!);
   }
 
-  /** The peer holds something now, or has given up. */
+  /** The peer has a chunk now, or has ended its fetch. */
   leave(contentId: ContentId, peerId: PeerId): void {
     const contents = this.#byPeer.get(peerId);
     if (!contents?.delete(contentId)) return;
@@ -42,17 +41,17 @@ export class ChunklessLeechers {
     if (peers.size === 0) this.#byContent.delete(contentId);
   }
 
-  /** The peer's session is over. */
+  /** The peer's session has ended. */
   drop(peerId: PeerId): void {
     for (const contentId of [...(this.#byPeer.get(peerId) ?? [])]) this.leave(contentId, peerId);
   }
 
-  /** The latest ones, at most `max`: those who came before have told their chunks by now. */
-  of(contentId: ContentId, asker: Asker, max: number): HolderInfo[] {
+  /** At most `max`, the latest first: earlier ones have registered chunks by now. */
+  of(contentId: ContentId, requester: Requester, max: number): HolderInfo[] {
     const found: HolderInfo[] = [];
     for (const [peerId, address] of [...(this.#byContent.get(contentId) ?? [])].reverse()) {
       if (found.length >= max) break;
-      if (peerId === asker.peerId || (!asker.sameHost && isLoopback(hostOf(address)))) continue;
+      if (peerId === requester.peerId || (!requester.sameHost && isLoopback(hostOf(address)))) continue;
       found.push({ address, chunks: NO_CHUNKS });
     }
     return found;

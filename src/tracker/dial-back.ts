@@ -1,4 +1,4 @@
-/** Proof of an advertised address: the tracker goes there and asks for something that only this peer can say. */
+/** Proof of an advertised address: the tracker dials it and sends a challenge that only this peer can answer. */
 import type { Address } from "../core/address.ts";
 import { deadlineIn, msLeft } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";

@@ -1,4 +1,4 @@
-/** What happens at the tracker, as it happens, for whoever shows or counts it. */
+/** Events of the tracker, for the page, the event stream and the metrics. */
 import type { Address } from "../core/address.ts";
 import { Emitter } from "../core/emitter.ts";
 import type { ContentId } from "../core/manifest.ts";

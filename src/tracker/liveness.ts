@@ -1,7 +1,7 @@
 /**
- * Who is still there. A session holds a lease that every sign of life renews; one that runs out is reported once. What
- * a sign of life is, the holder of the lease knows: an open connection its last bytes, a session remembered from before
- * a restart the moment of the start.
+ * Leases of sessions. A sign of life renews a lease, and a lease that expires is passed to `expired` once. The caller
+ * of `hold` supplies the time of the last sign of life: of an open connection the last frame, of a session from before
+ * a restart the start of the tracker.
  */
 
 import type { Clock, Timer } from "../core/clock.ts";
@@ -14,7 +14,7 @@ const SWEEP_MS_MAX = SECOND_MS / 2;
 export interface LivenessOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
-  /** The lease of this peer's session ran out and is not held any more. */
+  /** The lease of this peer's session has expired and been removed. */
   readonly expired: (peer: PeerRecord, lastSeenMs: number) => void;
 }
 
@@ -29,7 +29,7 @@ export class Liveness {
   readonly #leases = new Map<PeerId, Lease>();
   readonly #sweepEveryMs: number;
   #lastSweepMs: number;
-  /** Nobody's lease runs out before this time. */
+  /** No lease expires before this time. */
   #graceUntilMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
 
@@ -49,12 +49,12 @@ export class Liveness {
     this.#timer = undefined;
   }
 
-  /** Gives the session a lease, in place of one that its peer has. */
+  /** Gives the session a lease, which replaces the lease of the peer's earlier session. */
   hold(peer: PeerRecord, lastSeenMs: () => number): void {
     this.#leases.set(peer.peerId, { peer, lastSeenMs });
   }
 
-  /** Ends the lease of this session; that of a successor stays. */
+  /** Ends the lease of this session; the lease of a newer session of the peer stays. */
   release({ peerId, session }: SessionRef): void {
     if (this.#leases.get(peerId)?.peer.session === session) this.#leases.delete(peerId);
   }
@@ -66,7 +66,7 @@ export class Liveness {
   sweep(): void {
     const { leaseMs, clock, expired } = this.#options;
     const nowMs = clock.now();
-    // A tracker that did not run for a while, say because the machine slept, did not read anybody's signs of life.
+    // A tracker that was suspended, say with its machine, has read no signs of life meanwhile.
     if (nowMs - this.#lastSweepMs > leaseMs / 2) this.#graceUntilMs = nowMs + leaseMs;
     this.#lastSweepMs = nowMs;
     if (nowMs < this.#graceUntilMs) return;

@@ -1,6 +1,6 @@
 /**
- * Which peer a person means by a host and, perhaps, a port. The host is an IP, the name that a peer gave its machine, or
- * any name that resolves; the port may be left out where one peer has that host.
+ * Finds the peer that a user names by a host and an optional port. The host is an IP, the host name that a peer
+ * registered, or any name that resolves. The port may be left out where only one peer is on the host.
  */
 import { type Address, hostOf, isIp, makeAddress, portOf } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
@@ -21,9 +21,9 @@ export class PeerFinder {
   }
 
   /**
-   * The online peer, or, where host and port name an address exactly, the one that was there last. Throws `not_found`,
-   * `ambiguous`, and `refused` where that is the tracker's own address, if one is given (R12). A name that the name
-   * service does not know, or not in time, stands for no IP.
+   * The online peer or, where host and port give exactly one address, the peer that was online there last. Throws
+   * `not_found`, `ambiguous`, and `refused` for `ownAddress`, the tracker's own (R12). A name that does not resolve in
+   * time has no IP.
    */
   async find(host: string, port: number | undefined, deadline: Deadline, ownAddress?: Address): Promise<PeerRecord> {
     const byPort = port === undefined ? {} : { port };
@@ -40,7 +40,7 @@ export class PeerFinder {
     throw new P2pfsError("not_found", `no peer is online ${what}`, { hint: "list-peers shows who is online" });
   }
 
-  /** R12: whatever name leads to this machine, with the tracker's port, unless a peer is known to be there. */
+  /** R12: any name of this machine with the tracker's port, unless a peer is online there. */
   #refuseOwn(ips: readonly string[], found: readonly PeerRecord[], ownAddress: Address): void {
     if (ips.includes(hostOf(ownAddress)) || (found.length === 0 && ips.some(this.#system.isOwnIp)))
       throw new P2pfsError("refused", `${ownAddress} is the tracker's own address`, { hint: "name a peer's address" });

@@ -1,10 +1,10 @@
 /**
- * What the tracker remembers: peers, what they publish, and which chunks of which content each holds. Every method
- * returns a promise, so that a database in another process can stand behind it, and every write resolves when it is
- * committed. `test/tracker/registry-conformance.ts` says what an implementation must do.
+ * The tracker's database of peers, publications and holdings. Every method returns a promise, so that an implementation
+ * may use a database in another process, and every write resolves when it is committed.
+ * `test/tracker/registry-conformance.ts` specifies an implementation.
  *
- * A content is listed and found while somebody online holds a chunk of it (an empty content: all of its none), whoever
- * published it. What peers that are offline published and held is kept.
+ * A content is available, listed and located, while an online peer holds a chunk of it (of an empty content: the file),
+ * no matter who published it. Publications and holdings of offline peers are kept.
  */
 import type { Address } from "../core/address.ts";
 import type { ChunkRanges } from "../core/bitfield.ts";
@@ -15,14 +15,14 @@ import type { ChunkInfo, Page } from "./types.ts";
 
 export interface Registration {
   readonly peerId: PeerId;
-  /** Where others reach the peer. */
+  /** Where other peers connect to the peer. */
   readonly address: Address;
   readonly hostName: string;
 }
 
 /**
- * One stay of a peer. Numbers of one peer grow over restarts, so that what a replaced session does late is told apart
- * from what its successor does.
+ * A session of a peer. The numbers of one peer's sessions grow, over restarts too, so that a late change by a replaced
+ * session is recognised.
  */
 export interface SessionRef {
   readonly peerId: PeerId;
@@ -43,7 +43,7 @@ export interface ChunkReport {
   /** Bytes of the whole content. */
   readonly size: number;
   readonly chunks: ChunkRanges;
-  /** True: these chunks and no others. False: these as well. */
+  /** True: the peer holds exactly these chunks. False: these in addition. */
   readonly replace: boolean;
 }
 
@@ -52,29 +52,29 @@ export interface PeerRecord extends SessionRef {
   readonly address: Address;
   readonly hostName: string;
   readonly online: boolean;
-  /** Milliseconds since 1970. Since when it has been online without a break. */
+  /** Milliseconds since 1970: the start of the present time online. */
   readonly since: number;
-  /** As last written; a session that is open knows better. */
+  /** As last written; an open session has a later time in memory. */
   readonly lastSeen: number;
 }
 
 export interface ListedPeer extends PeerRecord {
-  /** Its publications. */
+  /** Number of publications. */
   readonly files: number;
 }
 
 export interface FileFilter {
   readonly fname?: FileName | undefined;
-  /** Only contents that the peer at this address publishes or holds; one that has left may have published them. */
+  /** Only contents that the peer at this address publishes or holds; the peer may be offline. */
   readonly holder?: Address | undefined;
 }
 
 export type LocationQuery = { readonly key: string } | { readonly contentId: ContentId };
 
-export interface Asker {
-  /** Left out of the holders. */
+export interface Requester {
+  /** The requester's own id, left out of the holders. */
   readonly peerId?: PeerId | undefined;
-  /** Whether loopback addresses mean anything to who asks. */
+  /** Whether the requester is on the tracker's host, and so can use loopback addresses. */
   readonly sameHost: boolean;
 }
 
@@ -82,8 +82,8 @@ export interface ContentLocation {
   /** Null where the content is held but published by nobody. */
   readonly fileInfo: FileInfo | null;
   /**
-   * A random sample of at most HOLDER_SAMPLE_MAX, COMPLETE_NAMED_MIN of them complete where there are so many; it may be
-   * reused for 100 ms.
+   * A random sample of at most HOLDER_SAMPLE_MAX, with at least COMPLETE_NAMED_MIN seeders if so many are online.
+   * Reused for SAMPLE_REUSE_MS.
    */
   readonly holders: readonly HolderInfo[];
 }
@@ -91,12 +91,12 @@ export interface ContentLocation {
 export interface Counts {
   /** Online. */
   readonly peers: number;
-  /** Listed, that is held by somebody online. */
+  /** Available publications: those with an online holder. */
   readonly files: number;
   readonly contents: number;
 }
 
-/** What `dropUnannounced` took away. */
+/** Rows that `dropUnannounced` removed. */
 export interface Dropped {
   readonly publications: number;
   readonly holdings: number;
@@ -104,58 +104,60 @@ export interface Dropped {
 
 export interface Registry {
   /**
-   * Brings a peer online under a new session, which ends the one it had; what it shares stays.
-   * Throws `refused` where another peer is online at the address.
+   * Brings a peer online in a new session, which replaces its earlier one; its publications and holdings stay. Throws
+   * `refused` where another peer is online at the address.
    */
   register(registration: Registration): Promise<PeerRecord>;
-  /** Takes the peer offline, unless its session is not this one any more; returns whether it was. */
+  /** Takes the peer offline if this is its current session; returns whether that was so. */
   leave(session: SessionRef, lastSeen: number): Promise<boolean>;
 
   /**
-   * Adds a publication, and that the peer holds all of its content. The same again is no change. Throws `refused`
-   * where the peer shares other content under the name, or under one that differs in case or normalisation only (R2);
-   * what it has not announced in this session does not count and gives way.
+   * Adds a publication, and the peer as a holder of the whole content; idempotent. Throws `refused` where the peer
+   * publishes other content under this name, or under one that differs in case or normalisation only (R2). A
+   * publication that was not announced in this session does not count and is replaced.
    */
   publish(session: SessionRef, publication: NewPublication): Promise<void>;
-  /** Removes a publication; what the peer holds stays. Throws `not_found` where there is none of this name. */
+  /** Removes a publication but not the holding. Throws `not_found` where the peer has none of this name. */
   unpublish(session: SessionRef, fname: FileName): Promise<void>;
   /** Throws `refused` where a chunk is beyond the content's size. */
   registerChunks(session: SessionRef, report: ChunkReport): Promise<void>;
-  /** Removes what the peer shared and held before this session and has not told again. */
+  /** Removes publications and holdings of earlier sessions that were not announced again in this one. */
   dropUnannounced(session: SessionRef): Promise<Dropped>;
 
-  /** Every peer that is online, for the leases after a start. */
+  /** All online peers, for their leases after a start. */
   onlinePeers(): Promise<readonly PeerRecord[]>;
   /**
-   * Online peers whose IP is one of these, or whose host name is this one, in any case; and whose port is this one. The
-   * first PEERS_NAMED_MAX of them.
+   * Online peers with one of these IPs or with this host name (ignoring case), and with this port; PEERS_NAMED_MAX at
+   * most.
    */
   findPeers(where: { ips?: readonly string[]; hostName?: string; port?: number }): Promise<readonly PeerRecord[]>;
-  /** The peer that is, or was last, at this address. */
+  /** The peer that is online at this address, or was last. */
   peerAt(address: Address): Promise<PeerRecord | undefined>;
 
-  // Pages hold at most LIST_PAGE_MAX rows and PAGE_BYTES_MAX bytes. A cursor is the `next` of the page before, null for
-  // the first page; one that is not ours is answered with `usage`.
+  // A page has at most LIST_PAGE_MAX rows and PAGE_BYTES_MAX bytes. A cursor is the `next` of the previous page, null
+  // for the first one. The lists throw `usage` for an invalid cursor.
   listPeers(cursor: string | null): Promise<Page<ListedPeer>>;
   listFiles(filter: FileFilter, cursor: string | null): Promise<Page<FileInfo>>;
-  /** What the peer at this address publishes. Throws `not_found` where nobody is online there. */
+  /** Publications of the peer at this address. Throws `not_found` where no peer is online there. */
   discover(address: Address, cursor: string | null): Promise<Page<FileInfo>>;
   listChunkInfo(cursor: string | null): Promise<Page<ChunkInfo>>;
-  /** Undefined where neither such a publication nor such a content is known. */
-  locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined>;
+  /** Undefined where the publication or content is unknown. */
+  locate(query: LocationQuery, requester: Requester): Promise<ContentLocation | undefined>;
   counts(): Promise<Counts>;
-  /** Rejects with `disk` where nothing could be committed now. */
+  /** Rejects with `disk` where a commit would fail now. */
   assertWritable(): Promise<void>;
 
-  /** Forgets peers without publications that left before this time, and contents that nobody has; returns how many peers. */
+  /**
+   * Deletes peers without publications that left before this time, and unused contents; returns the number of peers.
+   */
   forget(leftBefore: number): Promise<number>;
-  /** Commits what waits. */
+  /** Commits pending writes and closes the database. */
   close(): Promise<void>;
 }
 
-/** So that a page fits a frame several times over, and no reply holds up the tracker or its connection for long. */
+/** Far below a frame's limit, so that no reply blocks the tracker or its connection for long. */
 export const PAGE_BYTES_MAX = 256 * 1024;
-/** Complete holders in a sample, where so many are online: the chunks that nobody else has are with them. */
+/** Seeders in a sample, if so many are online, since only they may have the rarest chunks. */
 export const COMPLETE_NAMED_MIN = 5;
-/** A peer that was told of its holders this recently may be told of the same again. */
+/** A sample of holders is reused for this long. */
 export const SAMPLE_REUSE_MS = 100;

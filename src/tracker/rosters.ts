@@ -1,18 +1,18 @@
 /**
- * The online holders of contents that are asked for, in memory: to pick some of them at random costs the same in a
- * swarm of ten and in one of a hundred thousand. The registry fills a roster when its content is asked for first, and
- * tells it of every change from then on.
+ * The online holders of recently located contents, in memory, so that a random sample costs the same in a swarm of ten
+ * and in one of a hundred thousand. The registry fills the roster of a content when the content is first located, and
+ * updates the roster with every change from then on.
  */
 import type { ContentId } from "../core/manifest.ts";
 
-/** Rosters kept; the one that was asked for least recently goes first. */
+/** Rosters kept; the least recently used one is dropped first. */
 const ROSTERS_MAX = 4096;
 /** Entries in all rosters, about 100 bytes each. */
 const ENTRIES_MAX = 1_000_000;
 
-export interface Standing {
+export interface HolderTraits {
   readonly isComplete: boolean;
-  /** Whether only peers on the tracker's own host may be told of it. */
+  /** Whether the holder's address is of use on the tracker's own host only. */
   readonly isLoopback: boolean;
 }
 
@@ -21,7 +21,7 @@ interface Place {
   index: number;
 }
 
-/** Peers are known by the numbers that the registry gives them. */
+/** The online holders of one content, by the registry's row ids of peers. */
 export class Roster {
   readonly #lists = {
     complete: { loopback: [] as number[], elsewhere: [] as number[] },
@@ -37,7 +37,7 @@ export class Roster {
     return this.#places.has(peer);
   }
 
-  put(peer: number, { isComplete, isLoopback }: Standing): void {
+  put(peer: number, { isComplete, isLoopback }: HolderTraits): void {
     const list = this.#lists[isComplete ? "complete" : "partial"][isLoopback ? "loopback" : "elsewhere"];
     if (this.#places.get(peer)?.list === list) return;
     this.drop(peer);
@@ -56,7 +56,7 @@ export class Roster {
     this.#places.get(last)!.index = index;
   }
 
-  /** Up to so many peers, each as likely as any other, in random order, without those in `taken`. */
+  /** A uniform random sample of up to `count` peers that are not in `taken`, in random order. */
   pick(
     count: number,
     among: { readonly onlyComplete: boolean; readonly withLoopback: boolean },
@@ -71,7 +71,7 @@ export class Roster {
       const free = lists.flat().filter((peer) => !taken.has(peer));
       return shuffled(free, random).slice(0, count);
     }
-    // More than half of them are free, so that a draw or two finds another one.
+    // More than half of the peers are still free, so that drawing again and again ends soon.
     const picked = new Set<number>();
     while (picked.size < count) {
       const peer = nth(lists, Math.floor(random() * total));
@@ -99,51 +99,51 @@ export function shuffled<Item>(items: readonly Item[], random: () => number): It
   return mixed;
 }
 
-interface Kept {
+interface CachedRoster {
   readonly roster: Roster;
   readonly filled: Promise<void>;
 }
 
 export class Rosters {
-  readonly #kept = new Map<ContentId, Kept>();
+  readonly #cached = new Map<ContentId, CachedRoster>();
 
   get size(): number {
-    return this.#kept.size;
+    return this.#cached.size;
   }
 
-  /** Those that are there, full or being filled. */
+  /** All rosters, also those that are still being filled. */
   *all(): Iterable<[ContentId, Roster]> {
-    for (const [contentId, { roster }] of this.#kept) yield [contentId, roster];
+    for (const [contentId, { roster }] of this.#cached) yield [contentId, roster];
   }
 
   get(contentId: ContentId): Roster | undefined {
-    return this.#kept.get(contentId)?.roster;
+    return this.#cached.get(contentId)?.roster;
   }
 
-  /** The roster of this content, filled if it is new. Changes are told to it from the moment of this call on. */
+  /** The roster of this content, filled if it is new. The registry must pass changes to it from this call on. */
   async of(contentId: ContentId, fill: (roster: Roster) => Promise<void>): Promise<Roster> {
-    let kept = this.#kept.get(contentId);
-    if (kept === undefined) {
+    let cached = this.#cached.get(contentId);
+    if (cached === undefined) {
       const roster = new Roster();
-      kept = { roster, filled: fill(roster) };
+      cached = { roster, filled: fill(roster) };
       this.#makeRoom();
-    } else this.#kept.delete(contentId);
-    this.#kept.set(contentId, kept);
+    } else this.#cached.delete(contentId);
+    this.#cached.set(contentId, cached);
     try {
-      await kept.filled;
+      await cached.filled;
     } catch (thrown) {
-      if (this.#kept.get(contentId) === kept) this.#kept.delete(contentId);
+      if (this.#cached.get(contentId) === cached) this.#cached.delete(contentId);
       throw thrown;
     }
-    return kept.roster;
+    return cached.roster;
   }
 
   #makeRoom(): void {
     let entries = 0;
-    for (const { roster } of this.#kept.values()) entries += roster.size;
-    for (const [contentId, { roster }] of this.#kept) {
-      if (this.#kept.size < ROSTERS_MAX && entries < ENTRIES_MAX) return;
-      this.#kept.delete(contentId);
+    for (const { roster } of this.#cached.values()) entries += roster.size;
+    for (const [contentId, { roster }] of this.#cached) {
+      if (this.#cached.size < ROSTERS_MAX && entries < ENTRIES_MAX) return;
+      this.#cached.delete(contentId);
       entries -= roster.size;
     }
   }

@@ -25,7 +25,7 @@ export const peers = sqliteTable(
   ],
 );
 
-/** A content id is told by peers and checked by nobody here, so that a lie about its size must not block the truth. */
+/** Peers send the size of a content, and the tracker cannot check it: a wrong size must not block the right one. */
 export const contents = sqliteTable(
   "contents",
   {
@@ -50,7 +50,7 @@ export const publications = sqliteTable(
       .notNull()
       .references(() => contents.id),
     path: text().notNull(),
-    /** Of the peer, when it told of this last. */
+    /** The peer's session when it last announced this row. */
     session: integer().notNull(),
   },
   (table) => [
@@ -60,7 +60,7 @@ export const publications = sqliteTable(
   ],
 );
 
-/** A row means a holder: there is none for a peer that holds no chunk of a content that has chunks. */
+/** A row means a holder: a peer without a chunk of the content has none, unless the content is empty. */
 export const holdings = sqliteTable(
   "holdings",
   {
@@ -70,7 +70,7 @@ export const holdings = sqliteTable(
     peer: integer()
       .notNull()
       .references(() => peers.id, { onDelete: "cascade" }),
-    /** Of the peer, when it told of this last. */
+    /** The peer's session when it last announced this row. */
     session: integer().notNull(),
     /** The bytes of a Bitfield; null for every chunk. */
     chunks: blob({ mode: "buffer" }),

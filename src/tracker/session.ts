@@ -1,6 +1,6 @@
 /**
- * One peer's session: from its requests to replies, over the registry. What a message may say is checked by its schema
- * before it comes here; here stand the rules between messages, and between what a peer says and what the tracker sees.
+ * One peer's session: answers its requests from the registry. A message's schema has been checked before; this module
+ * checks a message against earlier ones, and the peer's claims against what the tracker sees.
  */
 import { type Address, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
@@ -20,12 +20,12 @@ import type { Liveness } from "./liveness.ts";
 import type { PeerRecord, Registry } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
 
-/** What is needed once on a connection, and again where the peer's address changes. */
+/** For requests that a connection needs once, and again when the peer's address changes. */
 const ONCE_IN_A_WHILE = { perSecond: 0.2, burst: 3 };
-/** Range numbers in reports of chunks. One of a content that was fetched whole has two; one of scattered chunks costs. */
+/** Range numbers in REQUEST_CHUNK_REGISTER: two for a complete content, many for scattered chunks, which cost more. */
 const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 
-/** What all sessions of a tracker share. */
+/** Shared by all sessions of a tracker. */
 export interface SessionHost {
   readonly clock: Clock;
   readonly isOwnIp: (ip: string) => boolean;
@@ -38,9 +38,9 @@ export interface SessionHost {
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
-  /** From HELLO to the end of the registration. */
+  /** Bound on the time from HELLO to the end of the registration. */
   readonly registrationMs: number;
-  /** Dials the address and throws `refused` unless the peer of this id answers there. */
+  /** Dials the address; throws `refused` unless the peer of this id answers. */
   prove(address: Address, peerId: PeerId): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ export class Session {
     return this.#peer;
   }
 
-  /** A member's time is its lease's to end. */
+  /** A registered session has no limit here, since its lease ends it. */
   get conduct(): Conduct {
     if (this.#peer === undefined)
       return { standing: "stranger", usefulMs: this.#openedMs, patienceMs: this.#host.registrationMs };
@@ -100,7 +100,7 @@ export class Session {
     REQUEST_PEERS: ({ host }) => this.#host.turns.locations.run(this, () => this.#peersAt(host)),
   };
 
-  /** The connection is gone: the peer is offline, unless it has a newer session. Resolves to whether it was online. */
+  /** The connection has closed: takes the peer offline, unless it has a newer session. Resolves to whether it did. */
   async end(): Promise<boolean> {
     if (this.#ended) return false;
     this.#ended = true;
@@ -108,7 +108,7 @@ export class Session {
     return this.#leave();
   }
 
-  /** The connection lets nobody else's requests through. */
+  /** Set for every handler but REQUEST_REGISTER: the connection refuses other requests of strangers. */
   get #member(): PeerRecord {
     if (this.#peer === undefined) throw new Error("a request of a member came before its registration");
     return this.#peer;
@@ -150,7 +150,7 @@ export class Session {
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }
 
-  /** The host is what the tracker sees, unless the peer advertises another one and answers there. */
+  /** The host that the tracker sees, unless the peer advertises another one and proves it. */
   async #addressOf({ address, advertised, peer_id }: Message<"REQUEST_REGISTER">): Promise<Address> {
     const seen = makeAddress(this.connection.remote.ip, portOf(address));
     if (!advertised || hostOf(address) === hostOf(seen)) return seen;
@@ -212,10 +212,10 @@ export class Session {
     return { type: "REPLY_DISCOVER", file_list: [...rows], next };
   }
 
-  /** A loopback address means nothing to a peer on another host. */
+  /** A loopback address is of no use to a peer on another host. */
   async #peersAt(ip: string): Promise<Outgoing<"REPLY_PEERS">> {
-    const isForAsker = this.#sameHost || !isLoopback(ip);
-    const found = isForAsker ? await this.#host.registry.findPeers({ ips: [ip] }) : [];
+    const isUsable = this.#sameHost || !isLoopback(ip);
+    const found = isUsable ? await this.#host.registry.findPeers({ ips: [ip] }) : [];
     return { type: "REPLY_PEERS", addresses: found.map((peer) => peer.address) };
   }
 
@@ -226,13 +226,13 @@ export class Session {
     const query = key === null ? contentId && { contentId } : contentId === null && { key: key.normalize("NFC") };
     if (!query) throw new P2pfsError("usage", "a location is asked for by key or by content id, one of the two");
     const { registry, chunklessLeechers } = this.#host;
-    const asker = { peerId: peer.peerId, sameHost: this.#sameHost };
-    const found = await registry.locate(query, asker);
+    const requester = { peerId: peer.peerId, sameHost: this.#sameHost };
+    const found = await registry.locate(query, requester);
     if (found === undefined) throw new P2pfsError("not_found", `nobody has shared ${key ?? `content ${contentId}`}`);
     const located = contentId ?? found.fileInfo?.content_id;
     const free = HOLDER_SAMPLE_MAX - found.holders.length;
-    const beginning = located === undefined ? [] : chunklessLeechers.of(located, asker, free);
-    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...beginning] };
+    const leechers = located === undefined ? [] : chunklessLeechers.of(located, requester, free);
+    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...leechers] };
   }
 }
 

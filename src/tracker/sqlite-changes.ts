@@ -1,4 +1,4 @@
-/** The statements that every registration, publication and report of chunks runs, prepared once. */
+/** Prepared statements of registering, publishing and registering chunks. */
 import { and, eq, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
@@ -16,7 +16,7 @@ export function prepareChanges(db: RegistryDatabase) {
       .from(peers)
       .where(and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")), sql`online = 1`))
       .prepare(),
-    /** One for each size that was told. */
+    /** One row for each size that peers have sent. */
     contents: db
       .select({ id: contents.id, size: contents.size })
       .from(contents)

@@ -1,7 +1,7 @@
 /**
- * The lists of the registry on SQLite. They are read in steps of bounded size, in the order of an index, and other work
- * gets its turn in between: how long a step takes does not depend on how many files there are, nor on how many of them
- * have no holder online and are passed over.
+ * The lists of the registry on SQLite, read in steps of bounded size in the order of an index. Other work runs between
+ * the steps. The time of a step does not depend on the number of files, nor on how many are skipped for want of an
+ * online holder.
  */
 import { and, asc, type Column, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
@@ -28,22 +28,22 @@ import {
 } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
-/** Rows looked at in one step, a few milliseconds of work; whoever waits, say for a ping, waits for two or three. */
+/** Rows read in one step, a few milliseconds of work; other requests, say a ping, wait for two or three steps. */
 const STEP_ROWS = 100;
-/** Files whose holders are looked at in one step. */
+/** Files whose holders are read in one step. */
 const STEP_FILES = 25;
-/** Holders of one content looked at in one step; each may have a large bitfield. */
+/** Holders of one content read in one step; each may have a large bitfield. */
 const STEP_HOLDERS = 50;
 const COUNT_STEP_ROWS = 5000;
 
-/** Written out, so that SQLite sees that the partial index fits. */
+/** Literal `= 1`, so that SQLite uses the partial index. */
 export const isOnline = sql`${peers.online} = 1`;
 
-/** Not so for a peer that has left and whose address another has by now: a printed key names one publication. */
+/** False for an offline peer whose address another peer has taken over: a key names one publication. */
 export const hasItsAddress = sql`(${isOnline} OR NOT EXISTS (SELECT 1 FROM ${peers} AS heir
   WHERE heir.ip = ${peers.ip} AND heir.port = ${peers.port} AND heir.online = 1))`;
 
-/** How many online peers hold some of this content, up to HOLDERS_COUNTED_MAX. */
+/** Number of the content's online holders, up to HOLDERS_COUNTED_MAX. */
 export function onlineHolders(content: SQL): SQL<number> {
   return sql<number>`(SELECT count(*) FROM (SELECT 1 FROM ${holdings} JOIN ${peers} ON ${peers.id} = ${holdings.peer}
     WHERE ${holdings.content} = ${content} AND ${isOnline} LIMIT ${sql.raw(String(HOLDERS_COUNTED_MAX))}))`;
@@ -64,7 +64,7 @@ export const fileColumns = {
 export class SqliteLists {
   readonly #db: RegistryDatabase;
   readonly #clock: Clock;
-  // Run in each step of a list, #holdersAfter once for every row of list_chunkinfo.
+  // Prepared, since they run in every step of a list; #holdersAfter for every file of list_chunkinfo.
   readonly #filesAfter;
   readonly #namedAfter;
   readonly #ofPeerAfter;
@@ -142,7 +142,7 @@ export class SqliteLists {
     return this.#listPublications((after) => this.#ofPeerAfter.all({ ...after, peer }), undefined, cursor);
   }
 
-  /** Rows of available publications, in the order of their folded names. */
+  /** Available publications, ordered by folded name. */
   async #listPublications(
     filesAfter: (after: After) => FileRow[],
     holder: number | undefined,
@@ -173,7 +173,7 @@ export class SqliteLists {
     const page = new PageBuilder<ChunkInfo>();
     let position = parseCursor(cursor);
     for (;;) {
-      // One less than the position's own row, whose holders may go on in this page.
+      // Includes the position's own row, whose holders may continue in this page.
       const files = this.#filesAfter.all({ fold: position[0], id: position[1] - 1 });
       for (const [index, file] of files.entries()) {
         if (index % STEP_FILES === STEP_FILES - 1) await nextTurn(this.#clock);
@@ -227,7 +227,7 @@ export class SqliteLists {
     return this.#db.select({ count: sql<number>`count(*)` }).from(table).where(where).get()?.count ?? 0;
   }
 
-  /** Of the peer that is there, or else was there last. */
+  /** The peer that is online at the address, else the one that was last. */
   #rowAt(address: Address) {
     const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)));
     return this.#db.select().from(peers).where(at).orderBy(desc(peers.online), desc(peers.lastSeen)).get();
@@ -238,13 +238,13 @@ export class SqliteLists {
     return this.#db.select({ id: peers.id }).from(peers).where(at).get()?.id ?? NOBODY;
   }
 
-  /** For each of these files' contents: how many peers hold it and are online. */
+  /** Number of online holders by content. */
   #holdersOf(files: readonly FileRow[]): Map<number, number> {
     const rows = this.#holderCounts.all({ contents: contentsOf(files) });
     return new Map(rows.map((row) => [row.content, row.count]));
   }
 
-  /** Those of these files' contents that the peer publishes or holds. */
+  /** The contents of these files that the peer publishes or holds. */
   #heldBy(peer: number, files: readonly FileRow[]): Set<number> {
     const list = contentsOf(files);
     const held = this.#db
@@ -303,7 +303,7 @@ function prepareHoldersAfter(db: RegistryDatabase) {
 
 type HolderRow = ReturnType<ReturnType<typeof prepareHoldersAfter>["all"]>[number];
 
-/** Their contents, each once, as `among` takes them. */
+/** The distinct contents of these files, as JSON for `among`. */
 function contentsOf(files: readonly FileRow[]): string {
   return JSON.stringify([...new Set(files.map((file) => file.content))]);
 }

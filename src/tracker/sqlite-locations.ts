@@ -1,7 +1,7 @@
 /**
- * Who holds a content: a random sample of bounded size, drawn from the content's roster, so that a swarm of a hundred
- * thousand costs the tracker no more than one of fifty. Samples are reused for a moment, since those who fetch the same
- * file ask together.
+ * Locates a content: a random sample of its holders of bounded size, drawn from its roster, so that a swarm of a
+ * hundred thousand costs the tracker no more than one of fifty. Samples are reused for a moment, since many peers often
+ * start to fetch the same file at once.
  */
 import { and, asc, desc, eq, gt, sql } from "drizzle-orm";
 import { hostOf, isLoopback, portOf } from "../core/address.ts";
@@ -12,10 +12,10 @@ import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
 import {
-  type Asker,
   COMPLETE_NAMED_MIN,
   type ContentLocation,
   type LocationQuery,
+  type Requester,
   SAMPLE_REUSE_MS,
 } from "./registry.ts";
 import { type Roster, Rosters, shuffled } from "./rosters.ts";
@@ -24,9 +24,9 @@ import { fileColumns, hasItsAddress, isOnline, onlineHolders } from "./sqlite-li
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 import { addressOf, chunkRangesOf, type FileRow, fileInfoOf } from "./sqlite-rows.ts";
 
-/** Answers kept for reuse; when there are more, all of them are dropped. */
-const KEPT_MAX = 1000;
-/** Holders taken into a roster in one step. */
+/** Cached samples; when the cache is full, it is emptied. */
+const CACHED_MAX = 1000;
+/** Holders read into a roster in one step. */
 const FILL_STEP_ROWS = 1000;
 
 interface SampledHolder {
@@ -36,16 +36,16 @@ interface SampledHolder {
 
 interface Found {
   readonly fileInfo: FileInfo | null;
-  /** Complete ones first. One more than is told, since whoever asks may be among them. */
+  /** Seeders first. One more than a reply names, since the requester may be among them. */
   readonly holders: readonly SampledHolder[];
 }
 
-interface Kept {
+interface Cached {
   readonly at: number;
   readonly found: Promise<Found | undefined>;
 }
 
-/** A peer as the hooks know it: its row, and the IP that it is reached by. */
+/** A peer's row id and the IP of its address. */
 export interface PeerRow {
   readonly id: number;
   readonly ip: string;
@@ -55,7 +55,7 @@ export class SqliteLocations {
   readonly #statements: ReturnType<typeof prepareLocations>;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #kept = new Map<string, Kept>();
+  readonly #cached = new Map<string, Cached>();
   readonly #rosters = new Rosters();
 
   constructor(db: RegistryDatabase, clock: Clock, random: Random) {
@@ -64,14 +64,14 @@ export class SqliteLocations {
     this.#random = random;
   }
 
-  async locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined> {
-    const found = await this.#foundOrKept(query, asker.sameHost);
+  async locate(query: LocationQuery, requester: Requester): Promise<ContentLocation | undefined> {
+    const found = await this.#findCached(query, requester.sameHost);
     if (found === undefined) return undefined;
-    const others = found.holders.filter((holder) => holder.peerId !== asker.peerId).slice(0, HOLDER_SAMPLE_MAX);
+    const others = found.holders.filter((holder) => holder.peerId !== requester.peerId).slice(0, HOLDER_SAMPLE_MAX);
     return { fileInfo: found.fileInfo, holders: shuffled(others, this.#random.number).map((holder) => holder.info) };
   }
 
-  /** The peer, which is online, holds some or all of it now. */
+  /** This online peer holds some or all chunks of the content now. */
   held(contentId: ContentId, { id, ip }: PeerRow, isComplete: boolean): void {
     this.#rosters.get(contentId)?.put(id, { isComplete, isLoopback: isLoopback(ip) });
   }
@@ -80,7 +80,7 @@ export class SqliteLocations {
     this.#rosters.get(contentId)?.drop(peer);
   }
 
-  /** The peer is online, and with it all that it holds: found by whichever is less, its holdings or the rosters. */
+  /** Adds the peer to the rosters of its contents; walks its holdings or the rosters, whichever are fewer. */
   cameOnline({ id: peer, ip }: PeerRow): void {
     const put = (contentId: string, isComplete: unknown) =>
       this.held(contentId as ContentId, { id: peer, ip }, isComplete === 1);
@@ -99,21 +99,21 @@ export class SqliteLocations {
     for (const [, roster] of this.#rosters.all()) roster.drop(peer);
   }
 
-  /** Some of what the peer held it holds no more. */
+  /** Some holdings of the peer were deleted. */
   lostSome(peer: number): void {
     for (const [contentId, roster] of this.#rosters.all())
       if (roster.has(peer) && this.#statements.holding.get({ contentId, peer }) === undefined) roster.drop(peer);
   }
 
-  #foundOrKept(query: LocationQuery, sameHost: boolean): Promise<Found | undefined> {
+  #findCached(query: LocationQuery, sameHost: boolean): Promise<Found | undefined> {
     const name = `${sameHost} ${"key" in query ? query.key : `/${query.contentId}`}`;
-    const kept = this.#kept.get(name);
-    if (kept !== undefined && this.#clock.now() - kept.at < SAMPLE_REUSE_MS) return kept.found;
+    const cached = this.#cached.get(name);
+    if (cached !== undefined && this.#clock.now() - cached.at < SAMPLE_REUSE_MS) return cached.found;
     const found = this.#find(query, sameHost);
-    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
-    this.#kept.set(name, { at: this.#clock.now(), found });
-    const forget = () => this.#kept.delete(name);
-    // What is not known now may be in a moment.
+    if (this.#cached.size >= CACHED_MAX) this.#cached.clear();
+    this.#cached.set(name, { at: this.#clock.now(), found });
+    const forget = () => this.#cached.delete(name);
+    // An unknown content may be published at any moment, so that is not cached.
     found.then((some) => some ?? forget(), forget);
     return found;
   }
@@ -130,7 +130,7 @@ export class SqliteLocations {
     return { fileInfo: file === undefined ? null : fileInfoOf(file, this.#countOf(file, rows, roster)), holders };
   }
 
-  /** Of two publishers that had the address one after the other, the one that is or was there last is meant. */
+  /** Where several publishers had the address in turn, the online or latest one. */
   #fileOfKey(key: string): FileRow | undefined {
     const parsed = parsePublicationKey(key);
     if (parsed === undefined) return undefined;
@@ -147,7 +147,7 @@ export class SqliteLocations {
     return undefined;
   }
 
-  /** As in the lists: of those who told the file's own size. */
+  /** As in the lists: holders that sent the same size as the file's publisher. */
   #countOf(file: FileRow, rows: readonly number[], roster: Roster): number {
     if (rows.length === 1) return Math.min(roster.size, HOLDERS_COUNTED_MAX);
     return this.#statements.holderCount.get({ content: file.content })?.count ?? 0;
@@ -166,7 +166,7 @@ export class SqliteLocations {
     }
   }
 
-  /** First some complete holders, where there are any, then whoever comes. */
+  /** Some seeders first, if any are online, then any holders. */
   async #sample(contentId: ContentId, roster: Roster, withLoopback: boolean): Promise<SampledHolder[]> {
     const found = new Map<number, SampledRow>();
     await this.#gather(COMPLETE_NAMED_MIN, { onlyComplete: true, withLoopback }, contentId, roster, found);
@@ -178,7 +178,7 @@ export class SqliteLocations {
     }));
   }
 
-  /** Adds holders until there are so many. What a roster has that the tables have not is dropped, and another taken. */
+  /** Adds holders to `found` up to `wanted`. Peers that the tables no longer have are dropped from the roster. */
   async #gather(
     wanted: number,
     among: { readonly onlyComplete: boolean; readonly withLoopback: boolean },
@@ -191,7 +191,7 @@ export class SqliteLocations {
       if (picked.length === 0) return;
       const rows = this.#statements.sampled.all({ contentId, picked: JSON.stringify(picked) });
       const rowOf = new Map(rows.map((row) => [row.id, row]));
-      // In the order of the pick, since what is beyond the sample's size is cut off.
+      // In the order of the pick, since the sample is cut at its size.
       for (const peer of picked) {
         const row = rowOf.get(peer);
         if (row === undefined) roster.drop(peer);
@@ -208,8 +208,8 @@ type SampledRow = ReturnType<ReturnType<typeof prepareLocations>["sampled"]["all
 const isComplete = sql<number>`${holdings.chunks} IS NULL`;
 
 /**
- * Cross joins are those that SQLite takes in the order as written: a peer may hold many contents, a name may be published
- * by many, and what is looked up first decides how many rows are gone through.
+ * SQLite keeps the order of cross joins. The order matters: a peer may hold many contents and many peers may publish a
+ * name, so the table that is searched first decides how many rows are read.
  */
 function prepareLocations(db: RegistryDatabase) {
   const hole = sql.placeholder;

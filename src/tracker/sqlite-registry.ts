@@ -1,4 +1,4 @@
-/** The registry on SQLite: changes here, lists and locations in the modules beside it. */
+/** The registry on SQLite: changes are here, lists in sqlite-lists.ts, locations in sqlite-locations.ts. */
 import { join } from "node:path";
 import { and, eq, gt, lt, lte, max, ne, notExists } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
@@ -11,7 +11,6 @@ import type { FileInfo } from "../core/model.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
 import { GroupCommit } from "../store/group-commit.ts";
 import type {
-  Asker,
   ChunkReport,
   ContentLocation,
   Counts,
@@ -23,6 +22,7 @@ import type {
   PeerRecord,
   Registration,
   Registry,
+  Requester,
   SessionRef,
 } from "./registry.ts";
 import * as schema from "./schema.ts";
@@ -32,7 +32,7 @@ import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
 import { peerRecordOf, type RegistryDatabase } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
-/** Contents looked at in one step of forgetting. */
+/** Contents checked in one step of `forget`. */
 const FORGET_STEP_ROWS = 2000;
 
 const { contents, holdings, peers, publications } = schema;
@@ -227,8 +227,8 @@ export class SqliteRegistry implements Registry {
     return this.#read(() => this.#lists.listChunkInfo(cursor));
   }
 
-  locate(query: LocationQuery, asker: Asker): Promise<ContentLocation | undefined> {
-    return this.#read(() => this.#locations.locate(query, asker));
+  locate(query: LocationQuery, requester: Requester): Promise<ContentLocation | undefined> {
+    return this.#read(() => this.#locations.locate(query, requester));
   }
 
   async assertWritable(): Promise<void> {
@@ -239,7 +239,7 @@ export class SqliteRegistry implements Registry {
     }
   }
 
-  /** Counting takes a while with many files, so that one count serves until something changes. */
+  /** Cached until the next write, since counting many files is slow. */
   counts(): Promise<Counts> {
     if (this.#countsCached !== undefined) return this.#countsCached;
     const counting = this.#read(() => this.#lists.counts());
@@ -268,7 +268,7 @@ export class SqliteRegistry implements Registry {
   }
 
   async #read<T>(read: () => T | Promise<T>): Promise<T> {
-    // A statement that was prepared before still answers from a closed database.
+    // A prepared statement still answers from a closed database.
     if (this.#isClosed) throw new Error("the registry is closed");
     try {
       return await read();
@@ -283,7 +283,7 @@ export class SqliteRegistry implements Registry {
     throw new P2pfsError("refused", "this session has ended", { hint: "register again" });
   }
 
-  /** Drops those contents in this range of ids that nobody publishes or holds. */
+  /** Deletes contents in this range of ids without a publication or holding. */
   #dropContents(after: number, last: number): void {
     const named = this.#db
       .select({ id: publications.id })
@@ -298,8 +298,8 @@ export class SqliteRegistry implements Registry {
   }
 
   /**
-   * The row of this content with this size. A content's size follows from its id, so that a peer that tells two in one
-   * session contradicts itself. What it told in an earlier one does not count and gives way.
+   * The row of this content with this size. A content id has one size, so two sizes from one peer in one session are an
+   * error. A size from an earlier session of the peer is dropped.
    */
   #contentRow(contentId: string, size: number, { id: peer, session }: CurrentPeer): number {
     const known = this.#statements.contents.all({ contentId });
@@ -307,7 +307,7 @@ export class SqliteRegistry implements Registry {
       const held = other.size === size ? undefined : this.#statements.holding.get({ content: other.id, peer });
       if (held === undefined) continue;
       if (held.session === session)
-        throw new P2pfsError("refused", `you told that content ${contentId} has ${other.size} bytes, not ${size}`);
+        throw new P2pfsError("refused", `you registered content ${contentId} with ${other.size} bytes, not ${size}`);
       this.#db
         .delete(holdings)
         .where(and(eq(holdings.peer, peer), eq(holdings.content, other.id)))

@@ -1,4 +1,4 @@
-/** From rows of the registry's tables to what the rest of the tracker speaks of. */
+/** Converts rows of the registry's tables to the tracker's types. */
 import * as v from "valibot";
 import { type Address, makeAddress } from "../core/address.ts";
 import { Bitfield, type ChunkRanges, NO_CHUNKS } from "../core/bitfield.ts";
@@ -14,14 +14,14 @@ export type RegistryDatabase = OpenDatabase<typeof schema>["db"];
 
 type PeerRow = typeof schema.peers.$inferSelect;
 
-/** What was checked before it was stored needs no second check. */
+/** Not validated again: values were checked before they were stored. */
 export function peerRecordOf(row: PeerRow): PeerRecord {
   const { session, hostName, online, since, lastSeen } = row;
   const address = makeAddress(row.ip, row.port);
   return { peerId: row.peerId as PeerId, session, address, hostName, online, since, lastSeen };
 }
 
-/** A publication with what the lists show of its content and publisher. */
+/** A publication with the columns of its content and publisher that lists show. */
 export interface FileRow {
   readonly id: number;
   readonly fname: string;
@@ -60,7 +60,7 @@ export function chunkRangesOf(chunks: Uint8Array | null, total: number, rangesMa
   return total === 0 ? NO_CHUNKS : ([0, total - 1] as unknown as ChunkRanges);
 }
 
-/** Where a page ended: the sort key and the row id of its last row, and more where rows lie below rows. */
+/** Where a page ended: sort key and row id of its last row, and the holder's row id in list_chunkinfo. */
 const CursorSchema = v.pipe(
   v.string(),
   v.parseJson(),

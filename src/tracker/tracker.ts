@@ -1,7 +1,7 @@
 /**
- * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Peers come and
- * go and the listener moves without the registry noticing; closing takes nobody offline, so that a tracker that comes
- * back within a lease finds everything as it was.
+ * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Moving the
+ * listener or closing the tracker takes no peer offline, so that a restart within a lease keeps all publications
+ * listed.
  */
 import { type Address, type HostPort, hostOf, isWildcard, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
@@ -32,33 +32,33 @@ import { openSqliteRegistry } from "./sqlite-registry.ts";
 import { type SessionTurns, sessionTurns } from "./turns.ts";
 import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
 
-/** Peers that fetched, left and published nothing are remembered this long. */
+/** Offline peers without publications are kept this long. */
 const FORGET_AFTER_MS = 24 * 60 * MINUTE_MS;
 const FORGET_EVERY_MS = 60 * MINUTE_MS;
-/** A proof of the address takes less. */
+/** Longer than the proof of an advertised address. */
 const REGISTRATION_MS = 10 * SECOND_MS;
-/** A tracker opens few files besides. */
+/** A tracker opens few other files. */
 const CONNECTIONS_MAX = 8192;
 const SHARE_OF_DESCRIPTORS = 0.5;
-/** Faults of the registry are logged at most this often. */
+/** At most one disk error is logged in this time. */
 const FAULT_LOG_MS = 10 * SECOND_MS;
 
 export interface TrackerOptions {
-  /** Opened for the tracker; whoever opened it closes it, after the tracker. */
+  /** The caller closes it, after the tracker. */
   readonly dataFolder: Pick<DataFolder, "path" | "databasePath">;
-  /** Without it, that of the data folder's database. The tracker closes it. */
+  /** Default: on the data folder's database. The tracker closes it. */
   readonly registry?: Registry;
   readonly log: Log;
-  /** Whether the tracker may listen beyond this machine. */
+  /** Whether the tracker may listen beyond loopback. */
   readonly open?: boolean;
-  /** The real one without it. */
+  /** Default: the real one. */
   readonly system?: System;
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
   readonly registrationMs?: number;
-  /** Open at the same time; CONNECTIONS_MAX without this, or fewer where the descriptors are. */
+  /** Open at the same time. Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
   readonly connectionsMax?: number;
-  /** Told of every answered request of a peer: its message type, the time until the reply, whether it was granted. */
+  /** Called for every handled request of a peer: its type, the time it took, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
 
@@ -77,15 +77,15 @@ export class Tracker implements SessionHost {
   readonly #endpoint: Endpoint;
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
-  /** With what resolves when each is closed. */
+  /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
   readonly #forgetTimer: Timer;
   #listener: Listener | undefined;
-  /** Starts wait for one another. */
+  /** Resolves when the last `start` has ended; the next one waits for it. */
   #starting: Promise<unknown> = Promise.resolve();
   #closing = false;
-  #quietUntilMs = 0;
+  #diskLogQuietUntilMs = 0;
 
   /** Throws `disk` where the registry cannot be used. */
   static async open(options: TrackerOptions): Promise<Tracker> {
@@ -119,7 +119,7 @@ export class Tracker implements SessionHost {
     this.#forgetTimer = clock.every(FORGET_EVERY_MS, () => this.#forget(), { isBackground: true });
   }
 
-  /** F6: listens there. The same address again changes nothing, another one moves: whoever was connected has to follow. */
+  /** F6: listens there. The same address changes nothing; another one closes all connections, and peers reconnect. */
   start(where: HostPort): Promise<Address> {
     const started = this.#starting.then(() => this.#listenOn(where));
     this.#starting = started.catch(() => {});
@@ -180,7 +180,7 @@ export class Tracker implements SessionHost {
     return { address: peer.address, alive, duration_ms: durationMs };
   }
 
-  /** A sample of who holds which chunks of a content. Throws `not_found`. */
+  /** A sample of a content's holders with their chunks. Throws `not_found`. */
   async holdersOf(contentId: ContentId): Promise<ContentHolders> {
     const found = await this.registry.locate({ contentId }, { sameHost: true });
     if (found === undefined) throw new P2pfsError("not_found", `nobody has shared the content ${contentId}`);
@@ -189,12 +189,12 @@ export class Tracker implements SessionHost {
     return { total_chunknum: found.fileInfo?.total_chunknum ?? last + 1, holders };
   }
 
-  /** Rejects with `disk` where nothing could be remembered now. */
+  /** Rejects with `disk` where a commit would fail now. */
   assertWritable(): Promise<void> {
     return this.registry.assertWritable();
   }
 
-  /** Peers see the connection close and try to come back; the registry keeps them online for a lease. */
+  /** Peers see the connection close and try to reconnect; the registry keeps them online for a lease. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -209,7 +209,7 @@ export class Tracker implements SessionHost {
     return proveAddress(address, peerId, this.#endpoint);
   }
 
-  /** Sessions that were open when the tracker ended run one lease more, and so do their peers' shares. */
+  /** Sessions that were open when the tracker ended get a new lease, which keeps their publications listed. */
   async #resume(): Promise<void> {
     const startMs = this.clock.now();
     for (const peer of await this.registry.onlinePeers()) this.liveness.hold(peer, () => startMs);
@@ -237,7 +237,7 @@ export class Tracker implements SessionHost {
 
   async #move(ip: string, port: number): Promise<Address> {
     const current = this.#listener?.address;
-    // One port on another host may overlap with the old listener, which then has to go first, and back on failure.
+    // The same port on another host may overlap with the old listener: close that first, and reopen it on failure.
     const overlaps = current !== undefined && portOf(current) === port;
     if (overlaps) await this.#stopListening();
     try {
@@ -264,8 +264,8 @@ export class Tracker implements SessionHost {
 
   #hello(): LocalHello {
     const address = this.#listener?.address;
-    const told = address === undefined || isWildcard(hostOf(address)) ? null : address;
-    return { role: "tracker", agent: `p2pfs/${VERSION}`, address: told };
+    const advertised = address === undefined || isWildcard(hostOf(address)) ? null : address;
+    return { role: "tracker", agent: `p2pfs/${VERSION}`, address: advertised };
   }
 
   #serve(connection: Connection): void {
@@ -289,11 +289,11 @@ export class Tracker implements SessionHost {
     });
   }
 
-  /** The peer is not told the words; a disk that is full fails every request, and one line a while says so. */
+  /** The ERROR to the peer omits the details, so they are logged; rate limited, as a full disk fails every request. */
   #logDiskFault(what: string, thrown: unknown): void {
     const now = this.clock.now();
-    if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#quietUntilMs) return;
-    this.#quietUntilMs = now + FAULT_LOG_MS;
+    if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#diskLogQuietUntilMs) return;
+    this.#diskLogQuietUntilMs = now + FAULT_LOG_MS;
     this.#options.log("error", `${what}: ${thrown.message}`);
   }
 
@@ -317,7 +317,7 @@ export class Tracker implements SessionHost {
     try {
       const wasOnline = await this.registry.leave(peer, this.#wallTime(lastSeenMs));
       const session = this.sessions.get(peer.peerId);
-      // Its connection, if it still has one, is half open or its process frozen: it has to come back with a new one.
+      // An open connection is half open or its process is frozen: the peer has to reconnect.
       if (session?.peer?.session === peer.session)
         session.connection.close(new P2pfsError("unreachable", "the lease ran out"));
       if (wasOnline) this.#left(peer.address, "expired");
@@ -345,7 +345,7 @@ export class Tracker implements SessionHost {
     }
   }
 
-  /** For a peer that has not come back yet since the tracker started. */
+  /** For a peer that has not reconnected since the tracker started. */
   async #pingByDialling(address: Address, deadline: Deadline): Promise<void> {
     const timeoutMs = msLeft(deadline, this.clock.now());
     const connection = await this.#endpoint.dial(address, { timeoutMs });

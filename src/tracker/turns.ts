@@ -1,20 +1,19 @@
 /**
- * Fair turns at something that takes time. Whoever asks much waits behind itself: of those that wait, one after the
- * other gets the next place, with its oldest request first, so that somebody who asks for one thing waits for what is
- * under way and not for what somebody else has piled up.
+ * Fair scheduling of slow work: round robin over requesters, each requester's oldest task first. A requester with many
+ * tasks delays its own; one with a single task waits for running tasks and one round, not for another's queue.
  */
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { REQUESTS_SERVED_MAX } from "../net/served-requests.ts";
 
 export interface TurnsOptions {
-  /** Under way at the same time, of all askers. */
+  /** Tasks that run at the same time, of all requesters. */
   readonly atOnce: number;
-  /** Requests of one asker that wait; more are refused before anything is done for them. */
+  /** Waiting tasks of one requester; more are refused. */
   readonly waitingMax: number;
 }
 
-/** Of beginning what waits, in one turn of the event loop. */
+/** Time spent on starting waiting tasks in one turn of the event loop. */
 const TURN_MS_MAX = 1;
 
 interface Waiting {
@@ -25,9 +24,9 @@ interface Waiting {
 export class Turns {
   readonly #clock: Clock;
   readonly #options: TurnsOptions;
-  /** What waits of each asker, the next asker first. */
+  /** Waiting tasks by requester, the next requester first. */
   readonly #waiting = new Map<unknown, Waiting[]>();
-  #underWay = 0;
+  #running = 0;
   #isScheduled = false;
 
   constructor(clock: Clock, options: TurnsOptions) {
@@ -35,36 +34,36 @@ export class Turns {
     this.#options = options;
   }
 
-  /** Runs the task when it is its turn. Throws `busy` where the asker has too many waiting already. */
-  run<T>(asker: unknown, task: () => Promise<T>): Promise<T> {
-    if (this.#waiting.size === 0 && this.#underWay < this.#options.atOnce) return this.#begin(task);
-    const own = this.#waiting.get(asker) ?? [];
+  /** Runs the task in its turn. Throws `busy` where too many tasks of the requester wait. */
+  run<T>(requester: unknown, task: () => Promise<T>): Promise<T> {
+    if (this.#waiting.size === 0 && this.#running < this.#options.atOnce) return this.#begin(task);
+    const own = this.#waiting.get(requester) ?? [];
     if (own.length >= this.#options.waitingMax)
       return Promise.reject(new P2pfsError("busy", "too much waits for this connection already"));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     own.push({ begin: () => resolve(this.#begin(task)), reject });
-    this.#waiting.set(asker, own);
+    this.#waiting.set(requester, own);
     return promise;
   }
 
-  /** The asker is gone; what it has under way goes on. */
-  drop(asker: unknown): void {
-    const own = this.#waiting.get(asker) ?? [];
-    this.#waiting.delete(asker);
+  /** Rejects the requester's waiting tasks; running ones continue. */
+  drop(requester: unknown): void {
+    const own = this.#waiting.get(requester) ?? [];
+    this.#waiting.delete(requester);
     for (const { reject } of own) reject(new P2pfsError("cancelled", "the connection closed before it was its turn"));
   }
 
   async #begin<T>(task: () => Promise<T>): Promise<T> {
-    this.#underWay++;
+    this.#running++;
     try {
       return await task();
     } finally {
-      this.#underWay--;
+      this.#running--;
       this.#schedule();
     }
   }
 
-  /** In a turn of the event loop of its own: what is done at once would otherwise be followed by all that waits. */
+  /** In a new turn of the event loop: tasks that end at once would otherwise all run in this one. */
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.size === 0) return;
     this.#isScheduled = true;
@@ -76,35 +75,35 @@ export class Turns {
 
   #beginNext(): void {
     const beganMs = this.#clock.now();
-    for (const [asker, own] of this.#waiting) {
-      if (this.#underWay >= this.#options.atOnce) return;
+    for (const [requester, own] of this.#waiting) {
+      if (this.#running >= this.#options.atOnce) return;
       if (this.#clock.now() - beganMs > TURN_MS_MAX) return this.#schedule();
       const next = own.shift()!;
-      // To the end of the line, which this loop goes on to.
-      this.#waiting.delete(asker);
-      if (own.length > 0) this.#waiting.set(asker, own);
+      // Moves the requester to the end of the map, which this loop reaches later.
+      this.#waiting.delete(requester);
+      if (own.length > 0) this.#waiting.set(requester, own);
       next.begin();
     }
   }
 }
 
-/** The turns that sessions take. */
+/** The schedulers of a tracker's sessions. */
 export interface SessionTurns {
-  /** In the order in which a connection asks for them: REQUEST_ANNOUNCED is about what was told before it. */
+  /** In the order of each connection's requests: REQUEST_ANNOUNCED concerns the announcements before it. */
   readonly changes: Turns;
   readonly lists: Turns;
   readonly locations: Turns;
-  /** Dialling back, by the IP from which the peer came. */
+  /** Dialling back; the requester is the peer's source IP. */
   readonly proofs: Turns;
 }
 
-/** Enough for one commit to be shared by many, and no more than others can wait for. */
+/** Enough for a group commit, and few enough that other requesters wait briefly. */
 const CHANGES_AT_ONCE = 64;
-/** Each is read in many steps, between which everything else goes on; more at once would only all take longer. */
+/** A list is read in many steps, between which other work runs; several at once would only slow one another down. */
 const LISTS_AT_ONCE = 1;
 const LISTS_WAITING_MAX = 64;
 const LOCATIONS_AT_ONCE = 8;
-/** Each may last until its notice is due, at an address that somebody else has chosen. */
+/** A proof may take up to NOTICE_MS_MAX, at an address that the peer has chosen. */
 const PROOFS_AT_ONCE = 32;
 const PROOFS_WAITING_MAX = 32;
 

@@ -1,4 +1,4 @@
-/** What the tracker's commands answer, as shown in JSON (names of requirements.md's rows). */
+/** Results of the tracker's commands, as shown in JSON (field names of requirements.md). */
 import * as v from "valibot";
 import { AddressSchema } from "../core/address.ts";
 import { ChunkCountSchema, HostNameSchema } from "../core/model.ts";

@@ -1,4 +1,4 @@
-/** Leechers without a chunk are named to one another, within bounds, and forgotten with their session. */
+/** Chunkless leechers are named to one another, within bounds, until their session ends. */
 import { expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
@@ -8,8 +8,11 @@ import { ChunklessLeechers } from "../../src/tracker/chunkless-leechers.ts";
 const content = "ab".repeat(32) as ContentId;
 const [one, two, three] = ["1", "2", "3"].map((digit) => digit.repeat(32) as PeerId) as [PeerId, PeerId, PeerId];
 const here = { sameHost: true };
-const addressesOf = (chunklessLeechers: ChunklessLeechers, asker: { peerId?: PeerId; sameHost: boolean }, max = 50) =>
-  chunklessLeechers.of(content, asker, max).map((holder) => holder.address as string);
+const addressesOf = (
+  chunklessLeechers: ChunklessLeechers,
+  requester: { peerId?: PeerId; sameHost: boolean },
+  max = 50,
+) => chunklessLeechers.of(content, requester, max).map((holder) => holder.address as string);
 
 function threeLeechers(): ChunklessLeechers {
   const chunklessLeechers = new ChunklessLeechers();
@@ -27,7 +30,7 @@ test("each hears of the others, the latest first, and holds nothing", () => {
   expect(chunklessLeechers.of(content, here, 1)[0]!.chunks).toHaveLength(0);
 });
 
-test("a loopback address is not told to another host", () => {
+test("a loopback address is not named to another host", () => {
   expect(addressesOf(threeLeechers(), { sameHost: false })).toEqual(["10.0.0.2:2", "10.0.0.1:1"]);
 });
 

@@ -36,7 +36,7 @@ export function temporaryFolder(): { readonly path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** The error that this rejects with. */
+/** The error with which the promise rejects. */
 export async function errorOf(promise: Promise<unknown>): Promise<P2pfsError> {
   try {
     await promise;
@@ -47,7 +47,7 @@ export async function errorOf(promise: Promise<unknown>): Promise<P2pfsError> {
   throw new Error("expected an error");
 }
 
-/** All rows of a list, page by page, and how many rows each page had. */
+/** All rows of a list, and the number of rows of each page. */
 export async function allPages<Row>(list: (cursor: string | null) => Promise<Page<Row>>) {
   const rows: Row[] = [];
   const pages: number[] = [];

@@ -1,4 +1,4 @@
-/** Leases on a clock of the test. */
+/** Leases on a fake clock. */
 import { expect, test } from "bun:test";
 import { Liveness } from "../../src/tracker/liveness.ts";
 import type { PeerRecord } from "../../src/tracker/registry.ts";
@@ -15,7 +15,7 @@ function fixture() {
     clock: clockAt(() => nowMs),
     expired: ({ peerId, session }, lastSeenMs) => expired.push(`${Number(peerId)}/${session} ${lastSeenMs}`),
   });
-  /** Lets time pass in steps, as the timer does. */
+  /** Advances the clock in steps, with a sweep after each. */
   const pass = (ms: number) => {
     for (const endMs = nowMs + ms; nowMs < endMs; liveness.sweep()) nowMs += Math.min(500, endMs - nowMs);
   };

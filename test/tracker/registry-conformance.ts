@@ -1,4 +1,4 @@
-/** What every implementation of Registry does. An implementation's test file calls `testRegistry` with a way to open it. */
+/** Conformance tests of Registry. The test file of an implementation calls `testRegistry`. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { hostOf } from "../../src/core/address.ts";
@@ -57,12 +57,12 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
     });
     const leave = (record: { peerId: PeerId; session: number }) => registry.leave(record, now);
     const listed = async () => (await registry.listFiles({}, null)).rows.map((row) => `${row.key} ${row.holders}`);
-    const located = async (query: Parameters<Registry["locate"]>[0], asker: { peerId?: PeerId } = {}) => {
+    const located = async (query: Parameters<Registry["locate"]>[0], requester: { peerId?: PeerId } = {}) => {
       now += SAMPLE_REUSE_MS;
-      return registry.locate(query, { ...elsewhere, ...asker });
+      return registry.locate(query, { ...elsewhere, ...requester });
     };
-    const holdersOf = async (content: number, asker: { peerId?: PeerId } = {}) =>
-      (await located({ contentId: contentId(content) }, asker))?.holders.map((row) => hostOf(row.address)).sort();
+    const holdersOf = async (content: number, requester: { peerId?: PeerId } = {}) =>
+      (await located({ contentId: contentId(content) }, requester))?.holders.map((row) => hostOf(row.address)).sort();
 
     describe("peers", () => {
       test("F7: a peer that registers is online and listed, a peer that left is not", async () => {
@@ -254,7 +254,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         await registry.registerChunks(holder, part);
         await leave(former);
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
-        // The same peer under another id, say, or another one.
+        // Another peer id, which may be the same peer's.
         const heir = await join(3, "10.0.0.1:7000");
         expect(await listed()).toEqual([]);
         await registry.publish(heir, publication("a", 3));
@@ -264,7 +264,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect((await registry.counts()).files).toBe(1);
         expect((await located({ key: "a_10.0.0.1_7000" }))?.fileInfo?.content_id).toBe(contentId(3));
         expect(await located({ key: "b_10.0.0.1_7000" })).toBeUndefined();
-        // Its content is held by another, under no name.
+        // Another peer holds the content but does not publish it.
         expect(await located({ contentId: contentId(1) })).toMatchObject({ fileInfo: null });
         expect(await holdersOf(1)).toEqual(["10.0.0.2"]);
         await leave(heir);
@@ -273,18 +273,18 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
 
       test("a peer that tells two sizes of one content in one session is refused, in whatever words", async () => {
         const one = await join(1);
-        const told = { contentId: contentId(1), chunks: ranges(0, 0), replace: false };
+        const registered = { contentId: contentId(1), chunks: ranges(0, 0), replace: false };
         await registry.publish(one, publication("a", 1));
         await registry.publish(one, publication("b", 1));
         for (const contradiction of [
           () => registry.publish(one, { ...publication("c", 1), size: 5 }),
-          () => registry.registerChunks(one, { ...told, size: 5 }),
+          () => registry.registerChunks(one, { ...registered, size: 5 }),
         ])
           expect((await errorOf(contradiction())).code).toBe("refused");
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
       });
 
-      test("a size that a peer told in an earlier session gives way to what it tells now", async () => {
+      test("a size from an earlier session of a peer is replaced by the size that it sends now", async () => {
         await registry.publish(await join(1), { ...publication("a", 1), size: 5 });
         const again = await join(1);
         await registry.publish(again, publication("a", 1));
@@ -339,7 +339,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await keys({ holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000", "A b_10.0.0.1_7000"]);
         expect(await keys({ fname: fileName("a"), holder: address("10.0.0.2:7000") })).toEqual(["a_10.0.0.2_7000"]);
         expect(await keys({ holder: address("10.0.0.3:7000") })).toEqual([]);
-        // A publisher that has left still says whose file is meant.
+        // An offline publisher still selects the file.
         await leave(one);
         expect(await keys({ holder: address("10.0.0.1:7000") })).toEqual(["A b_10.0.0.1_7000"]);
       });
@@ -400,7 +400,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await holdersOf(3)).toEqual([]);
       });
 
-      test("the asker is left out, and loopback addresses stay on their host", async () => {
+      test("the requester is left out, and loopback addresses stay on their host", async () => {
         await registry.publish(await join(1, "127.0.0.1:7000"), publication("a", 1));
         await registry.publish(await join(2, "[::1]:7000"), publication("a", 1));
         await registry.publish(await join(3), publication("a", 1));
@@ -446,7 +446,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
           for (const holder of holders) named.set(holder, (named.get(holder) ?? 0) + 1);
         }
         expect(named.size).toBe(swarm);
-        // Chi-square of 499 degrees of freedom, deviation about 32: one holder that is never named adds 40, a lopsided
+        // Chi-square of 499 degrees of freedom, deviation about 32: one holder that is never named adds 40, a biased
         // choice thousands.
         const expected = (rounds * HOLDER_SAMPLE_MAX) / swarm;
         const chiSquare = [...named.values()].reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
@@ -539,7 +539,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
 
       test("a location of many scattered chunks fits its frame", async () => {
         const large = { contentId: contentId(1), size: CONTENT_SIZE_MAX, replace: false };
-        // Single chunks with gaps between them, as many as one message tells of.
+        // Single chunks with gaps between them, as many as one message holds.
         const scattered = ranges(...Array.from({ length: 2 * CHUNK_RANGES_MAX }, (_, i) => 60 * (i >> 1)));
         for (let number = 1; number <= HOLDER_SAMPLE_MAX + 1; number++)
           await registry.registerChunks(await join(number), { ...large, chunks: scattered });

@@ -48,7 +48,7 @@ describe("registering", () => {
     expect(await peer.listed()).toEqual([]);
   });
 
-  test("the host is the one that the tracker sees; lease and heartbeat are told", async () => {
+  test("the host is the one that the tracker sees; lease and heartbeat are in the reply", async () => {
     const peer = await TestPeer.dial(at, 1);
     const reply = await peer.register({ address: "8.8.8.8:7001" as Address });
     expect(reply).toMatchObject({
@@ -101,7 +101,7 @@ describe("registering", () => {
 
   test("registering and announcing again and again on one connection is busy", async () => {
     const peer = await TestPeer.join(at, 1);
-    // One kind after the other: an announcement of a session that has been renewed meanwhile is refused.
+    // One kind after the other, since announcements of a replaced session are refused.
     for (const ask of [
       () => peer.register({ address: peer.address }),
       () => peer.request({ type: "REQUEST_ANNOUNCED" }),
@@ -190,7 +190,7 @@ describe("publishing", () => {
     expect(await peer.listed()).toEqual([]);
   });
 
-  test("F19: registered chunks make a holder; REQUEST_ANNOUNCED drops what was not told again", async () => {
+  test("F19: registered chunks make a holder; REQUEST_ANNOUNCED drops what was not announced again", async () => {
     const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
     await one.publish("a", 1);
     await one.publish("b", 2);
@@ -224,7 +224,7 @@ describe("publishing", () => {
     expect(await peer.listed()).toHaveLength(1);
   });
 
-  test("the peers of a host are told, whether they share or not, without those that have left", async () => {
+  test("REPLY_PEERS names the online peers of a host, whether they publish or not", async () => {
     const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
     const peersAt = async (host: string) =>
       (await one.request<"REQUEST_PEERS">({ type: "REQUEST_PEERS", host })).addresses;
@@ -251,7 +251,7 @@ describe("publishing", () => {
   });
 });
 
-test("10: a registry that cannot be written is told to the peer without a path, and logged with it", async () => {
+test("10: a registry that cannot be written is reported to the peer without the path, which is logged", async () => {
   const peer = await TestPeer.join(at, 1);
   const blocker = new Database(join(folderPath, "registry.sqlite"));
   blocker.run("BEGIN IMMEDIATE");

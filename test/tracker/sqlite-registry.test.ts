@@ -1,4 +1,4 @@
-/** The registry on SQLite: what every registry does, and how it stays quick with many files. */
+/** The registry on SQLite: conformance, and speed with many files and holders. */
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Clock } from "../../src/core/clock.ts";
@@ -84,7 +84,7 @@ test("many files are listed and passed over in steps that leave others their tur
   setImmediate(takeTurn);
   expect(await registry.listFiles({}, null)).toEqual({ rows: [], next: null });
   listing = false;
-  // Passing over all of them took as many steps, between which others had theirs.
+  // Skipping all of them took many steps, between which other work ran.
   expect(turns).toBeGreaterThanOrEqual(files / LIST_PAGE_MAX);
 }, 60_000);
 
@@ -139,7 +139,7 @@ test("a change costs no more for a peer that shares much than for one that begin
   const session = await registry.register({ peerId: peerId(1), address: address("10.0.0.1:7000"), hostName: "" });
   const size = 10 * chunkSizeFor(0);
   const batch = 1000;
-  /** Publishes, reports and locates so many contents, one after another. */
+  /** Publishes, registers and locates this many contents, one after another. */
   const batchMs = async (first: number) => {
     const startedMs = performance.now();
     for (let number = first; number < first + batch; number++) {

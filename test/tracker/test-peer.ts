@@ -1,4 +1,4 @@
-/** A tracker in a folder of its own, and peers that speak the protocol to it over real sockets. */
+/** A tracker with its own data folder, and peers that send it raw messages over real sockets. */
 import type { Address } from "../../src/core/address.ts";
 import { chunkCountFor } from "../../src/core/manifest.ts";
 import { type PeerId, publicationKey } from "../../src/core/model.ts";
@@ -32,7 +32,7 @@ export async function openTracker(path: string, options: Partial<TrackerOptions>
 export class TestPeer {
   readonly id: PeerId;
   readonly connection: Connection;
-  /** As the tracker told it. */
+  /** As in REPLY_REGISTER. */
   address: Address;
   /** Resolves when the tracker has closed the connection. */
   readonly gone: Promise<void>;
@@ -60,7 +60,7 @@ export class TestPeer {
     return new TestPeer(peerId(number), connection, promise);
   }
 
-  /** A peer that has registered, as if it listened on this port. */
+  /** A registered peer, which claims to listen on this port. */
   static async join(tracker: Address, number: number, port = 7000 + number): Promise<TestPeer> {
     const peer = await TestPeer.dial(tracker, number);
     await peer.register({ address: `127.0.0.1:${port}` as Address });
@@ -110,7 +110,7 @@ export class TestPeer {
   }
 }
 
-/** Listens as a peer does that is dialled back, and proves to be the peer of this id. */
+/** Listens for the tracker's dial-back and proves to be the peer of this id. */
 export async function provingListener(id: PeerId, host = "127.0.0.2"): Promise<Listener> {
   return listen({
     host,

@@ -1,4 +1,4 @@
-/** Child process of tracker.test.ts: a tracker in the folder named in argv; it prints where it listens. */
+/** Child process of tracker.test.ts: a tracker in the folder named in argv; it prints its address. */
 import { openTracker } from "./test-peer.ts";
 
 const { tracker } = await openTracker(process.argv[2]!);

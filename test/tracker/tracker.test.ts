@@ -133,7 +133,7 @@ describe("commands", () => {
     expect((await errorOf(tracker.discover("127.0.0.1", 7001))).code).toBe("not_found");
   });
 
-  test("R5: a peer that hangs is told of within 2 s", async () => {
+  test("R5: a peer that hangs is reported within 2 s", async () => {
     const { tracker, at } = await started();
     const peer = await TestPeer.dial(at, 1, { request: () => undefined });
     await peer.register({ address: "127.0.0.1:7001" as Address });

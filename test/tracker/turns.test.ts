@@ -1,4 +1,4 @@
-/** Whoever piles up requests waits behind itself, and others do not. */
+/** A requester with many tasks delays only itself. */
 import { expect, test } from "bun:test";
 import { systemClock } from "../../src/net/system.ts";
 import { Turns } from "../../src/tracker/turns.ts";
@@ -6,7 +6,7 @@ import { errorOf } from "./fixtures.ts";
 
 const [flooder, honest] = [{ name: "flooder" }, { name: "honest" }];
 
-/** Tasks that end when they are told to, in the order of their beginning. */
+/** Tasks that the test ends, recorded in the order of their start. */
 function heldTasks() {
   const begun: string[] = [];
   const ends: (() => void)[] = [];
