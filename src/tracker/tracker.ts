@@ -1,7 +1,6 @@
 /**
- * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Moving the
- * listener or closing the tracker takes no peer offline, so that a restart within a lease keeps all publications
- * listed.
+ * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Closing takes
+ * no peer offline, so that a restart within a lease keeps all publications listed.
  */
 import { type Address, type HostPort, hostOf, isWildcard, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
@@ -119,7 +118,7 @@ export class Tracker implements SessionHost {
     this.#forgetTimer = clock.every(FORGET_EVERY_MS, () => this.#forget(), { isBackground: true });
   }
 
-  /** F6: listens there. The same address changes nothing; another one closes all connections, and peers reconnect. */
+  /** F6: listens there. The same address changes nothing; another one replaces the listener and closes connections. */
   start(where: HostPort): Promise<Address> {
     const started = this.#starting.then(() => this.#listenOn(where));
     this.#starting = started.catch(() => {});
