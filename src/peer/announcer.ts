@@ -1,6 +1,6 @@
 /**
- * Keeps the tracker's picture of this peer true: everything once per session, then the changes. Chunks that a fetch
- * gains go out as ranges, coalesced; a change that finds no session is part of the next session's announcement.
+ * Announces this peer's publications and holdings to the tracker: all of them at the start of a session, then changes.
+ * Chunks that a fetch gains are coalesced into ranges. A change without a session is part of the next session's start.
  */
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -15,19 +15,19 @@ import type { Library, LibraryEvent, Offer } from "./library.ts";
 import type { LocalCopy, Repository, Share } from "./repository.ts";
 import type { TrackerSession } from "./tracker-link.ts";
 
-/** At most this often one content's new chunks are told. */
+/** New chunks are collected for this long before they are announced. */
 const REGISTER_MS = 150;
-/** Unanswered requests while everything is announced. */
+/** Announcements under way at the same time at the start of a session. */
 const ANNOUNCEMENTS_AT_ONCE = 64;
 
-/** Requests that follow one another. */
+/** Requests about one content, in their order. */
 type Announcement = readonly Outgoing<"REQUEST_PUBLISH" | "REQUEST_UNPUBLISH" | "REQUEST_CHUNK_REGISTER">[];
 
 export interface AnnouncerOptions {
   readonly clock: Clock;
   readonly library: Library;
   readonly repository: Repository;
-  /** Undefined while there is none. */
+  /** Undefined while the peer has no session. */
   readonly session: () => TrackerSession | undefined;
   readonly log: Log;
 }
@@ -35,7 +35,7 @@ export interface AnnouncerOptions {
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #gained = new Map<ContentId, Bitfield>();
-  /** Of each content the announcement of its last change, until it is answered. */
+  /** The unanswered announcement of each content's last change. */
   readonly #underWay = new Map<ContentId, Promise<void>>();
   #timer: Timer | undefined;
   #isClosed = false;
@@ -44,7 +44,7 @@ export class Announcer {
     this.#options = options;
   }
 
-  /** Tells a new session everything; what the tracker still has of an earlier one and is not told again, goes. */
+  /** Announces everything in a new session; the tracker then drops what it has from earlier sessions only. */
   async announceAll(session: TrackerSession): Promise<void> {
     const { repository, library, log } = this.#options;
     this.#gained.clear();
@@ -73,7 +73,7 @@ export class Announcer {
     await session.request({ type: "REQUEST_ANNOUNCED" });
   }
 
-  /** Follows what this peer holds. A copy that is added is announced by whoever publishes it. */
+  /** Announces changes of the library. `copy_added` is left out: publisher and fetches announce their copies. */
   follow(event: LibraryEvent): void {
     if (event.type === "fetch_began") this.#announce(() => this.#began(event.contentId, event.size));
     else if (event.type === "gained") this.#gain(event.contentId, event.size, event.chunk);
@@ -82,17 +82,17 @@ export class Announcer {
     else if (event.type === "copy_regained") this.republish(event.copy);
   }
 
-  /** The tracker may not list the copy's publication any more, which is there. */
+  /** Announces a copy again, with its publication if it is shared, since the tracker may have removed it. */
   republish(copy: LocalCopy): void {
     this.#announce(() => this.#republish(copy));
   }
 
-  /** Nothing is shared under this name, whether the tracker has heard of it or not. */
+  /** Withdraws a publication that the tracker may or may not have. */
   withdraw(share: Share): void {
     this.#announce(() => this.#withdraw(share));
   }
 
-  /** Resolves when the last change of what is held of the content is announced, or at the deadline. */
+  /** Resolves when the last change of the content's holding is announced, or at the deadline. */
   async settled(contentId: ContentId, deadline: Deadline): Promise<void> {
     const { clock } = this.#options;
     const { promise: late, resolve } = Promise.withResolvers<void>();
@@ -110,7 +110,7 @@ export class Announcer {
     if (!this.#isClosed) inBackground("announcing to the tracker", this.#options.log, work());
   }
 
-  /** A fetch begins; without a chunk yet it is no holder, but those who begin with it are told of one another. */
+  /** Announces the start of a fetch, without chunks too, since the tracker names chunkless leechers to one another. */
   async #began(contentId: ContentId, size: number): Promise<void> {
     const offer = this.#options.library.offer(contentId);
     if (offer !== undefined) await this.#send(registerRequests({ contentId, size, have: offer.have }, false));
@@ -124,7 +124,7 @@ export class Announcer {
     this.#timer ??= this.#options.clock.after(REGISTER_MS, () => this.#register());
   }
 
-  /** Tells the whole of what this peer has of a content, nothing included. */
+  /** Announces all chunks of a content that this peer holds, or that it holds none. */
   #changed(contentId: ContentId, size: number): Promise<void> {
     this.#gained.delete(contentId);
     const have = this.#options.library.offer(contentId)?.have ?? new Bitfield(chunkCountFor(size));
@@ -135,10 +135,10 @@ export class Announcer {
     return sending;
   }
 
-  /** A file changed or vanished. */
+  /** The copy's file changed or vanished. */
   async #lost(copy: LocalCopy): Promise<void> {
     if (copy.size > 0) return this.#changed(copy.contentId, copy.size);
-    // Of a content without chunks nobody holds none: only its name can go.
+    // An empty content has no chunks to withdraw, only its publication.
     const share = this.#options.repository.shareAt(copy.path);
     if (share !== undefined) await this.#send([{ type: "REQUEST_UNPUBLISH", fname: share.fname }]);
   }
@@ -158,8 +158,8 @@ export class Announcer {
   }
 
   /**
-   * A share whose file is lost stays a publication as long as nobody takes it back: others who hold its content can be
-   * fetched from under its name. Publishing says that all chunks are here, which then is corrected.
+   * A share whose file is lost stays published until it is unpublished, so that other holders are found by its name.
+   * REQUEST_PUBLISH registers all chunks, so the chunks that are really held are registered after it.
    */
   #shareAnnouncement(share: Share, session: TrackerSession): Announcement {
     const { contentId, size } = share;
@@ -205,7 +205,7 @@ export function publishRequest(share: Share, session: TrackerSession): Outgoing<
   };
 }
 
-/** The set in as many requests as its ranges need, at least one; the first one may replace what was there. */
+/** One request for each page of ranges, at least one; with `replace`, the first one replaces the holding. */
 function registerRequests({ contentId, size, have }: Offer, replace: boolean): Outgoing<"REQUEST_CHUNK_REGISTER">[] {
   const pages = pagesOf(have.toRanges());
   if (pages.length === 0) pages.push(NO_CHUNKS);

@@ -1,4 +1,4 @@
-/** Work that nobody waits for: what it fails with goes to the log, and is never an unhandled rejection. */
+/** Runs work that nothing awaits: a failure is logged and never becomes an unhandled rejection. */
 import { reportableError } from "../core/defects.ts";
 import type { Log } from "../core/log.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What a fetch means: from a name, a name and an address, or a ticket to one content (decisions 3 and 5, R6). The
- * address says whose file is meant; who gives the chunks is decided later.
+ * Finds the content that a fetch names by an fname, an fname with an address, or a ticket (decisions 3 and 5, R6). The
+ * address selects among publications of the name, and does not limit the sources of the chunks.
  */
 
 import * as v from "valibot";
@@ -17,7 +17,7 @@ import { type Names, resolveHostPort } from "../net/host-name.ts";
 import type { Fields } from "../wire/messages.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
-/** Publications of one name that are looked at; more say no more about which is meant. */
+/** Publications of one name that are read; more would hardly make an ambiguous name unambiguous. */
 export const CANDIDATES_MAX = 2000;
 const CANDIDATES_SHOWN_MAX = 10;
 
@@ -29,11 +29,11 @@ export interface FetchTarget {
 export interface FetchSubject {
   /** FNAME or ticket. */
   readonly what: string;
-  /** Whose file: its publisher or a holder. */
+  /** Selects the file: address of its publisher or of a holder. */
   readonly from?: HostPort | undefined;
 }
 
-/** The name that a fetch asks for, whoever may have it. Throws `usage` or `refused` for what cannot be a name. */
+/** The fname of a fetch. Throws `usage` for an invalid ticket and `refused` for an invalid name. */
 export function nameOf(what: string): FileName {
   if (looksLikeTicket(what)) return parseTicket(what).fname;
   const fault = fileNameFault(what);
@@ -42,7 +42,8 @@ export function nameOf(what: string): FileName {
 }
 
 /**
- * Throws `not_found`, `ambiguous`, `refused` (R6: only this peer published it) or `tracker_unreachable`, by the deadline.
+ * Throws `not_found`, `ambiguous`, `refused` (R6: only this peer published it) or `tracker_unreachable`, by the
+ * deadline.
  */
 export async function findTarget(
   link: TrackerLink,
@@ -54,11 +55,11 @@ export async function findTarget(
   const holder = from === undefined ? null : await resolveHostPort(from, deadline, names);
   const listed = await listNamed(link, fname, holder, deadline, names.clock);
   const pinned = looksLikeTicket(what) ? parseTicket(what).contentId : undefined;
-  const meant = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
-  const others = meant.filter((file) => file.address !== link.address);
+  const matching = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
+  const others = matching.filter((file) => file.address !== link.address);
   if (others.length === 0) {
-    if (meant.length > 0) throw ownFile(fname);
-    // A ticket needs no listing: holders remain when the publisher has left.
+    if (matching.length > 0) throw ownFile(fname);
+    // A ticket needs no publication: the publisher may have left while holders remain.
     if (pinned !== undefined) return { fname, contentId: pinned };
     throw notListed(fname, from);
   }

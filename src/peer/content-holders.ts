@@ -1,4 +1,4 @@
-/** Who holds which chunks of a content, for those who look at a swarm: this peer, and a sample of the others. */
+/** The holders of a content with their chunks, for the page's swarm view: this peer and a sample of the others. */
 import { formatRanges } from "../core/bitfield.ts";
 import type { Deadline } from "../core/deadline.ts";
 import type { ContentId } from "../core/manifest.ts";

@@ -1,4 +1,4 @@
-/** What happens at a peer, as it happens, for whoever shows or counts it. */
+/** Events of a peer, for the page, the event stream and the metrics. */
 import type { Address } from "../core/address.ts";
 import { Emitter } from "../core/emitter.ts";
 import type { FileName } from "../core/file-name.ts";
@@ -7,7 +7,7 @@ import type { FetchProgress, Published } from "./types.ts";
 export type PeerEvent =
   | { readonly type: "tracker_joined"; readonly tracker: string; readonly address: Address }
   | { readonly type: "tracker_lost"; readonly tracker: string; readonly reason: string }
-  /** Another peer is connected with this one, or no longer. */
+  /** A connection to another peer has opened or closed. */
   | { readonly type: "peer_joined"; readonly address: string }
   | { readonly type: "peer_left"; readonly address: string }
   | ({ readonly type: "published" } & Pick<Published, "key" | "fname" | "size" | "content_id">)

@@ -1,7 +1,7 @@
 /**
- * One fetch from its open part file to the finished file: what an earlier try left is checked and taken over, what is
- * held locally is copied, the rest is transferred while the check goes on. Ended in any other way it keeps its part file
- * for the next try.
+ * One fetch, from its open part file to the finished file: chunks of an earlier attempt are verified, chunks of a local
+ * copy are copied, the rest is transferred while the verification runs. A fetch that ends without its file keeps the
+ * part file for the next attempt, unless it was cancelled.
  */
 import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
@@ -38,9 +38,11 @@ export interface FetchJobOptions {
   readonly destination: string;
   readonly manifest: Manifest;
   readonly part: Part;
-  /** When the user asked, on the clock. */
+  /** When the user gave the command, on the clock. */
   readonly startedMs: number;
-  /** Another fetch of the same content, whose end is waited for: then there is a local copy. */
+  /**
+   * An earlier fetch of the same content. This one waits for its end, to copy the file instead of fetching it again.
+   */
   readonly predecessor: Promise<unknown> | undefined;
   readonly library: Library;
   readonly log: Log;
@@ -49,15 +51,15 @@ export interface FetchJobOptions {
   readonly buffers: BufferPool;
   readonly checker: ChunkChecker;
   readonly downThrottle: Refundable;
-  /** Of the engine, where they are not the usual ones. */
+  /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
   readonly findHolders: () => Promise<Address[]>;
   /** The part file can be served from now on. */
   readonly began: () => void;
   readonly gained: (chunk: number) => void;
-  /** The file stands under its final name and can be served from there. */
+  /** The file has its final name and can be served from there. */
   readonly finished: (stamp: FileStamp) => void;
-  /** The fetch ends without its file: from now on nothing of the part file is served. */
+  /** The fetch ends without its file: the part file must not be served any more. */
   readonly abandoned: () => void;
 }
 
@@ -66,7 +68,7 @@ export class FetchJob {
   readonly fname: FileName;
   readonly contentId: ContentId;
   readonly destination: string;
-  /** Rejects with why the file cannot be had; `cancelled` where somebody ended the fetch. */
+  /** Rejects with the reason of the failure; `cancelled` where `stop` or `cancel` ended the fetch. */
   readonly done: Promise<FetchReceipt>;
   readonly #options: FetchJobOptions;
   readonly #size: number;
@@ -82,7 +84,7 @@ export class FetchJob {
   readonly #stopSignal = Promise.withResolvers<void>();
   #discarding = false;
 
-  /** Begins at once. */
+  /** Starts the fetch. */
   constructor(options: FetchJobOptions, holders: readonly Address[]) {
     this.#options = options;
     this.id = options.id;
@@ -93,7 +95,7 @@ export class FetchJob {
     this.#chunkCount = chunkCountOf(options.manifest);
     this.#rate = new RateMeter(options.startedMs);
     this.done = this.#run(holders);
-    // Whoever waits for it is told; a fetch that nobody waits for must not end the process.
+    // Callers that await `done` get the error; without any, it must not be an unhandled rejection.
     this.done.catch(() => {});
   }
 
@@ -119,22 +121,22 @@ export class FetchJob {
     };
   }
 
-  /** What each source has given so far. */
+  /** Bytes and chunks received from each source so far. */
   shares(): SourceShare[] {
     return this.#transfer?.shares() ?? [];
   }
 
-  /** The verified chunks; they grow while the fetch runs. */
+  /** The verified chunks; updated while the fetch runs. */
   get have(): Bitfield {
     return this.#options.part.have;
   }
 
-  /** Whether it has ended or was told to. */
+  /** Whether the fetch has ended or was stopped. */
   get isEnding(): boolean {
     return this.#state !== "running" || this.#stopped !== undefined;
   }
 
-  /** Ends the fetch and keeps what has arrived. */
+  /** Ends the fetch and keeps the part file. */
   stop(reason = new P2pfsError("cancelled", `the fetch of ${this.fname} was stopped`)): void {
     if (this.#state !== "running") return;
     this.#stopped ??= reason;
@@ -142,7 +144,7 @@ export class FetchJob {
     this.#transfer?.stop(reason);
   }
 
-  /** Ends the fetch and deletes what has arrived. */
+  /** Ends the fetch and deletes the part file. */
   cancel(): void {
     if (this.#state !== "running") return;
     this.#discarding = true;
@@ -169,13 +171,13 @@ export class FetchJob {
     }
   }
 
-  /** Every chunk is proven when this resolves: nothing that an earlier process wrote gets the file's name unchecked. */
+  /** Resolves when every chunk is verified, those of an earlier process included. */
   async #gather(holders: readonly Address[]): Promise<void> {
     const { part, library, contentId, began } = this.#options;
     const isCopied = library.copyOf(contentId) !== undefined;
     if (!isCopied && !part.have.isFull) began();
     const check = this.#check();
-    // Whoever awaits it is told; it may fail before that.
+    // Awaited below; it may reject before that.
     check.catch(() => {});
     if (isCopied || part.isNoneMissing) await Promise.race([check, this.#stopSignal.promise]);
     if (isCopied) {
@@ -197,7 +199,7 @@ export class FetchJob {
     });
   }
 
-  /** Takes what a complete local copy has, as carefully as from anybody else. What it has no more, others have. */
+  /** Copies and verifies chunks of a local copy. Where the copy is lost or changed, the rest is fetched from others. */
   async #copyLocally(): Promise<void> {
     const { library, contentId, part, manifest, buffers } = this.#options;
     for (let chunk = 0; chunk < this.#chunkCount; chunk++) {
@@ -269,7 +271,7 @@ export class FetchJob {
   }
 }
 
-/** Somebody deleted or changed the copy; the library has just noticed. */
+/** False for a copy that was deleted or changed, as the library has just noticed. */
 function asCopyLost(thrown: unknown): false {
   if (thrown instanceof P2pfsError) return false;
   throw thrown;

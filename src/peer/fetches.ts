@@ -1,6 +1,6 @@
 /**
- * Every fetch of this peer, many at once. Finds out what is meant and who has it, opens the part file, and joins a
- * fetch that is under way already instead of starting another.
+ * All fetches of this peer, many at once. Finds the content and its holders, opens the part file and starts a FetchJob.
+ * A second fetch of the same content to the same destination returns the running one.
  */
 import type { Address } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -31,7 +31,7 @@ import type { TrackerLink } from "./tracker-link.ts";
 import type { FetchProgress, RateLimitsChange } from "./types.ts";
 
 export const FETCHES_MAX = 256;
-/** Ended fetches that the list still shows. */
+/** Ended fetches that are still listed. */
 const ENDED_SHOWN_MAX = 50;
 const IDLE_BUFFER_BYTES_MAX = 24 * MiB;
 /** Longer than the tracker reuses a sample of holders. */
@@ -42,7 +42,7 @@ const RESUME_MS_MAX = 30 * SECOND_MS;
 export interface FetchRequest extends FetchSubject {
   /** Absolute path of the file, or of an existing folder to put it in; without it, the repository folder. */
   readonly destination?: string | undefined;
-  /** Of what this fetch receives, and of what others are sent of its content meanwhile; within those of the peer. */
+  /** Limits on receiving this fetch and on sending its content meanwhile, within the peer's limits. */
   readonly limits?: RateLimitsChange | undefined;
 }
 
@@ -54,11 +54,11 @@ export interface FetchesOptions {
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly sharing: Sharing;
-  /** Of everything that this peer fetches. */
+  /** Shared by all fetches. */
   readonly downLimiter: RateLimiter;
-  /** Of the engine, where they are not the usual ones. */
+  /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
-  /** The repository folder; made when it is first needed. */
+  /** The repository folder; created when first needed. */
   readonly filesFolder: string;
   readonly system: System;
   readonly events: PeerEvents;
@@ -72,7 +72,7 @@ export class Fetches {
   readonly #checker: ChunkChecker;
   readonly #running = new Map<string, FetchJob>();
   readonly #ended: FetchJob[] = [];
-  /** Destinations whose fetch is being prepared, so that two requests at once give one fetch. */
+  /** Fetches being prepared, by destination, so that two simultaneous commands start one fetch. */
   readonly #preparing = new Map<string, Promise<FetchJob>>();
   readonly #resumeTimers = new Set<Timer>();
   #nextId = 1;
@@ -84,7 +84,7 @@ export class Fetches {
     this.#checker = new ChunkChecker(this.#buffers, this.#clock);
   }
 
-  /** Bytes of chunk buffers that are in use. */
+  /** Bytes of chunk buffers in use. */
   get bufferBytesTaken(): number {
     return this.#buffers.takenBytes;
   }
@@ -105,7 +105,7 @@ export class Fetches {
     return [...this.#running.values(), ...this.#ended].find((job) => job.id === id);
   }
 
-  /** Resolves when the fetch is under way. Within NOTICE_MS_MAX of its start it is, or is told why it cannot be (R5). */
+  /** Resolves when the fetch runs; rejects within NOTICE_MS_MAX of `startedMs` where it cannot (R5). */
   async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
     const { link, store, system, filesFolder } = this.#options;
     const target = await findTarget(link(), request, noticeDeadline(startedMs), system);
@@ -113,13 +113,13 @@ export class Fetches {
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
 
-  /** Tries an ended fetch again, where it stopped. */
+  /** Starts an ended fetch again from its part file. */
   async retry(job: FetchJob): Promise<FetchJob> {
     const { fname, contentId, destination } = job;
     return this.#startTarget({ fname, contentId }, destination, this.#clock.now());
   }
 
-  /** Takes up the fetches that the last run of this peer left, and tries until they end. */
+  /** Resumes the unfinished fetches of earlier processes, and retries until they end. */
   resume(): void {
     for (const fetch of this.#options.repository.unfinished()) {
       const { random } = this.#options.system;
@@ -127,7 +127,7 @@ export class Fetches {
     }
   }
 
-  /** Ends every fetch; the next start of this peer goes on with them. */
+  /** Stops every fetch; the next start of this peer resumes them. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#resumeTimers) timer.cancel();
@@ -143,7 +143,7 @@ export class Fetches {
     limits: RateLimitsChange = {},
   ): Promise<FetchJob> {
     const before = this.#running.get(destination);
-    // One that is being stopped gives its part file up first; then there is something to go on with.
+    // A fetch that is being stopped must close its part file before another one opens it.
     if (before?.isEnding) await before.done.catch(() => {});
     const underWay = this.#running.get(destination) ?? this.#preparing.get(destination);
     if (underWay !== undefined) {
@@ -171,7 +171,7 @@ export class Fetches {
     const { store, library, repository } = this.#options;
     const deadline = noticeDeadline(startedMs);
     const left = store.left(destination, target.contentId);
-    // Where nothing is to be fetched, as far as is known, nobody needs to be there.
+    // Without chunks to fetch, no holder is needed.
     const isHere = library.copyOf(target.contentId) !== undefined || left?.isWhole === true;
     const holders = isHere ? [] : await this.#holdersOf(target.contentId, deadline);
     const manifestBytes =
@@ -205,8 +205,8 @@ export class Fetches {
   }
 
   /**
-   * Of the holders that the tracker named some may just have left and others just have come: it is asked again until
-   * the notice is due.
+   * Holders join and leave all the time, so the tracker is asked again until the deadline while no holder gives the
+   * manifest.
    */
   async #manifestFrom(named: readonly Address[], contentId: ContentId, deadline: Deadline): Promise<Uint8Array> {
     const { neighbours } = this.#options;
@@ -221,7 +221,7 @@ export class Fetches {
     }
   }
 
-  /** A content that is on its way already is awaited and then copied, not fetched twice. */
+  /** A content that another fetch is getting is awaited and then copied, not fetched twice. */
   #predecessorOf(contentId: ContentId): Promise<unknown> | undefined {
     return [...this.#running.values()].findLast((job) => job.contentId === contentId)?.done;
   }
@@ -237,7 +237,7 @@ export class Fetches {
   ): FetchJob {
     const { library, neighbours, swarms, repository, downLimiter, log } = this.#options;
     const size = totalSizeOf(manifest);
-    const letGo = () => library.removePart(contentId, part);
+    const removePart = () => library.removePart(contentId, part);
     return new FetchJob(
       {
         clock: this.#clock,
@@ -267,9 +267,9 @@ export class Fetches {
             repository.addFetched(copy, part.manifestBytes);
             library.addCopy(copy);
           });
-          letGo();
+          removePart();
         },
-        abandoned: letGo,
+        abandoned: removePart,
       },
       holders,
     );
@@ -277,7 +277,7 @@ export class Fetches {
 
   #end(job: FetchJob): void {
     this.#running.delete(job.destination);
-    // What ends with the peer goes on with its next start.
+    // A fetch that ends because the peer closes stays in the repository, to be resumed.
     if (!this.#closed) this.#forgetUnfinished(job);
     this.#ended.push(job);
     if (this.#ended.length > ENDED_SHOWN_MAX) this.#ended.shift();
@@ -290,7 +290,7 @@ export class Fetches {
     );
   }
 
-  /** A fetch ends as it does, whether the database takes note of it or not. */
+  /** Writes to the repository; a failure is logged and does not change how the fetch ends. */
   #remember(what: string, change: () => void): void {
     const { log } = this.#options;
     try {

@@ -1,4 +1,4 @@
-/** Finds the members of a content's swarm and joins them: at the start of a fetch, when the engine asks, and as it grows. */
+/** Finds holders of a content and joins the swarm at each: at the start of a fetch, when the engine asks, and later. */
 import type { Address } from "../core/address.ts";
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -8,7 +8,7 @@ import type { Neighbours } from "./neighbours.ts";
 import type { Swarms } from "./swarms.ts";
 
 const JOIN_MS_MAX = SECOND_MS;
-/** A swarm grows, most of all in its first moments: the tracker is asked for more holders while there are few. */
+/** While there are few sources, the tracker is asked again, often at first, when a swarm grows fastest. */
 const REFRESH_FIRST_MS = 250;
 const REFRESH_MS_MAX = 8 * SECOND_MS;
 const SOURCES_AIM = 30;
@@ -16,14 +16,14 @@ const SOURCES_AIM = 30;
 export interface HolderSearchOptions {
   readonly clock: Clock;
   readonly contentId: ContentId;
-  /** What this peer has of it. */
+  /** The chunks of the content that this peer has. */
   readonly have: Bitfield;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   readonly sourceCount: () => number;
-  /** Whether this fetch draws on the holder already, or will not. */
+  /** Whether the holder is a source already or is banned. */
   readonly isKnown: (address: Address) => boolean;
 }
 
@@ -40,7 +40,7 @@ export class HolderSearch {
 
   start(holders: readonly Address[]): void {
     this.#reachAll(holders);
-    // Those who begin at this moment were not among the holders; the tracker has heard of this peer by now, and of them.
+    // By now the tracker has this peer's announcement, and names leechers that started after the first query.
     this.again();
     this.#refreshAfter(REFRESH_FIRST_MS);
   }
@@ -50,7 +50,7 @@ export class HolderSearch {
     this.#timer?.cancel();
   }
 
-  /** Asks the tracker once more, unless that is under way. */
+  /** Asks the tracker for holders, unless a query is under way. */
   async again(): Promise<void> {
     if (this.#isAsking || this.#isClosed) return;
     this.#isAsking = true;
@@ -72,7 +72,7 @@ export class HolderSearch {
     for (const address of holders) {
       if (this.#isClosed || this.#reaching.has(address) || this.#options.isKnown(address)) continue;
       this.#reaching.add(address);
-      // One that cannot be reached now may be named again by the tracker later.
+      // An unreachable holder is tried again when the tracker names it again.
       this.#reach(address)
         .catch(() => {})
         .finally(() => this.#reaching.delete(address));
@@ -84,15 +84,15 @@ export class HolderSearch {
     const neighbour = await neighbours.reach(address);
     if (this.#isClosed || isKnown(address)) return;
     const { connection } = neighbour;
-    const told = new Bitfield(have.size, have.bytes);
-    const [chunks = NO_CHUNKS, ...more] = pagesOf(told.toRanges());
+    const announced = new Bitfield(have.size, have.bytes);
+    const [chunks = NO_CHUNKS, ...more] = pagesOf(announced.toRanges());
     const reply = await connection.request(
       { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
       { timeoutMs: JOIN_MS_MAX },
     );
-    // What was gained meanwhile, the gossip tells to those that were members already.
+    // Chunks gained during the request: the gossip announces them to earlier members only.
     const gained = new Bitfield(have.size);
-    for (const chunk of have) if (!told.has(chunk)) gained.add(chunk);
+    for (const chunk of have) if (!announced.has(chunk)) gained.add(chunk);
     for (const page of [...more, ...pagesOf(gained.toRanges())])
       connection.send({ type: "HAVE", content_id: contentId, chunks: page });
     if (!this.#isClosed && connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);

@@ -1,6 +1,6 @@
 /**
- * Everything that this peer can give to others: complete local copies, checked against their stamps, and the part files
- * of running fetches. Chunks are found by content id alone; names play no part in serving.
+ * All contents that this peer can serve: local copies, checked against their stamps, and the part files of running
+ * fetches. Chunks are served by content id; fnames do not matter here.
  */
 import { Bitfield } from "../core/bitfield.ts";
 import { Emitter } from "../core/emitter.ts";
@@ -17,7 +17,7 @@ import type { ContentStore, Part } from "../disk/content-store.ts";
 import { sameStamp } from "../disk/file-stamp.ts";
 import type { LocalCopy, Repository } from "./repository.ts";
 
-/** Decoded manifests in memory; a content that is served needs its own for the digests in the replies. */
+/** Decoded manifests in memory; replies with chunks contain their digests. */
 const MANIFESTS_CACHED_MAX = 32;
 
 /** A content that this peer holds chunks of. */
@@ -28,18 +28,18 @@ export interface Offer {
   readonly have: Bitfield;
 }
 
-/** What happens to what this peer holds. */
+/** Changes of this peer's holdings. */
 export type LibraryEvent =
-  /** A fetch begins; what it has, perhaps nothing yet, can be served. */
+  /** A fetch has started; the chunks in its part file, perhaps none yet, can be served. */
   | { readonly type: "fetch_began"; readonly contentId: ContentId; readonly size: number }
-  /** A running fetch has a chunk more. */
+  /** A running fetch has gained a chunk. */
   | { readonly type: "gained"; readonly contentId: ContentId; readonly size: number; readonly chunk: number }
-  /** Less is held than before, or the same in another place. */
+  /** A copy or part file was removed; another one may still hold the content. */
   | { readonly type: "changed"; readonly contentId: ContentId; readonly size: number }
   | { readonly type: "copy_added"; readonly contentId: ContentId }
-  /** A copy changed or vanished on disk; it is served no longer. */
+  /** A copy's file changed or vanished; the copy is not served any more. */
   | { readonly type: "copy_lost"; readonly contentId: ContentId; readonly copy: LocalCopy; readonly why: P2pfsError }
-  /** A copy that was lost is as it was. */
+  /** A lost copy's file is unchanged again, so the copy is served again. */
   | { readonly type: "copy_regained"; readonly contentId: ContentId; readonly copy: LocalCopy };
 
 interface Holding {
@@ -50,7 +50,7 @@ interface Holding {
 export class Library {
   readonly #repository: Repository;
   readonly #store: ContentStore;
-  /** Whoever tells others what this peer holds follows these. */
+  /** Followed by announcer, swarms, sharing and the log. */
   readonly events = new Emitter<LibraryEvent>();
   readonly #holdings = new Map<ContentId, Holding>();
   readonly #manifests = new Map<ContentId, Manifest>();
@@ -60,7 +60,7 @@ export class Library {
     this.#store = store;
   }
 
-  /** Contents of which at least one chunk can be served. */
+  /** All contents with a copy or part file; a part file may have no chunk yet. */
   *offers(): Generator<Offer> {
     for (const contentId of this.#holdings.keys()) {
       const offer = this.offer(contentId);
@@ -81,17 +81,17 @@ export class Library {
     return undefined;
   }
 
-  /** A complete copy that can be read instead of asking others; undefined where there is none. */
+  /** A local copy of the content, if there is one. */
   copyOf(contentId: ContentId): LocalCopy | undefined {
     return this.#holdings.get(contentId)?.copies.values().next().value;
   }
 
-  /** The copy at this path, if it is still offered. */
+  /** The copy at this path, if it is served. */
   copyAt(contentId: ContentId, path: string): LocalCopy | undefined {
     return this.#holdings.get(contentId)?.copies.get(path);
   }
 
-  /** Takes in a copy if the file is still what it was; false where it is not. */
+  /** Adds a copy and returns true, unless its file has changed. */
   addCopy(copy: LocalCopy): boolean {
     const fault = this.#stampFault(copy);
     if (fault !== undefined) {
@@ -103,7 +103,7 @@ export class Library {
     return true;
   }
 
-  /** Compares a copy with its file once more: it may be lost, or one that was lost be back. */
+  /** Compares a copy's stamp with its file again, and emits `copy_lost` or `copy_regained` on a change. */
   checkCopy(copy: LocalCopy): void {
     const fault = this.#stampFault(copy);
     const isOffered = this.copyAt(copy.contentId, copy.path) !== undefined;
@@ -123,7 +123,7 @@ export class Library {
     this.events.emit({ type: "fetch_began", contentId, size: totalSizeOf(part.manifest) });
   }
 
-  /** A part that was added has this chunk now. */
+  /** Emits that an added part has gained a chunk. */
   gain(contentId: ContentId, part: Part, chunk: number): void {
     this.events.emit({ type: "gained", contentId, size: totalSizeOf(part.manifest), chunk });
   }
@@ -134,7 +134,7 @@ export class Library {
     this.events.emit({ type: "changed", contentId, size: totalSizeOf(part.manifest) });
   }
 
-  /** Canonical bytes of the manifest of a content that is offered. */
+  /** Canonical bytes of the manifest of a served content. */
   manifestBytes(contentId: ContentId): Uint8Array | undefined {
     for (const part of this.#holdings.get(contentId)?.parts ?? []) return part.manifestBytes;
     return this.#holdings.has(contentId) ? this.#repository.manifest(contentId) : undefined;
@@ -151,7 +151,7 @@ export class Library {
     return manifest;
   }
 
-  /** Reads a part of a chunk that the offer has. Throws when no copy of it is intact any more. */
+  /** Reads bytes of a chunk from a copy or part file. Throws `not_found` where no copy is intact and no part has it. */
   async read(contentId: ContentId, chunk: number, offset: number, target: Uint8Array): Promise<void> {
     const holding = this.#holdings.get(contentId);
     const manifest = this.manifest(contentId);
@@ -172,8 +172,8 @@ export class Library {
   }
 
   /**
-   * Bytes of a chunk that can be served now: a copy that is no longer what was shared is found before a reply begins,
-   * since a frame that has begun can only be broken off. Throws `not_found`.
+   * Length of a chunk that can be served now. A changed copy is detected here, before the reply's frame begins, since a
+   * frame that has begun can be ended only by closing the connection. Throws `not_found`.
    */
   chunkLength(contentId: ContentId, chunk: number): number {
     for (const copy of this.#holdings.get(contentId)?.copies.values() ?? []) {

@@ -1,4 +1,4 @@
-/** Getting a manifest from any holder. The content id checks it, so it does not matter who gives it. */
+/** Gets a manifest from any holder. The content id verifies the manifest, so no holder has to be trusted. */
 import type { Address } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
@@ -10,13 +10,14 @@ import type { Neighbours } from "./neighbours.ts";
 
 /** Holders asked at first. */
 const ASKED_AT_ONCE = 3;
-/** One more is asked each time that this has passed without an answer: all of the first may be silent. */
+/** After each such time without a manifest one more holder is asked, since the first ones may be silent. */
 const PATIENCE_MS = 100;
-/** A large manifest may take longer once its bytes arrive. */
+/** Time for the payload once the reply's header has arrived. */
 const PAYLOAD_MS_MAX = 30_000;
 
 /**
- * Canonical bytes of the content's manifest. Who has not begun to answer by the deadline counts as silent, for R5. Throws `no_holder`, or `integrity` where all that came was damaged.
+ * Canonical bytes of the content's manifest. A holder whose answer has not begun by the deadline is given up (R5).
+ * Throws `integrity` where a holder sent a damaged manifest and none sent a right one, otherwise `no_holder`.
  */
 export async function fetchManifest(
   contentId: ContentId,

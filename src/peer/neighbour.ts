@@ -1,7 +1,7 @@
 /**
- * One other peer that this one is connected with. Who it is comes from who dialled whom: where this side dialled, the
- * other is whoever listens there. One that came in is known by where its connection comes from, until it is proven that
- * it is the one who listens where it says. What it says of itself decides nothing.
+ * A connection to another peer. A dialled neighbour is identified by the address that was dialled. An inbound one is
+ * identified by its source IP, until it is proven that the same peer listens at the address that it claims. The claim
+ * itself decides nothing.
  */
 import type { Address } from "../core/address.ts";
 import { makeAddress } from "../core/address.ts";
@@ -11,25 +11,25 @@ import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Conduct } from "../net/admission.ts";
 import type { Connection } from "../net/connection.ts";
 
-/** That came in, and as many again that this side dialled. */
+/** Inbound neighbours; and as many dialled ones. */
 export const NEIGHBOURS_MAX = 1024;
-/** Nothing was moved or joined so far. Whoever dials knows what it wants. */
+/** Idle time of a neighbour without a transfer or swarm so far. */
 const NOTHING_MS_MAX = 15 * SECOND_MS;
-/** In no swarm, since a chunk or manifest was moved. */
+/** Idle time in no swarm, after a transfer. */
 const IDLE_MS_MAX = 2 * MINUTE_MS;
-/** In a swarm without asking, answering or being asked. Whoever is still interested comes back. */
+/** Idle time in a swarm. A peer that is still interested reconnects. */
 const MEMBER_IDLE_MS_MAX = 10 * MINUTE_MS;
-/** Whoever reads nothing for so long of what is sent to it has no transfer under way. */
+/** A neighbour that reads nothing for this long does not count as having a transfer under way. */
 const UNREAD_MS_MAX = 5 * SECOND_MS;
-/** For so long a neighbour with which something was moved is not taken for a stranger. */
+/** A neighbour is a member for this long after a transfer. */
 const MEMBER_MS = MINUTE_MS;
 
 export class Neighbour {
   readonly id: string;
   readonly connection: Connection;
-  /** Whether the other side opened the connection. */
+  /** Whether the other side dialled. */
   readonly isInbound: boolean;
-  /** Swarms that both sides are in over this connection. */
+  /** Contents whose swarm was joined over this connection. */
   readonly swarms = new Set<ContentId>();
   #address: Address | null;
   readonly #clock: Clock;
@@ -45,33 +45,33 @@ export class Neighbour {
     this.#address = dialled;
   }
 
-  /** Where the other side is proven to take connections; null for one that came in and is not proven. */
+  /** Where the other side is proven to listen; null for an unproven inbound neighbour. */
   get address(): Address | null {
     return this.#address;
   }
 
-  /** It came in, and is the one who listens there. */
+  /** Records that an inbound neighbour is proven to listen at this address. */
   prove(address: Address): void {
     this.#address = address;
   }
 
-  /** `IP:PORT`: its address, or the remote end of a connection that came in. */
+  /** The proven address, or the remote end of the connection. */
   get end(): Address {
     const { ip, port } = this.connection.remote;
     return this.#address ?? makeAddress(ip, port);
   }
 
-  /** How to name it to people. */
+  /** Name for users. */
   get name(): string {
     return this.#address ?? `${this.connection.remote.ip} (inbound)`;
   }
 
-  /** Who is to blame for what it does: the one at its address, or whoever comes in from its IP. */
-  get culprit(): string {
+  /** Key for bans and statistics: the proven address, or the source IP, which several inbound peers may share. */
+  get origin(): string {
     return this.#address ?? `from ${this.connection.remote.ip}`;
   }
 
-  /** A chunk or a manifest was moved over the connection, or is about to be asked for. */
+  /** A chunk or manifest was transferred over the connection, or is about to be requested. */
   noteUse(): void {
     this.#usefulMs = this.#clock.now();
     this.#wasUsed = true;

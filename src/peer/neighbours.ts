@@ -1,7 +1,7 @@
 /**
- * The other peers that this one is connected with: one long-lived connection per pair, used in both directions, found
- * by the address where the other one is proven to listen. Idle ones are closed, and so are those that are silent when
- * asked.
+ * This peer's connections to other peers: one long-lived connection per pair, used in both directions, and found by the
+ * address where the other peer is proven to listen. Idle connections are closed, and so are those whose peer does not
+ * answer a probe.
  */
 import type { Address } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -16,26 +16,26 @@ import type { PeerEvents } from "./events.ts";
 import { NEIGHBOURS_MAX, Neighbour } from "./neighbour.ts";
 import type { SharingHandlers } from "./sharing.ts";
 
-/** A holder that does not take the connection within this time is left out; R5 leaves no room for more. */
+/** A holder that cannot be dialled within this time is left out; R5 leaves no time for more. */
 export const DIAL_MS_MAX = 1000;
 const SHARE_OF_DESCRIPTORS = 0.25;
-/** To say whether a connection that came in is the other's. Whoever does not is taken for another. */
+/** Time for REPLY_CONFIRM; without one, the inbound connection counts as another peer's. */
 const CONFIRM_MS_MAX = 500;
-/** A neighbour that owes an answer and says nothing for so long is asked whether it is there, and has so long to say. */
+/** A neighbour that owes an answer and has been silent for SILENCE_MS_MAX is probed, and has PROBE_MS_MAX to answer. */
 const SILENCE_MS_MAX = 3 * SECOND_MS;
 const PROBE_MS_MAX = 3 * SECOND_MS;
 const SILENCE_CHECK_MS = SECOND_MS;
 
 export interface NeighboursOptions {
   readonly endpoint: Endpoint;
-  /** Where others know this peer to listen; null before its registration. */
+  /** This peer's address as other peers know it; null before its registration. */
   readonly ownAddress: () => Address | null;
-  /** What a neighbour's messages do; called once for each. */
+  /** Handlers for a new neighbour's messages; called once for each. */
   readonly handlersOf: (neighbour: Neighbour) => SharingHandlers;
   readonly events: PeerEvents;
 }
 
-/** How many connections of others a peer takes, and how many it opens itself. */
+/** Bound on inbound connections, and on dialled ones. */
 export function neighboursMax(): number {
   return connectionsWithin(NEIGHBOURS_MAX, SHARE_OF_DESCRIPTORS);
 }
@@ -44,19 +44,19 @@ export class Neighbours {
   readonly #options: NeighboursOptions;
   readonly #clock: Clock;
   readonly #all = new Map<Connection, Neighbour>();
-  /** Proven, by either side's dialling, and in use. */
+  /** The connection in use with the peer that is proven to listen at the address. */
   readonly #byAddress = new Map<Address, Neighbour>();
-  /** Whom this side dialled, from HELLO on. */
+  /** Dialled neighbours, from HELLO on. */
   readonly #dialled = new Map<Address, Neighbour>();
   readonly #dialling = new Map<Address, Promise<Neighbour>>();
-  /** Those that this side can say to have dialled, since the other asked. */
+  /** Dialled neighbours whose connection this side has confirmed, by a REPLY_CONFIRM with its nonce. */
   readonly #confirmed = new WeakSet<Neighbour>();
-  /** Of those that were dialled; the listener has its own for those that came in. */
+  /** Admission of dialled connections; the listener has its own for inbound ones. */
   readonly #places: Admission;
   readonly #silenceTimer: Timer;
   readonly #probed = new Set<Neighbour>();
-  /** Those that were told of, under the name that was told. */
-  readonly #shown = new Map<Neighbour, string>();
+  /** Neighbours for which `peer_joined` was emitted, with the emitted name. */
+  readonly #emittedNames = new Map<Neighbour, string>();
   #nextId = 1;
   #bytesReceivedBefore = 0;
 
@@ -77,19 +77,19 @@ export class Neighbours {
     return bytes;
   }
 
-  /** What a neighbour has done so far; undefined for a connection of anybody else. */
+  /** Conduct of a neighbour; undefined for other connections. */
   conductOf(connection: Connection): Conduct | undefined {
     return this.#all.get(connection)?.conduct;
   }
 
-  /** Takes in a connection that another peer opened. */
+  /** Adds an inbound connection. */
   adopt(connection: Connection): void {
     this.#add(connection, null);
   }
 
   /**
-   * The neighbour at this address: the one that is connected, or a new connection to it. Throws `unreachable`, and
-   * `busy` where this side has as many connections as it can open.
+   * The neighbour at this address, which is dialled if it is not connected. Throws `unreachable`, and `busy` where this
+   * peer cannot open another connection.
    */
   async reach(address: Address): Promise<Neighbour> {
     const known = this.#byAddress.get(address);
@@ -125,19 +125,19 @@ export class Neighbours {
       connection.close();
       throw new P2pfsError("unreachable", `${address} is not a peer`);
     }
-    const neighbour = await this.#oneOfTwo(dialled, address);
+    const neighbour = await this.#chooseConnection(dialled, address);
     this.#byAddress.set(address, neighbour);
-    this.#show(neighbour);
+    this.#emitJoined(neighbour);
     if (neighbour !== dialled) connection.close();
     return neighbour;
   }
 
   /**
-   * The connection to go on with: the one just dialled, or one that came in before and that the other side says, here
-   * where it listens, to have dialled. One that came in is used already, so it is the one to keep. Where both sides ask
-   * each other at the same moment, that of the side with the lesser address is kept.
+   * Chooses the connection to keep: the dialled one, or an inbound one that the peer at the dialled address confirms as
+   * its own. The inbound one is preferred, since it is in use already. Where both sides dial and confirm at the same
+   * moment, the connection dialled from the lesser address is kept.
    */
-  async #oneOfTwo(dialled: Neighbour, address: Address): Promise<Neighbour> {
+  async #chooseConnection(dialled: Neighbour, address: Address): Promise<Neighbour> {
     const own = this.#options.ownAddress();
     const claimants = own === null ? [] : this.#claimantsOf(address);
     if (own === null || claimants.length === 0) return dialled;
@@ -152,7 +152,7 @@ export class Neighbours {
     return proven;
   }
 
-  /** Those that came in and say that they listen at this address, the latest ones. */
+  /** Unproven inbound neighbours that claim this address, the latest ones. */
   #claimantsOf(address: Address): { readonly neighbour: Neighbour; readonly nonce: string }[] {
     const claimants: { neighbour: Neighbour; nonce: string }[] = [];
     for (const [{ hello, local, isOpen }, neighbour] of this.#all) {
@@ -162,11 +162,11 @@ export class Neighbours {
     return claimants.slice(-CONFIRM_NONCES_MAX);
   }
 
-  /** Somebody asks whether a connection that it has from somebody is this peer's. */
+  /** Answers whether one of these nonces belongs to a connection that this peer dialled to the address. */
   #confirm({ address, nonces }: Fields<"REQUEST_CONFIRM">) {
     const dialled = this.#dialled.get(address);
-    const heard = dialled?.connection.isOpen ? dialled.connection.hello.nonce : undefined;
-    const nonce = heard !== undefined && nonces.includes(heard) ? heard : null;
+    const dialledNonce = dialled?.connection.isOpen ? dialled.connection.hello.nonce : undefined;
+    const nonce = dialledNonce !== undefined && nonces.includes(dialledNonce) ? dialledNonce : null;
     if (dialled !== undefined && nonce !== null) this.#confirmed.add(dialled);
     return { type: "REPLY_CONFIRM", nonce } as const;
   }
@@ -183,7 +183,7 @@ export class Neighbours {
       ...handlers,
       requests: { ...handlers.requests, REQUEST_CONFIRM: (message) => this.#confirm(message) },
       handled: (name) => {
-        if (name !== "REQUEST_CONFIRM") this.#show(neighbour);
+        if (name !== "REQUEST_CONFIRM") this.#emitJoined(neighbour);
       },
       closed: (cause) => {
         this.#all.delete(connection);
@@ -195,27 +195,27 @@ export class Neighbours {
           this.#places.leave(connection);
         }
         handlers.closed?.(cause);
-        this.#hide(neighbour);
+        this.#emitLeft(neighbour);
       },
     });
     return neighbour;
   }
 
-  /** One that only asks who this peer is, and closes, is nobody to tell of. */
-  #show(neighbour: Neighbour): void {
-    if (this.#shown.has(neighbour)) return;
-    this.#shown.set(neighbour, neighbour.name);
+  /** Not called for a neighbour that sends REQUEST_CONFIRM only, since that one closes again. */
+  #emitJoined(neighbour: Neighbour): void {
+    if (this.#emittedNames.has(neighbour)) return;
+    this.#emittedNames.set(neighbour, neighbour.name);
     this.#options.events.emit({ type: "peer_joined", address: neighbour.name });
   }
 
-  #hide(neighbour: Neighbour): void {
-    const name = this.#shown.get(neighbour);
+  #emitLeft(neighbour: Neighbour): void {
+    const name = this.#emittedNames.get(neighbour);
     if (name === undefined) return;
-    this.#shown.delete(neighbour);
+    this.#emittedNames.delete(neighbour);
     this.#options.events.emit({ type: "peer_left", address: name });
   }
 
-  /** Where a cable was pulled or a process is frozen, nothing ever comes to say so. A busy neighbour answers a probe. */
+  /** A cut line or a frozen process closes no connection, so silent neighbours are probed. A busy one answers. */
   #probeSilent(): void {
     const since = this.#clock.now() - SILENCE_MS_MAX;
     for (const [connection, neighbour] of this.#all) {
@@ -231,7 +231,7 @@ export class Neighbours {
     try {
       await connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs: PROBE_MS_MAX });
     } catch {
-      // Other bytes are as good a sign of life: a frame that has begun may be long.
+      // Any bytes are a sign of life: the answer may be queued behind a long frame.
       if (connection.lastReceivedMs >= sentMs || connection.isPaused) return;
       connection.close(new P2pfsError("unreachable", "this peer does not answer"));
     }

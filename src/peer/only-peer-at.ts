@@ -1,14 +1,14 @@
-/** Which peer is meant where only a host is given: the one peer that has it, as the tracker knows, whatever it shares. */
+/** Resolves a host without a port to the only peer on that host, as the tracker knows, whether it publishes or not. */
 import type { Address } from "../core/address.ts";
 import type { Deadline } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { type Names, resolveHost } from "../net/host-name.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
-/** Addresses that an error names. */
+/** Addresses listed in the error. */
 const SHOWN_MAX = 5;
 
-/** Throws `not_found`, `ambiguous`, and `usage` where the tracker is too old to say. */
+/** Throws `not_found`, `ambiguous`, and `usage` where the tracker is too old for REQUEST_PEERS. */
 export async function onlyPeerAt(host: string, link: TrackerLink, deadline: Deadline, names: Names): Promise<Address> {
   const ip = await resolveHost(host, deadline, names);
   const [only, ...others] = await peersAt(ip, link, deadline);

@@ -1,6 +1,6 @@
 /**
- * The door of a peer: where it takes the connections of other peers, on the port that it had before where that is
- * free, and what the tracker is told of it.
+ * Listens for connections of other peers and of trackers, on the port of the last start if it is free, and determines
+ * the address to announce.
  */
 import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { isForOthers } from "../core/listening.ts";
@@ -14,19 +14,19 @@ import { neighboursMax } from "./neighbours.ts";
 import { TrackerCalls } from "./tracker-calls.ts";
 
 export interface PeerListenerOptions {
-  /** Remembers the port. */
+  /** Keeps the port for the next start. */
   readonly dataFolder: PeerFolder | undefined;
-  /** Port 0 takes the remembered one if it is free, else any. */
+  /** Port 0 takes the port of the last start if it is free, else any. */
   readonly listen: HostPort;
-  /** What to tell others instead of the address that the tracker sees; port 0 is that of the listener. */
+  /** Address to announce instead of the one that the tracker sees; port 0 is the listener's port. */
   readonly advertise: HostPort | undefined;
-  /** Whether it may be beyond loopback. */
+  /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
-  /** What a tracker that dials back is to be convinced by; undefined while no proof is due. */
+  /** The peer id for the proof to a tracker that dials back; undefined while no proof is due. */
   readonly idToProve: () => PeerId | undefined;
-  /** Open at the same time; `neighboursMax` without this. */
+  /** Inbound connections open at the same time. Default: `neighboursMax`. */
   readonly connectionsMax?: number | undefined;
-  /** What another peer has done on its connection so far. */
+  /** Conduct of a neighbour. */
   readonly conductOf: (connection: Connection) => Conduct | undefined;
   readonly endpoint: Endpoint;
   readonly onPeer: (connection: Connection) => void;
@@ -60,7 +60,7 @@ export class PeerListener {
     return this.#listener.address;
   }
 
-  /** What the tracker is told: the listener's address, or the one to advertise. */
+  /** The address for REQUEST_REGISTER: the listener's, or the advertised one. */
   async announced(): Promise<{ address: Address; advertised: boolean }> {
     const { advertise, endpoint } = this.#options;
     if (advertise === undefined) return { address: this.address, advertised: false };
@@ -69,13 +69,13 @@ export class PeerListener {
   }
 
   /**
-   * Others are told the address that the tracker saw. Nobody can connect to it where only loopback is listened on, and
-   * one of loopback, by which a peer on the tracker's own machine may have come, is told to nobody elsewhere.
+   * Logs a warning where other machines cannot connect: the tracker knows a network address but the peer listens on
+   * loopback only, or the tracker knows a loopback address, which it names to peers on its own host only.
    */
-  warnIfShutFor(seen: Address): void {
-    const [isSeenHere, isForHere] = [isLoopback(hostOf(seen)), isLoopback(hostOf(this.address))];
-    if (isSeenHere === isForHere) return;
-    const why = isSeenHere
+  warnIfUnreachable(seen: Address): void {
+    const [isSeenOnLoopback, isOnLoopback] = [isLoopback(hostOf(seen)), isLoopback(hostOf(this.address))];
+    if (isSeenOnLoopback === isOnLoopback) return;
+    const why = isSeenOnLoopback
       ? `the tracker knows this peer as ${seen}; join it by its address in the network: --tracker IP:PORT`
       : `${seen} takes no connections without --open`;
     this.#options.log("warn", `other machines cannot fetch from here: ${why}`);

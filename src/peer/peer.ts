@@ -1,6 +1,6 @@
 /**
- * The peer role, put together: its data folder, repository and library, the listener for other peers, the link to the
- * tracker, its shares and its fetches. Without a data folder it is a peer for one fetch, which leaves nothing behind.
+ * The peer role: composes repository and library, the listener for other peers, the link to the tracker, shares and
+ * fetches. A peer without a data folder serves one fetch and keeps nothing.
  */
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -58,28 +58,28 @@ import type {
 const NONCE_BYTES = 16;
 
 export interface PeerOptions {
-  /** Undefined for a peer that remembers nothing. Whoever opened it closes it, after the peer. */
+  /** Undefined for a peer that keeps nothing. The caller closes it, after the peer. */
   readonly dataFolder: PeerFolder | undefined;
-  /** Without it, that of the data folder's database, or one in memory. The peer closes it. */
+  /** Default: the data folder's database, or one in memory. The peer closes it. */
   readonly repository?: Repository | undefined;
-  /** The repository folder, where fetches go that name no destination; made when it is needed. */
+  /** The repository folder, the default destination of fetches; created when first needed. */
   readonly filesFolder: string;
-  /** Port 0 takes the remembered one if it is free, else any. */
+  /** Port 0 takes the port of the last start if it is free, else any. */
   readonly listen: HostPort;
-  /** What to tell others instead of the address that the tracker sees; the tracker proves it. */
+  /** Address to announce instead of the one that the tracker sees; the tracker has it proven. */
   readonly advertise: HostPort | undefined;
   readonly tracker: HostPort;
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
-  /** That others open to this one, at the same time; without it, as many as the descriptors allow within reason. */
+  /** Inbound connections open at the same time. Default: `neighboursMax`. */
   readonly connectionsMax?: number | undefined;
-  /** At the start; none without them. */
+  /** Limits at the start. Default: none. */
   readonly limits?: RateLimitsChange | undefined;
-  /** Of the engine of its fetches, where they are not the usual ones. */
+  /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
-  /** The real one without it. */
+  /** Default: the real one. */
   readonly system?: System | undefined;
-  /** Where contents are; files without it. The peer closes it. */
+  /** Default: files on disk. The peer closes it. */
   readonly store?: ContentStore | undefined;
   readonly log: Log;
 }
@@ -105,12 +105,12 @@ export class Peer {
   readonly #publisher: Publisher;
   readonly #fetches: Fetches;
   readonly #shareWatch: ShareWatch;
-  /** From `open` on. */
+  /** Defined from `open` on. */
   #listener: PeerListener | undefined;
   #link: TrackerLink;
 
   /**
-   * Opens the peer: it listens, and joins its tracker as soon as that answers. Throws `already_running` (port in use),
+   * Opens the peer: it listens, and joins its tracker in the background. Throws `already_running` (port in use),
    * `refused` (beyond loopback without `open`), `disk`.
    */
   static async open(options: PeerOptions): Promise<Peer> {
@@ -182,13 +182,13 @@ export class Peer {
       events: this.events,
     });
     this.#link = this.#newLink(options.tracker);
-    this.#library.events.subscribe((event) => this.#report(event));
+    this.#library.events.subscribe((event) => this.#handleLibraryEvent(event));
     for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
     for (const follower of [this.#sharing, this.#swarms, this.#announcer])
       this.#library.events.subscribe((event) => follower.follow(event));
   }
 
-  /** As the tracker tells it to others; null before the first registration. */
+  /** The address that the tracker names to other peers; null before the first registration. */
   get address(): Address | null {
     return this.#link.address;
   }
@@ -197,7 +197,7 @@ export class Peer {
     return this.#link.tracker;
   }
 
-  /** Bytes of chunk buffers that its fetches use. */
+  /** Bytes of chunk buffers in use by fetches. */
   get bufferBytesTaken(): number {
     return this.#fetches.bufferBytesTaken;
   }
@@ -229,14 +229,14 @@ export class Peer {
     return { up_limit: this.#upLimiter.limit, down_limit: this.#downLimiter.limit };
   }
 
-  /** Changes what is given and leaves the rest; what is under way goes on at the new rate. */
+  /** Changes the given limits; running transfers continue at the new rate. */
   setLimits({ up_limit: upLimit, down_limit: downLimit }: RateLimitsChange): RateLimits {
     if (upLimit !== undefined) this.#upLimiter.setLimit(upLimit);
     if (downLimit !== undefined) this.#downLimiter.setLimit(downLimit);
     return this.limits();
   }
 
-  /** F13: leaves the present tracker for this one and announces everything there; fetches go on. */
+  /** F13: leaves the present tracker for this one and announces everything there; fetches continue. */
   async connect(tracker: HostPort): Promise<Connected> {
     const deadline = noticeDeadline(this.#clock.now());
     if (formatHostPort(tracker) !== formatHostPort(this.#link.tracker)) {
@@ -266,7 +266,7 @@ export class Peer {
     return unpublished;
   }
 
-  /** What this peer publishes, as it remembers it. */
+  /** The shares of this peer, from its repository. */
   shares(): ShareInfo[] {
     return this.#repository.shares().map(({ fname, lname, path, size, contentId }) => ({
       fname,
@@ -278,14 +278,14 @@ export class Peer {
     }));
   }
 
-  /** F14: every shared file. */
+  /** F14: all shared files. */
   async listFiles(cursor: string | null = null): Promise<FilePage> {
     const query = { type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor } as const;
     const page = await this.#link.request<"REQUEST_FILE_LIST">(query, noticeDeadline(this.#clock.now()));
     return { rows: page.file_list, next: page.next };
   }
 
-  /** F15: the files of one peer. Without a port, the host has to have one peer only. */
+  /** F15: the files of one peer. Without a port, the host must have a single peer. */
   async discover(host: string, port: number | undefined, cursor: string | null = null): Promise<FilePage> {
     const deadline = noticeDeadline(this.#clock.now());
     const address =
@@ -296,17 +296,17 @@ export class Peer {
     return { rows: page.file_list, next: page.next };
   }
 
-  /** A sample of who holds which chunks of a content, this peer included. */
+  /** A sample of a content's holders with their chunks, this peer included. */
   holdersOf(contentId: ContentId): Promise<ContentHolders> {
     return holdersOf(contentId, this.#library, this.#link, noticeDeadline(this.#clock.now()));
   }
 
-  /** Whether this names the peer's tracker, in whatever spelling. */
+  /** Whether host and port are the peer's tracker, in any spelling. */
   isTracker(named: HostPort, deadline: Deadline): Promise<boolean> {
     return isSamePlace(named, this.tracker, deadline, this.#system);
   }
 
-  /** @param startedMs when the user asked for it, on its clock */
+  /** @param startedMs when the user gave the command, on the peer's clock */
   fetch(request: FetchRequest, startedMs = this.#clock.now()): Promise<FetchJob> {
     return this.#fetches.start(request, startedMs);
   }
@@ -323,7 +323,7 @@ export class Peer {
     return this.#fetches.running;
   }
 
-  /** Throws `disk` where nothing could be remembered now. */
+  /** Throws `disk` where a write to the repository would fail now. */
   assertWritable(): void {
     this.#repository.assertWritable();
   }
@@ -334,7 +334,7 @@ export class Peer {
     throw new P2pfsError("not_found", `there is no fetch ${id}`, { hint: "status shows the fetches" });
   }
 
-  /** Ends the fetches (they go on at the next start), leaves the tracker, closes everything. */
+  /** Stops the fetches (the next start resumes them), leaves the tracker, closes everything. */
   async close(): Promise<void> {
     this.#shareWatch.close();
     await this.#fetches.close();
@@ -365,7 +365,7 @@ export class Peer {
       endpoint: this.#endpoint,
       listening: () => this.#listener!.announced(),
       announce: (session) => {
-        this.#listener!.warnIfShutFor(session.address);
+        this.#listener!.warnIfUnreachable(session.address);
         return this.#announcer.announceAll(session);
       },
       events: this.events,
@@ -378,7 +378,7 @@ export class Peer {
     return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null, nonce };
   }
 
-  #report(event: LibraryEvent): void {
+  #handleLibraryEvent(event: LibraryEvent): void {
     const { log } = this.#options;
     if (event.type === "copy_regained") log("info", `${event.copy.path} is as it was, and served again`);
     if (event.type !== "copy_lost") return;
@@ -388,7 +388,7 @@ export class Peer {
   }
 }
 
-/** The repository folder, where fetches go by default. */
+/** The repository folder of a data folder. */
 export function defaultFilesFolder(dataFolder: string): string {
   return join(dataFolder, "files");
 }

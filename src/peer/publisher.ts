@@ -1,4 +1,6 @@
-/** Publishing and unpublishing (F16, R1–R3): the file is hashed, the tracker told, and only then remembered. */
+/**
+ * Publishing and unpublishing (F16, R1–R3). A file is hashed, announced to the tracker, then added to the repository.
+ */
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
@@ -56,7 +58,7 @@ export class Publisher {
     this.#expectNew(fname, realPath, marks);
     for (const mark of marks) this.#underWay.add(mark);
     try {
-      // Asked before hours of hashing may pass.
+      // Checked first, since hashing may take long.
       await this.#options.link().ready(noticeDeadline(this.#options.clock.now()));
       const hashed = await this.#options.store.hash(realPath, options);
       return await this.#announce(fname, lname, realPath, hashed);
@@ -65,7 +67,7 @@ export class Publisher {
     }
   }
 
-  /** The file stays where it is; whoever has fetched it goes on serving it. */
+  /** The file stays where it is, and peers that have fetched it continue to serve it. */
   async unpublish(fname: FileName, deadline: Deadline): Promise<Unpublished> {
     const { repository, library, link, announcer } = this.#options;
     const share = repository.shareNamed(fname);
@@ -76,9 +78,9 @@ export class Publisher {
     await link()
       .request({ type: "REQUEST_UNPUBLISH", fname: share.fname }, deadline)
       .catch((thrown) => {
-        // One without bytes whose file vanished is not announced.
+        // Not published: an empty file that vanished.
         if (thrown instanceof P2pfsError && thrown.code === "not_found") return;
-        // It stays shared; a tracker that may have taken it off the lists all the same is told so.
+        // The share stays, so it is announced again in case the tracker has removed it without answering.
         announcer.republish(share);
         throw thrown;
       });
@@ -110,7 +112,7 @@ export class Publisher {
     const { link, library, repository, announcer } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
-    // Hashing took its time; the time for the tracker's answer begins now.
+    // A new deadline, since hashing may have taken long.
     const deadline = noticeDeadline(this.#options.clock.now());
     const session = await link().ready(deadline);
     const request = publishRequest(share, session);
@@ -118,7 +120,7 @@ export class Publisher {
       await link().request(request, deadline);
       repository.addShare(share, manifestBytes);
     } catch (thrown) {
-      // A tracker that has not answered may have heard of it; what is not shared must not be listed.
+      // The tracker may have published it without answering, and must not list a file that is not shared.
       if (!isRefusal(thrown)) announcer.withdraw(share);
       throw thrown;
     }

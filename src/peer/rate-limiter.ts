@@ -1,7 +1,7 @@
 /**
- * A limit in bytes per second that many share: the connections of a peer that send, or its fetches that ask. They take
- * turns in small portions, so that each gets its part and the schedule stays smooth. A late timer loses nothing: what
- * could have moved in the meantime is made up for, within the burst.
+ * A limit in bytes per second, shared by the sending connections of a peer or by its fetches. Users of the limit take
+ * turns in small portions, so that each gets a fair part at a steady rate. A late timer costs no throughput: the burst
+ * makes up for the delay.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { RateLimit } from "../core/rate.ts";
@@ -9,16 +9,16 @@ import { KiB, SECOND_MS } from "../core/units.ts";
 import type { Throttle } from "../net/send-queue.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
 
-/** What an idle or delayed limiter saves up, as time at its rate. */
+/** Burst of an idle or delayed limiter, as time at its rate. */
 const BURST_MS = 100;
-/** What one turn moves at most, as time at the rate, within these limits. */
+/** The most that one turn allows, as time at the rate, within the two bounds. */
 const PORTION_MS = 20;
 const PORTION_BYTES_MIN = 4 * KiB;
 const PORTION_BYTES_MAX = 256 * KiB;
 
-/** A throttle on what is asked for: not all of that comes. */
+/** A throttle on requested bytes, not all of which arrive. */
 export interface Refundable extends Throttle {
-  /** What was spent and then did not move counts for what comes next. */
+  /** Returns spent bytes that did not arrive, to be credited to later ones. */
   refund(bytes: number): void;
 }
 
@@ -27,12 +27,12 @@ export class RateLimiter implements Refundable {
   #limit: RateLimit = null;
   #bucket: TokenBucket | undefined;
   #portionBytes = Number.POSITIVE_INFINITY;
-  /** Those whose turn is yet to come; each waits at most once. */
+  /** In order of their turns; each user at most once. */
   readonly #waiting: (() => void)[] = [];
-  /** Whoever is being resumed goes before those who wait, until it has spent something. */
+  /** The user that is being resumed may pass the waiting ones until it has spent bytes. */
   #isTurn = false;
   #timer: Timer | undefined;
-  /** Paid for and not moved. */
+  /** Refunded bytes. */
   #creditBytes = 0;
 
   constructor(clock: Clock, limit: RateLimit = null) {
@@ -44,7 +44,7 @@ export class RateLimiter implements Refundable {
     return this.#limit;
   }
 
-  /** Takes effect at once, for those who wait as well. */
+  /** Takes effect at once, for waiting users too. */
   setLimit(limit: RateLimit): void {
     this.#limit = limit;
     this.#creditBytes = 0;
@@ -55,7 +55,7 @@ export class RateLimiter implements Refundable {
       const now = this.#clock.now();
       const burstBytes = (limit * BURST_MS) / SECOND_MS;
       this.#bucket = new TokenBucket(limit, burstBytes, now);
-      // A bucket starts full; a limit that has just been set has saved up nothing.
+      // A new bucket is full, but a new limit must not start with a burst.
       this.#bucket.take(burstBytes, now);
       const portionBytes = Math.floor((limit * PORTION_MS) / SECOND_MS);
       this.#portionBytes = Math.min(Math.max(portionBytes, PORTION_BYTES_MIN), PORTION_BYTES_MAX);
@@ -102,7 +102,7 @@ export class RateLimiter implements Refundable {
   }
 }
 
-/** All of these limits at once. */
+/** A throttle that obeys all these limits. */
 export function inSeries(first: RateLimiter, ...others: readonly RateLimiter[]): Refundable {
   return others.reduce<Refundable>((all, each) => new LimiterPair(all, each), first);
 }

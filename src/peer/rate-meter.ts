@@ -1,4 +1,4 @@
-/** The rate of the last few seconds, for people to look at. */
+/** The average rate of the last few seconds, for display. */
 import { SECOND_MS } from "../core/units.ts";
 
 const SLOT_MS = 250;

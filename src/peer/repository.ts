@@ -1,6 +1,6 @@
 /**
- * What a peer remembers over restarts: its shares, its finished downloads with their manifests, and the fetches that
- * have not ended. A peer without a data folder keeps the same tables in memory.
+ * The peer's database: its shares and finished downloads with their manifests, and its unfinished fetches. A peer
+ * without a data folder keeps the same tables in memory.
  */
 import { join } from "node:path";
 import { asc, count, eq, gt, sql } from "drizzle-orm";
@@ -11,7 +11,7 @@ import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
 
-/** A complete local copy of a content, as it was when it was hashed. */
+/** A complete file on this machine, with its stamp from when its content was verified. */
 export interface LocalCopy {
   readonly contentId: ContentId;
   /** Absolute, symlinks resolved. */
@@ -37,11 +37,11 @@ export interface UnfinishedFetch {
 
 type RepositoryDatabase = OpenDatabase<typeof schema>["db"];
 
-/** Each method throws `disk` where the database cannot be read or written, a full disk for one. */
+/** Each method throws `disk` where the database cannot be read or written, for example on a full disk. */
 export class Repository {
   readonly #path: string;
   readonly #database: OpenDatabase<typeof schema>;
-  /** Read again and again, to notice changes of files. */
+  /** Prepared, since ShareWatch runs them all the time. */
   readonly #pages: ReturnType<typeof preparePages>;
 
   /** @param path of the database file, or `:memory:`. Throws `disk`. */
@@ -88,7 +88,7 @@ export class Repository {
     return this.#run((db) => db.select().from(shares).all());
   }
 
-  /** By path, the first ones after it. */
+  /** Ordered by path, from the first after this one. */
   sharesAfter(path: string, limit: number): Share[] {
     return this.#run(() => this.#pages.shares.all({ path, limit }));
   }
@@ -118,7 +118,7 @@ export class Repository {
     return this.#run((db) => db.select().from(fetched).all());
   }
 
-  /** By path, the first ones after it. */
+  /** Ordered by path, from the first after this one. */
   fetchedAfter(path: string, limit: number): LocalCopy[] {
     return this.#run(() => this.#pages.fetched.all({ path, limit }));
   }
@@ -142,7 +142,7 @@ export class Repository {
     return this.#run((db) => db.select().from(unfinished).all());
   }
 
-  /** Throws where nothing could be remembered now: a full or read-only disk, a damaged file. */
+  /** Throws where a write would fail now: a full or read-only disk, a damaged file. */
   assertWritable(): void {
     this.#run(() => assertWritable(this.#database.sqlite));
   }

@@ -1,13 +1,14 @@
 /**
- * Chunk requests that wait until the limits on receiving allow for their answers. Limiting what is asked for, rather
- * than what is read, keeps the connections free for everything else that they carry: what waits, waits here and not in
- * the kernel's buffers in front of the other side's requests.
+ * Delays chunk requests until the limits on receiving allow for their answers. Delaying requests, rather than reading,
+ * keeps other messages moving: unread chunks would wait in the kernel's buffers in front of the other side's requests.
  */
 import type { Throttle } from "../net/send-queue.ts";
 
 export interface RequestGateOptions {
   readonly throttle: Throttle;
-  /** Requests began to wait, or the last of them has gone out: meanwhile nothing more should be asked for. */
+  /**
+   * Called with true when requests begin to wait and with false after the last is sent; the engine pauses meanwhile.
+   */
   readonly holding: (isHolding: boolean) => void;
 }
 
@@ -19,9 +20,9 @@ interface WaitingRequest {
 
 export class RequestGate {
   readonly #options: RequestGateOptions;
-  /** In the order of asking; bounded by the window of whoever asks. */
+  /** Oldest first; bounded by the engine's request window. */
   readonly #waiting: WaitingRequest[] = [];
-  /** The throttle has been asked to call back. */
+  /** The throttle will call `#resume`. */
   #isWaiting = false;
 
   constructor(options: RequestGateOptions) {
@@ -35,7 +36,7 @@ export class RequestGate {
     if (this.#waiting.length === 1) this.#options.holding(true);
   }
 
-  /** Takes back a request that has not gone out; false where it has. */
+  /** Removes a waiting request; false where it was sent already. */
   withdraw(id: number): boolean {
     const index = this.#waiting.findIndex((request) => request.id === id);
     if (index < 0) return false;

@@ -1,15 +1,17 @@
-/** The tables of a peer's repository. Migrations: `drizzle-kit generate --dialect sqlite --schema … --out …/repository`. */
+/**
+ * The tables of a peer's repository. Migrations: `drizzle-kit generate --dialect sqlite --schema … --out …/repository`.
+ */
 import { blob, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { FileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 
-/** Manifests of everything that this peer offers, so that a start re-hashes nothing. */
+/** Manifests of shares and finished downloads, so that a start hashes nothing again. */
 export const contents = sqliteTable("contents", {
   contentId: text("content_id").$type<ContentId>().primaryKey(),
   manifest: blob("manifest", { mode: "buffer" }).notNull(),
 });
 
-/** What this peer published. */
+/** Published files. */
 export const shares = sqliteTable("shares", {
   fname: text("fname").$type<FileName>().primaryKey(),
   /** R2: names that differ only in case or normalisation clash. */
@@ -26,7 +28,7 @@ export const shares = sqliteTable("shares", {
   mtimeNs: text("mtime_ns").notNull(),
 });
 
-/** Finished downloads, offered to others after a restart as before it. */
+/** Finished downloads, which are served after a restart too. */
 export const fetched = sqliteTable("fetched", {
   path: text("path").primaryKey(),
   contentId: text("content_id")
@@ -37,7 +39,7 @@ export const fetched = sqliteTable("fetched", {
   mtimeNs: text("mtime_ns").notNull(),
 });
 
-/** Fetches that have not ended; they go on at the next start. */
+/** Unfinished fetches, which the next start resumes. */
 export const unfinished = sqliteTable("unfinished", {
   destination: text("destination").primaryKey(),
   contentId: text("content_id").$type<ContentId>().notNull(),

@@ -1,7 +1,7 @@
 /**
- * Looks again and again at the files that this peer offers, so that lists tell the truth although nobody asks for a
- * chunk: what changed or vanished is offered no longer, what is as it was again, say because its disk is mounted again,
- * is offered anew. Watching by the kernel's notices would miss other machines' changes on network file systems.
+ * Polls the stamps of all local copies, so that lists are right even while no peer requests a chunk: a file that
+ * changed or vanished is withdrawn, one that is back, say because its disk is mounted again, is served again. File
+ * system notifications would miss changes by other machines on network file systems.
  */
 
 import type { Clock, Timer } from "../core/clock.ts";
@@ -9,10 +9,10 @@ import { SECOND_MS } from "../core/units.ts";
 import type { Library } from "./library.ts";
 import type { Repository } from "./repository.ts";
 
-/** Files looked at in one step, about a millisecond of work. */
+/** Files checked in one step, about a millisecond of work. */
 const STEP_COPIES = 100;
 const STEP_MS = 100;
-/** A round over all files takes at least this long; with many files longer. */
+/** Time between the starts of two rounds over all files; longer with many files. */
 const ROUND_MS_MIN = 2 * SECOND_MS;
 
 export interface ShareWatchOptions {
@@ -24,7 +24,7 @@ export interface ShareWatchOptions {
 export class ShareWatch {
   readonly #options: ShareWatchOptions;
   #timer: Timer | undefined;
-  /** Where the round is; undefined between two rounds. */
+  /** Position of the current round; undefined between two rounds. */
   #place: { readonly table: "shares" | "fetched"; readonly after: string } | undefined;
   #roundStartedMs = Number.NEGATIVE_INFINITY;
 
@@ -40,7 +40,7 @@ export class ShareWatch {
     this.#timer?.cancel();
   }
 
-  /** What is read is looked at before anything else happens, so that it cannot have been taken back meanwhile. */
+  /** Reads and checks synchronously, so that no row is unpublished in between. */
   #step(): void {
     if (this.#place === undefined) {
       if (this.#options.clock.now() - this.#roundStartedMs < ROUND_MS_MIN) return;

@@ -1,6 +1,6 @@
 /**
- * What other peers can ask of this one: manifests, membership in a swarm, chunks. Chunks wait in the upload queue, are
- * bound to their request as late as they are sent, and read from disk while they go out.
+ * Answers requests of other peers: manifests, joining a swarm, chunks. Chunk requests wait in the upload queue and are
+ * bound to a chunk when it is about to be sent; the chunk is read from disk while it is sent.
  */
 
 import { NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
@@ -21,19 +21,19 @@ import type { Neighbour } from "./neighbour.ts";
 import { inSeries, type RateLimiter } from "./rate-limiter.ts";
 import type { Swarms } from "./swarms.ts";
 
-/** Chunks handed to one connection ahead of the wire: one being sent, one to follow without a gap. */
+/** Chunks queued on one connection: one being sent, and one to follow without a gap. */
 const CHUNKS_AHEAD = 2;
 /**
- * Chunks handed to all connections that can take more, those that are blocked left out. One after the other arrives
- * sooner, on average, than all at once, and what is chosen late is chosen well.
+ * Chunks queued on all connections together, blocked ones left out. Chunks sent one after the other arrive sooner on
+ * average than all at once, and a late binding of a choice request is a better one.
  */
-const CHUNKS_IN_HAND = 2;
+const CHUNKS_QUEUED_MAX = 2;
 
-/** A member tells a swarm up to a hundred times a second, and may be in several; after a pause much may come at once. */
+/** A member sends HAVE up to a hundred times a second in each of its swarms, and many at once after a pause. */
 const HAVES = { perSecond: 1000, burst: 5000 };
-/** A long message counts for more: so many of its range numbers as a message more. */
+/** A long HAVE counts for more: each so many range numbers count as one HAVE. */
 const RANGE_NUMBERS_PER_HAVE = 64;
-/** Whoever fetches everything that this peer has joins so many swarms at once. */
+/** The burst allows for a peer that fetches all files of this one at once. */
 const JOINS = { perSecond: 50, burst: 512 };
 
 export interface SharingOptions {
@@ -41,12 +41,12 @@ export interface SharingOptions {
   readonly library: Library;
   readonly swarms: Swarms;
   readonly uploads: UploadQueue;
-  /** Of all chunks that this peer sends. */
+  /** Shared by all chunks that this peer sends. */
   readonly upLimiter: RateLimiter;
   readonly log: Log;
 }
 
-/** REQUEST_CONFIRM is about connections, not about what is shared. */
+/** Without REQUEST_CONFIRM, which concerns connections and is handled in neighbours.ts. */
 export interface SharingHandlers extends ConnectionEvents {
   readonly requests: Omit<RequestHandlers<"peer", "peer">, "REQUEST_CONFIRM">;
   readonly notices: NoticeHandlers<"peer", "peer">;
@@ -54,7 +54,7 @@ export interface SharingHandlers extends ConnectionEvents {
 
 interface Requester {
   readonly neighbour: Neighbour;
-  /** Names that its queued requests gave, to be repeated in the replies. */
+  /** File names in queued requests, by request id, to be repeated in the replies. */
   readonly filenames: Map<number, FileName>;
   readonly haves: Allowance;
   readonly joins: Allowance;
@@ -63,9 +63,9 @@ interface Requester {
 export class Sharing {
   readonly #options: SharingOptions;
   readonly #requesters = new Map<string, Requester>();
-  /** Limits of single contents, each for as long as its fetch runs. */
+  /** Limits on sending single contents, set by fetches while they run. */
   readonly #contentLimiters = new Map<ContentId, Set<RateLimiter>>();
-  /** Connections that were handed chunks. */
+  /** Connections with queued chunks that count towards CHUNKS_QUEUED_MAX. */
   readonly #sending = new Set<Connection>();
   #bytesSent = 0;
 
@@ -73,7 +73,7 @@ export class Sharing {
     this.#options = options;
   }
 
-  /** Payload bytes of the chunks that went out. */
+  /** Payload bytes of sent chunks. */
   get bytesSent(): number {
     return this.#bytesSent;
   }
@@ -112,7 +112,7 @@ export class Sharing {
     };
   }
 
-  /** Follows what this peer holds: what is queued for the content is served from what there is now, or refused. */
+  /** Updates the upload queue after a change of the library, or refuses queued requests where the content is gone. */
   follow({ type, contentId }: LibraryEvent): void {
     if (type === "gained") return;
     const offer = this.#options.library.offer(contentId);
@@ -120,7 +120,7 @@ export class Sharing {
     else this.#dropContent(contentId);
   }
 
-  /** Limits what is sent of one content, beside the limits that there are; what is returned takes this one away. */
+  /** Adds a limit on sending one content, beside the others. Returns a function that removes it. */
   limitContent(contentId: ContentId, limiter: RateLimiter): () => void {
     const limiters = this.#contentLimiters.get(contentId) ?? new Set();
     this.#contentLimiters.set(contentId, limiters.add(limiter));
@@ -180,27 +180,27 @@ export class Sharing {
     this.#pump();
   }
 
-  /** Hands chunks to every connection that has room for them, in the queue's fair order. */
+  /** Queues chunks on connections with room for them, in the fair order of the upload queue. */
   #pump(): void {
     const { uploads } = this.#options;
     const isReady = (requester: string) => {
       const connection = this.#requesters.get(requester)?.neighbour.connection;
       return connection?.isOpen === true && connection.payloadFramesQueued < CHUNKS_AHEAD;
     };
-    while (this.#mayHandOut()) {
+    while (this.#maySendMore()) {
       const upload = uploads.next(isReady);
       if (upload === undefined) return;
       this.#send(upload);
     }
   }
 
-  #mayHandOut(): boolean {
-    let inHand = 0;
+  #maySendMore(): boolean {
+    let queued = 0;
     for (const connection of this.#sending) {
       if (connection.payloadFramesQueued === 0) this.#sending.delete(connection);
-      else if (connection.sendBlockedSinceMs === undefined) inHand += connection.payloadFramesQueued;
+      else if (connection.sendBlockedSinceMs === undefined) queued += connection.payloadFramesQueued;
     }
-    return inHand < CHUNKS_IN_HAND;
+    return queued < CHUNKS_QUEUED_MAX;
   }
 
   #send({ requester: id, request, contentId: content_id, chunk }: UploadGrant): void {

@@ -1,6 +1,6 @@
 /**
- * Who is in which swarm, and the gossip between them: members of a swarm tell each other which chunks they have, the
- * new ones coalesced. A running fetch listens to the swarm of its content; a seeder only answers.
+ * Membership of swarms, and gossip: members of a swarm send one another HAVE for the chunks they gain, coalesced. A
+ * running fetch listens to the swarm of its content; a seeder only answers.
  */
 import type { ChunkRanges } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -10,29 +10,29 @@ import { encodeFrame } from "../wire/frame.ts";
 import type { Library, LibraryEvent } from "./library.ts";
 import { NEIGHBOURS_MAX, type Neighbour } from "./neighbour.ts";
 
-/** As many as this peer can have neighbours: who is a member is settled where connections are let in. */
+/** As many as this peer can have neighbours, so that admission is the only effective bound. */
 const MEMBERS_MAX = 2 * NEIGHBOURS_MAX;
 
-/** The fetch of a content, as its swarm sees it. */
+/** Implemented by the fetch of a swarm's content. */
 export interface SwarmListener {
   memberJoined(member: Neighbour, chunks: ChunkRanges): void;
   memberHas(member: Neighbour, chunks: ChunkRanges): void;
-  /** `gaveUp`: it has told so; without that, its connection is gone. */
+  /** `gaveUp`: the member sent LEAVE_SWARM; otherwise its connection has closed. */
   memberGone(member: Neighbour, gaveUp: boolean): void;
 }
 
 interface Swarm {
-  /** Its members, and what they are yet to be told. */
+  /** The members, with the chunks still to be sent to each. */
   readonly gossip: Gossip<Neighbour>;
   listener: SwarmListener | undefined;
-  /** Of the next turn of the gossip. */
+  /** For the next turn of the gossip. */
   timer: Timer | undefined;
 }
 
 export interface SwarmsOptions {
   readonly library: Pick<Library, "offer">;
   readonly clock: Clock;
-  /** A member told that it has these chunks. */
+  /** A member has sent that it has these chunks. */
   readonly noteHeld: (member: Neighbour, contentId: ContentId, chunks: ChunkRanges) => void;
 }
 
@@ -44,7 +44,7 @@ export class Swarms {
     this.#options = options;
   }
 
-  /** The members so far, none of which the listener has heard of, are up to the listener's own requests to join. */
+  /** The listener is not called for earlier members: it finds them by its own requests to join. */
   listen(contentId: ContentId, listener: SwarmListener): void {
     this.#swarm(contentId).listener = listener;
   }
@@ -56,7 +56,7 @@ export class Swarms {
     this.#forgetIfEmpty(contentId, swarm);
   }
 
-  /** The neighbour is in the swarm and has these chunks; false where the swarm is full. */
+  /** Adds the neighbour, with its chunks, to the swarm; false where the swarm is full. */
   join(contentId: ContentId, neighbour: Neighbour, chunks: ChunkRanges): boolean {
     const swarm = this.#swarm(contentId);
     const isNew = !swarm.gossip.has(neighbour);
@@ -79,7 +79,7 @@ export class Swarms {
     swarm.listener?.memberHas(neighbour, chunks);
   }
 
-  /** The neighbour has told that it gave the content up. */
+  /** The neighbour has sent LEAVE_SWARM. */
   leave(contentId: ContentId, neighbour: Neighbour): void {
     this.#remove(contentId, neighbour, true);
   }
@@ -92,14 +92,14 @@ export class Swarms {
     this.#forgetIfEmpty(contentId, swarm);
   }
 
-  /** The neighbour's connection is gone. */
+  /** The neighbour's connection has closed. */
   drop(neighbour: Neighbour): void {
     for (const contentId of [...neighbour.swarms]) this.#remove(contentId, neighbour, false);
   }
 
   /**
-   * Follows what this peer holds. When nothing of a content is left, its members are told: some think that this peer has
-   * everything. A fetch that begins then joins them anew.
+   * Sends HAVE for gained chunks. When the library loses a content, LEAVE_SWARM is sent to the members, which may
+   * believe that this peer has every chunk. A later fetch of the content joins them again.
    */
   follow(event: LibraryEvent): void {
     if (event.type === "gained") this.#gain(event.contentId, event.chunk);
@@ -119,7 +119,7 @@ export class Swarms {
     }
   }
 
-  /** The members are told, in turns, that this peer has the chunk now. */
+  /** Queues HAVE for this chunk to all members, in turns. */
   #gain(contentId: ContentId, chunk: number): void {
     const swarm = this.#swarm(contentId);
     swarm.gossip.gain(chunk);

@@ -1,7 +1,7 @@
 /**
- * What a tracker wants that dials this peer: to see that it is there, while its session is not back yet, and to have
- * the advertised address proven. Anybody can call itself a tracker, so a call is short, there are few at a time, and a
- * proof is given only while this peer waits for the registration that needs it.
+ * Connections that a tracker dials to this peer: to ping the peer while it has no session, and to have its advertised
+ * address proven. Any host can claim to be a tracker, so the connections are short-lived and few, and a proof is sent
+ * only while this peer waits for the registration that needs it.
  */
 import type { Clock } from "../core/clock.ts";
 import { reportableError } from "../core/defects.ts";
@@ -14,16 +14,16 @@ import type { Connection } from "../net/connection.ts";
 import type { RequestHandlers } from "../net/handlers.ts";
 import { proofOf } from "../net/proof.ts";
 
-/** Calls at a time; of more the oldest ends. A tracker is done with one in the time of two messages. */
+/** Calls at the same time; a further one closes the oldest. A call normally takes two messages. */
 export const TRACKER_CALLS_MAX = 16;
-/** Longer than a tracker waits for what it asks in a call. */
+/** Longer than a tracker waits for a reply in a call. */
 export const TRACKER_CALL_MS_MAX = 3 * SECOND_MS;
 
 export class TrackerCalls {
   readonly #idToProve: () => PeerId | undefined;
   readonly #clock: Clock;
   readonly #log: Log;
-  /** When each began, oldest first. */
+  /** Start times, oldest first. */
   readonly #calls = new Map<Connection, number>();
 
   /** @param idToProve gives undefined while no proof is due. */
@@ -33,7 +33,7 @@ export class TrackerCalls {
     this.#log = log;
   }
 
-  /** Undefined for a connection that is no call. */
+  /** Undefined for other connections. */
   conductOf(connection: Connection): Conduct | undefined {
     const usefulMs = this.#calls.get(connection);
     return usefulMs === undefined ? undefined : { standing: "stranger", usefulMs, patienceMs: TRACKER_CALL_MS_MAX };
@@ -55,7 +55,7 @@ export class TrackerCalls {
   }
 }
 
-/** What a peer answers a tracker, whoever of the two has dialled. */
+/** Handlers of a peer for requests of a tracker, on connections dialled by either side. */
 export function answersToTracker(idToProve: () => PeerId | undefined): RequestHandlers<"tracker", "peer"> {
   return {
     REQUEST_PROOF: ({ challenge }) => {

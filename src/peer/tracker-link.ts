@@ -1,7 +1,7 @@
 /**
- * The peer's session with its tracker: connects, registers, announces what the peer has, keeps the lease alive, and
- * does all of it again after every loss, with backoff. Commands wait a bounded time for the link and are then told
- * that the tracker cannot be reached; transfers never depend on it.
+ * The peer's session with its tracker: connects, registers, announces the peer's holdings, renews the lease, and starts
+ * again after every loss, with backoff. Commands wait a bounded time for the link and then fail with
+ * `tracker_unreachable`; transfers do not depend on the link.
  */
 import { type Address, formatHostPort, type HostPort } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -28,19 +28,19 @@ const RETRY_MS_MAX = 2 * SECOND_MS;
 
 export interface TrackerLinkOptions {
   readonly tracker: HostPort;
-  /** By which the tracker at this address knows the peer. */
+  /** The peer id at the tracker with this address. */
   readonly peerIdAt: (tracker: Address) => PeerId;
   readonly hostName: string;
   readonly endpoint: Endpoint;
-  /** Where the peer listens, and whether its host is to be advertised as it is. */
+  /** The address for REQUEST_REGISTER, and whether the tracker should use its host instead of the one it sees. */
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
-  /** Tells the tracker everything that this peer offers, by requests on the session. */
+  /** Announces all publications and holdings in the new session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
   readonly events: PeerEvents;
   readonly log: Log;
 }
 
-/** A registered session: the connection, and the peer's address as the tracker tells it to others. */
+/** A registered session: requests over it, and the address that the tracker names to other peers. */
 export interface TrackerSession {
   readonly address: Address;
   request<Name extends RequestName>(message: Outgoing<Name>, timeoutMs?: number): Promise<Message<ReplyName<Name>>>;
@@ -52,7 +52,7 @@ export class TrackerLink {
   readonly #backoff: Backoff;
   readonly #waiting = new Set<() => void>();
   #connection: Connection | undefined;
-  /** While a registration that advertises an address waits for its reply. */
+  /** Set while a registration with an advertised address waits for its reply. */
   #idToProve: PeerId | undefined;
   #session: TrackerSession | undefined;
   #lastAddress: Address | null = null;
@@ -72,7 +72,7 @@ export class TrackerLink {
     return this.#options.tracker;
   }
 
-  /** The session, while there is one. */
+  /** Undefined before everything is announced and after a loss. */
   get session(): TrackerSession | undefined {
     return this.#session;
   }
@@ -86,12 +86,12 @@ export class TrackerLink {
     return this.#lastAddress;
   }
 
-  /** The id by which the tracker, dialling back, is to be convinced; undefined while no proof is due. */
+  /** The peer id for the proof to a tracker that dials back; undefined while no proof is due. */
   get idToProve(): PeerId | undefined {
     return this.#idToProve;
   }
 
-  /** Begins to connect; from now on the link comes back by itself until it is closed. */
+  /** Starts to connect; the link reconnects by itself until it is closed. */
   open(): void {
     this.#connect();
   }
@@ -106,8 +106,8 @@ export class TrackerLink {
   }
 
   /**
-   * The session, as soon as there is one. Throws `tracker_unreachable` at the deadline or after TRACKER_WAIT_MS, or why
-   * the tracker refuses this peer.
+   * Resolves with the session when there is one. Throws `tracker_unreachable` at the deadline or after TRACKER_WAIT_MS,
+   * and `refused` where the tracker refuses this peer.
    */
   async ready(deadline: Deadline): Promise<TrackerSession> {
     if (this.#session === undefined && !this.#closed) {
@@ -128,7 +128,9 @@ export class TrackerLink {
     throw this.#unreachable();
   }
 
-  /** Sends one request over the session; link and reply together take at most TRACKER_WAIT_MS, and end at the deadline. */
+  /**
+   * Sends one request over the session; link and reply together take at most TRACKER_WAIT_MS, and end at the deadline.
+   */
   async request<Name extends RequestName>(
     message: Outgoing<Name>,
     deadline: Deadline,
@@ -149,7 +151,7 @@ export class TrackerLink {
     return new P2pfsError("tracker_unreachable", `the tracker at ${where} cannot be reached: ${why}`, { cause });
   }
 
-  /** A command is waiting: do not sit out a long backoff. */
+  /** Ends a backoff early, since a command is waiting. */
   #retryNow(): void {
     if (this.#retryTimer === undefined) return;
     this.#retryTimer?.cancel();
@@ -215,7 +217,7 @@ export class TrackerLink {
     this.#wakeWaiting();
   }
 
-  /** Renews the lease; a tracker that stays silent for a lease's length is taken for gone. */
+  /** Renews the lease by heartbeats; without an answer for a lease's length the connection is closed. */
   #beat(connection: Connection, heartbeatMs: number, leaseMs: number): void {
     this.#heartbeatTimer?.cancel();
     this.#heartbeatTimer = this.#clock.after(heartbeatMs, async () => {
@@ -246,7 +248,7 @@ export class TrackerLink {
     this.#retryTimer ??= this.#clock.after(this.#backoff.next(), () => this.#connect());
   }
 
-  /** What the tracker refuses now it refuses in a second too: do not keep commands waiting. */
+  /** A refusal would be the same on a retry, so waiting commands fail at once. */
   #wakeRefused(cause: P2pfsError | undefined): void {
     if (cause?.code === "refused") this.#wakeWaiting();
   }

@@ -1,6 +1,6 @@
 /**
- * Runs the download engine over real connections: turns replies, gossip and losses into its events, carries out its
- * effects. Buffers, sockets and the part file live here; every decision is the engine's.
+ * Runs the download engine over real connections: turns replies, gossip and closed connections into the engine's
+ * events, and carries out its effects. Buffers, sockets and the part file are here; every decision is the engine's.
  */
 import type { Address } from "../core/address.ts";
 import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
@@ -27,14 +27,14 @@ import { SourceShares } from "./source-shares.ts";
 import type { SwarmListener, Swarms } from "./swarms.ts";
 import type { SourceShare } from "./types.ts";
 
-/** Chunks that wait for the disk; with more than this nothing is asked for, and what was asked for is not read. */
+/** Chunks that wait for the disk; beyond this, requests stop and the sources' connections are not read. */
 const UNWRITTEN_BYTES_MAX = 24 * MiB;
-/** How often the engine is told how much of each chunk is here, so that it can tell how long the rest will take. */
+/** Interval of `chunk_progress`, from which the engine estimates when a chunk will be complete. */
 const PROGRESS_MS = 100;
-/** What may still come of a chunk on its way when the fetch has ended, by its rate so far. */
+/** When the fetch ends, a connection whose current chunk would take longer than this, at its rate so far, is closed. */
 const REST_MS_MAX = 10 * SECOND_MS;
-/** Culprits that are remembered; of more, the earliest are forgotten. */
-const DROPPED_MAX = 1024;
+/** Banned origins; beyond this number the oldest are dropped. */
+const BANNED_MAX = 1024;
 
 export interface TransferOptions {
   readonly clock: Clock;
@@ -48,11 +48,11 @@ export interface TransferOptions {
   readonly buffers: BufferPool;
   /** The limits on receiving. */
   readonly downThrottle: Refundable;
-  /** Of the engine, where they are not the usual ones. */
+  /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
-  /** A chunk is on disk and can be given to others. */
+  /** A chunk is on disk and can be served. */
   readonly gained: (chunk: number) => void;
 }
 
@@ -63,7 +63,7 @@ interface PendingChunk {
   readonly wireRequest: number;
   readonly chunks: ChunkRanges;
   buffer: Uint8Array | undefined;
-  /** When the header of its answer was here. */
+  /** When the header of the reply arrived. */
   openedMs: number;
 }
 
@@ -72,8 +72,8 @@ export class Transfer implements SwarmListener {
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
   readonly #shares = new SourceShares();
-  /** Who has sent what it should not have: by address, or by IP where it came in. */
-  readonly #dropped = new Set<string>();
+  /** Origins of sources that sent wrong data. */
+  readonly #banned = new Set<string>();
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
   readonly #gate: RequestGate;
@@ -105,7 +105,7 @@ export class Transfer implements SwarmListener {
       ...options,
       have: part.have,
       sourceCount: () => this.#sources.size,
-      isKnown: (address) => this.#dropped.has(address) || this.#isSource(address),
+      isKnown: (address) => this.#banned.has(address) || this.#isSource(address),
     });
     this.#gate = new RequestGate({
       throttle: options.downThrottle,
@@ -141,7 +141,7 @@ export class Transfer implements SwarmListener {
     return false;
   }
 
-  /** Resolves when every chunk is written; rejects with why it cannot be, or with the error given to `stop`. */
+  /** Resolves when every chunk is written; rejects with the reason of the failure, or the error given to `stop`. */
   async run(holders: readonly Address[]): Promise<void> {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
@@ -155,26 +155,26 @@ export class Transfer implements SwarmListener {
     }
   }
 
-  /** Ends the transfer; writes under way are waited for by closing the part file. */
+  /** Ends the transfer; closing the part file waits for pending writes. */
   stop(error: P2pfsError): void {
     this.#ended = true;
     this.#finished.reject(error);
   }
 
-  /** A chunk of an earlier process was read again: it is had, or has to be fetched. */
+  /** A doubtful chunk was verified: it is held (`isRight`) or has to be fetched. */
   noteChecked(chunk: number, isRight: boolean): void {
     this.#handle({ type: isRight ? "chunk_written" : "chunk_lost", chunk });
   }
 
   memberJoined(member: Neighbour, chunks: ChunkRanges): void {
-    if (this.#ended || this.#dropped.has(member.culprit)) return;
+    if (this.#ended || this.#banned.has(member.origin)) return;
     this.#sources.set(member.id, member);
     this.#handle({ type: "source_joined", source: member.id, chunks });
   }
 
   memberHas(member: Neighbour, chunks: ChunkRanges): void {
     if (this.#sources.has(member.id)) this.#handle({ type: "source_has", source: member.id, chunks });
-    // It was taken for another's, until it was proven whose connection it is.
+    // It joined before this fetch began, or was banned by its IP before its address was proven.
     else this.memberJoined(member, chunks);
   }
 
@@ -191,7 +191,7 @@ export class Transfer implements SwarmListener {
     this.#pump();
   }
 
-  /** Carries out what the engine wants by now, and comes back when it says so. Effects may cause events: no nesting. */
+  /** Carries out pending effects and sets the timer for the next. Does not nest, though effects may cause events. */
   #pump(): void {
     if (this.#pumping || this.#ended) return;
     this.#pumping = true;
@@ -252,7 +252,7 @@ export class Transfer implements SwarmListener {
     );
   }
 
-  /** The header of a chunk is here. Only a chunk that was asked for, at its right length, gets a buffer. */
+  /** Called for the header of a reply. Only a requested chunk of the right length gets a buffer. */
   #openChunk(request: number, message: Message, bytes: number): Uint8Array | undefined {
     const pending = this.#pending.get(request);
     if (pending === undefined || this.#ended || message.type !== "PEER_REPLY_CHUNK") return undefined;
@@ -296,7 +296,7 @@ export class Transfer implements SwarmListener {
     this.#handle({ type: "request_refused", source: pending.source.id, request, retryable });
   }
 
-  /** A request that has not gone out is answered here, as its source would answer. */
+  /** A request that was not sent yet is refused here, as its source would refuse it. */
   #cancel(source: string, request: number): void {
     if (this.#gate.withdraw(request)) this.#handle({ type: "request_refused", source, request, retryable: true });
     else this.#sendCancel(request);
@@ -307,14 +307,14 @@ export class Transfer implements SwarmListener {
     pending?.source.connection.send({ type: "CANCEL", request: pending.wireRequest });
   }
 
-  /** A stalled source may come back; one that sent what it should not have is out for the rest of this fetch. */
+  /** A stalled source may reconnect; one that sent wrong data is banned for the rest of this fetch. */
   #drop(sourceId: string, reason: DropReason): void {
     const source = this.#sources.get(sourceId);
     if (source === undefined) return;
     if (reason === "stalled")
       return source.connection.close(new P2pfsError("unreachable", "this peer does not answer"));
-    this.#dropped.add(source.culprit);
-    if (this.#dropped.size > DROPPED_MAX) this.#dropped.delete(this.#dropped.values().next().value!);
+    this.#banned.add(source.origin);
+    if (this.#banned.size > BANNED_MAX) this.#banned.delete(this.#banned.values().next().value!);
     source.connection.close(new P2pfsError(reason, "what this peer sent is not what it was asked for"));
   }
 
@@ -369,16 +369,15 @@ export class Transfer implements SwarmListener {
     for (const { connection } of this.#sources.values()) connection.resume(this);
     for (const request of this.#pending.keys()) this.#sendCancel(request);
     for (const request of [...this.#arrived.keys()]) this.#release(request);
-    for (const pending of this.#pending.values()) this.#closeIfHopeless(pending);
+    for (const pending of this.#pending.values()) this.#closeIfSlow(pending);
     swarms.unlisten(contentId);
   }
 
   /**
-   * A frame cannot be cut: the rest of a chunk that nobody needs any more keeps its buffer, and stands in front of all
-   * that the connection could carry. Where that would take long, and nothing is being sent the other way, a new
-   * connection is cheaper for both sides.
+   * A frame cannot be aborted: the rest of an unneeded chunk occupies its buffer and delays all other messages on the
+   * connection. Where that would take long, and no payload is being sent the other way, a new connection is cheaper.
    */
-  #closeIfHopeless({ buffer, openedMs, source: { connection } }: PendingChunk): void {
+  #closeIfSlow({ buffer, openedMs, source: { connection } }: PendingChunk): void {
     if (buffer === undefined || connection.payloadFramesQueued > 0) return;
     const received = connection.payloadBytesReceived;
     const elapsedMs = this.#options.clock.now() - openedMs;

@@ -1,4 +1,4 @@
-/** What the peer's commands answer, as shown in JSON (names of requirements.md's rows). */
+/** Results of the peer's commands, as shown in JSON (field names of requirements.md). */
 import * as v from "valibot";
 import { AddressSchema } from "../core/address.ts";
 import { errorCodes } from "../core/errors.ts";
@@ -13,7 +13,7 @@ const time = v.pipe(v.string(), v.isoTimestamp());
 /** Bytes per second of chunks, null for no limit. */
 export const RateLimitsSchema = v.object({ up_limit: RateLimitSchema, down_limit: RateLimitSchema });
 export type RateLimits = v.InferOutput<typeof RateLimitsSchema>;
-/** What is left out stays as it is. */
+/** Omitted limits do not change. */
 export const RateLimitsChangeSchema = v.partial(RateLimitsSchema);
 export type RateLimitsChange = v.InferOutput<typeof RateLimitsChangeSchema>;
 
@@ -21,9 +21,9 @@ export const PeerStatusSchema = v.object({
   role: v.literal("peer"),
   version: v.string(),
   pid: count,
-  /** As the tracker tells it to others; null before registration. */
+  /** The address that the tracker names to other peers; null before registration. */
   address: v.nullable(AddressSchema),
-  /** Where the peer takes connections of other peers. */
+  /** Where the peer listens. */
   listen: AddressSchema,
   /** HOST:PORT as given. */
   tracker: v.string(),
@@ -46,7 +46,7 @@ export type PeerStatus = v.InferOutput<typeof PeerStatusSchema>;
 export const ConnectedSchema = v.object({ tracker: v.string(), address: AddressSchema });
 export type Connected = v.InferOutput<typeof ConnectedSchema>;
 
-/** Progress of hashing the file that is being published; bytes. */
+/** Bytes hashed so far of the file that is being published. */
 export const PublishProgressSchema = v.object({ event: v.literal("progress"), bytes: count, size: SizeSchema });
 export type PublishProgress = v.InferOutput<typeof PublishProgressSchema>;
 
@@ -66,9 +66,9 @@ export type Published = v.InferOutput<typeof PublishedSchema>;
 export const UnpublishedSchema = v.object({ fname: FileNameSchema });
 export type Unpublished = v.InferOutput<typeof UnpublishedSchema>;
 
-/** What one source gave to a fetch. */
+/** What a fetch received from one source. */
 export const SourceShareSchema = v.object({
-  /** Where the source listens; of one that came in and was not proven to listen anywhere, the end of its connection. */
+  /** The source's proven address; for an unproven inbound one, the remote end of its connection. */
   address: AddressSchema,
   inbound: v.boolean(),
   bytes: count,
@@ -78,7 +78,7 @@ export const SourceShareSchema = v.object({
 export type SourceShare = v.InferOutput<typeof SourceShareSchema>;
 
 const fetchIdentity = {
-  /** Of this fetch, within its peer. */
+  /** Unique within the peer. */
   id: v.string(),
   fname: FileNameSchema,
   content_id: ContentIdSchema,
@@ -94,7 +94,7 @@ export const FetchProgressSchema = v.object({
   event: v.literal("progress"),
   ...fetchIdentity,
   state: FetchStateSchema,
-  /** Verified bytes and chunks, those of earlier sessions included. */
+  /** Verified bytes and chunks, those of earlier attempts included. */
   bytes: count,
   chunks: count,
   bytes_per_second: v.number(),
@@ -104,7 +104,7 @@ export const FetchProgressSchema = v.object({
 });
 export type FetchProgress = v.InferOutput<typeof FetchProgressSchema>;
 
-/** One fetch in every detail. */
+/** A fetch with its chunks and sources. */
 export const FetchDetailSchema = v.object({
   ...FetchProgressSchema.entries,
   /** Verified chunks, as `0-99,120`. */
@@ -113,7 +113,7 @@ export const FetchDetailSchema = v.object({
 });
 export type FetchDetail = v.InferOutput<typeof FetchDetailSchema>;
 
-/** What this peer publishes, whether its tracker can be reached or not. */
+/** A share of this peer, whether its tracker can be reached or not. */
 export const ShareInfoSchema = v.object({
   fname: FileNameSchema,
   /** As typed by the publisher. */
@@ -131,8 +131,8 @@ export const FetchReceiptSchema = v.object({
   event: v.literal("receipt"),
   ...fetchIdentity,
   /**
-   * Bytes that this fetch moved, copied locally, or found in an earlier session's part file and found right; what was
-   * damaged there counts as moved.
+   * Bytes that this fetch transferred, copied from a local copy, or verified in an earlier attempt's part file. Damaged
+   * chunks of the part file are transferred and count as such.
    */
   bytes_fetched: count,
   bytes_copied: count,

@@ -141,7 +141,7 @@ test("whoever comes back again and again is one row of the receipt, and the rows
   const given = { chunks: 1, bytes: 10, rejected: 0 };
   const giver = (port: number) => {
     const address = `10.0.0.1:${port}` as never;
-    return { culprit: address, end: address, address };
+    return { origin: address, end: address, address };
   };
   for (let round = 0; round < 100; round++) shares.keep(giver(4000), given);
   expect(shares.sum([[giver(4000), given]])).toEqual([

@@ -1,4 +1,4 @@
-/** F15, decision 0: a peer is named by its host alone where one peer has that host, whatever that peer shares. */
+/** F15, decision 0: a host without a port names its only peer, whether that peer publishes or not. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** Which connection is whose: one for each pair of peers, and a name only for what was proven. */
+/** One connection for each pair of peers, and an address only for a proven neighbour. */
 import { afterEach, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { type Address, portOf } from "../../src/core/address.ts";
@@ -34,7 +34,7 @@ const helloOf = (address: Address | null): LocalHello => ({
 interface Side {
   readonly address: Address;
   readonly neighbours: Neighbours;
-  /** Every one that it ever had. */
+  /** Every neighbour that the peer has ever had. */
   readonly met: readonly Neighbour[];
   open(): Neighbour[];
 }
@@ -47,7 +47,7 @@ const sharesNothing: SharingHandlers = {
   notices: { HAVE: () => {}, LEAVE_SWARM: () => {}, CANCEL: () => {} },
 };
 
-/** A peer that is nothing but its neighbours. */
+/** A peer that consists of Neighbours only. */
 async function startSide(): Promise<Side> {
   const met: Neighbour[] = [];
   const endpoint = new Endpoint({ system: realSystem, local: () => helloOf(listener.address) });

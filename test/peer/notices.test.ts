@@ -1,5 +1,5 @@
 /**
- * R5: whatever is slow or silent behind a command, its notice is out within NOTICE_MS_MAX. Each case has several waits
+ * R5: a command reports its failure within NOTICE_MS_MAX, whatever part is slow or silent. Each case has several waits
  * that would add up to more.
  */
 import { afterEach, expect, test } from "bun:test";
@@ -40,7 +40,7 @@ function temporaryFolder(): string {
   return folder;
 }
 
-/** A peer joined to a tracker that answers so from then on. */
+/** A peer joined to a tracker that gives these answers from then on. */
 async function joined(answers: Answers, options: Partial<PeerOptions> = {}): Promise<Peer> {
   const tracker = await TestTracker.start();
   const peer = await openTestPeer(tracker.at, temporaryFolder(), options);
@@ -53,7 +53,7 @@ async function joined(answers: Answers, options: Partial<PeerOptions> = {}): Pro
   return peer;
 }
 
-/** Takes connections and never says a word. */
+/** Accepts connections and never sends a byte. */
 function muteListener(): HostPort {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: silent } });
   cleanups.push(() => listener.stop(true));
@@ -62,7 +62,7 @@ function muteListener(): HostPort {
 
 type Command = () => Promise<unknown>;
 
-/** Each made ready, so that only the command itself is measured. */
+/** Each case is prepared first, so that only the command itself is measured. */
 const cases: Record<string, () => Promise<Command>> = {
   "fetch from a host whose name takes long, the list too, the location for ever": async () => {
     const peer = await joined(

@@ -1,11 +1,11 @@
-/** The shared limit, on the real clock: how exact, how fair, how it changes. */
+/** The shared limit on the real clock: accuracy, fairness, changes. */
 import { describe, expect, test } from "bun:test";
 import { KiB, MiB } from "../../src/core/units.ts";
 import type { Throttle } from "../../src/net/send-queue.ts";
 import { systemClock } from "../../src/net/system.ts";
 import { inSeries, RateLimiter } from "../../src/peer/rate-limiter.ts";
 
-/** Sends as much as it is allowed, as a send queue does, until told to stop. */
+/** Sends as much as the limiter allows, as a send queue does, until stopped. */
 class Sender {
   bytes = 0;
   portionMax = 0;
@@ -27,7 +27,7 @@ class Sender {
   };
 }
 
-/** Bytes of each sender after so long, and the time that it took in truth. */
+/** Bytes of each sender after this time, and the time that really passed. */
 async function run(senders: readonly Sender[], ms: number): Promise<number> {
   const startedMs = performance.now();
   for (const sender of senders) sender.go();
@@ -40,7 +40,7 @@ describe("a rate limiter", () => {
   test.each([100 * KiB, 4 * MiB, 300 * MiB])("of %d bytes a second keeps to it, and uses it", async (rate) => {
     const sender = new Sender(new RateLimiter(systemClock, rate));
     const seconds = await run([sender], 500);
-    // One portion more may have gone than is paid for. How near it comes from below depends on who else has the machine.
+    // One portion may be sent in advance. The lower bound is loose, since it depends on the load of the machine.
     expect(sender.bytes).toBeLessThanOrEqual(rate * seconds + sender.portionMax);
     expect(sender.bytes).toBeGreaterThan((rate * seconds) / 4);
   });

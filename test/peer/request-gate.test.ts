@@ -1,9 +1,9 @@
-/** Requests that wait for their turn under a limit on receiving. */
+/** Requests that wait under a limit on receiving. */
 import { expect, test } from "bun:test";
 import type { Throttle } from "../../src/net/send-queue.ts";
 import { RequestGate } from "../../src/peer/request-gate.ts";
 
-/** Allows what it is told to, and nothing by itself. */
+/** A throttle that allows only what the test sets. */
 class Valve implements Throttle {
   open = Number.POSITIVE_INFINITY;
   spent = 0;
@@ -42,7 +42,7 @@ test("an open gate sends at once and holds nothing", () => {
   expect(holding).toEqual([]);
 });
 
-test("what waits goes out in the order of asking, and is told of once", () => {
+test("waiting requests are sent in their order, and `holding` is called once for each change", () => {
   const valve = new Valve();
   const { pass, sent, holding } = gateWith(valve);
   valve.open = 1;

@@ -1,4 +1,4 @@
-/** A tracker made of protocol messages alone: it answers, lies and falls silent as a test wants it to. */
+/** A tracker without a registry: it sends the answers that a test sets, wrong ones and none included. */
 import type { Address, HostPort } from "../../src/core/address.ts";
 import { hostOf, portOf } from "../../src/core/address.ts";
 import { type FileInfo, publicationKey } from "../../src/core/model.ts";
@@ -10,15 +10,15 @@ import { listen } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { address, contentId, fileName } from "../tracker/fixtures.ts";
 
-/** What it answers; undefined for silence. What is not answered here is answered as a tracker without files does. */
+/** Answers by request; undefined for silence. Other requests are answered as by a tracker without files. */
 export type Answers = {
   [Name in RequestName]?: (message: Message<Name>) => Outgoing | undefined | Promise<Outgoing | undefined>;
 };
 
 export class TestTracker {
-  /** May be changed while it runs. */
+  /** May be changed while the tracker runs. */
   answers: Answers;
-  /** Requests of each type. */
+  /** Number of requests received, by type. */
   readonly counts = new Map<RequestName, number>();
   readonly #listener: Listener;
 
@@ -73,7 +73,7 @@ const defaults: Answers = {
   REQUEST_FILE_LOCATION: () => ({ type: "REPLY_FILE_LOCATION", fileinfo: null, chunkinfo: [] }),
 };
 
-/** A peer for one test, joined to nothing yet; it listens on a port of its own. */
+/** A peer for one test, not joined to a tracker yet, on any free port. */
 export function openTestPeer(
   tracker: HostPort,
   filesFolder: string,
@@ -91,7 +91,7 @@ export function openTestPeer(
   });
 }
 
-/** A row of a list that names a file of some other peer. */
+/** A row of a file list, published by another peer. */
 export function listedFile(name: string, content: number, at: Address = address("127.0.0.1:1")): FileInfo {
   const fname = fileName(name);
   return {
