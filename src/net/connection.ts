@@ -56,7 +56,7 @@ export class Connection implements FrameHandler {
   readonly remote: RemoteEnd;
   /** This side's HELLO. */
   readonly local: LocalHello;
-  /** While true: only short headers, and only messages that need no registration. The role that serves it sets it. */
+  /** Set by the role. While true, only short headers and messages that need no registration are allowed. */
   isStranger = false;
   readonly #transport: Transport;
   readonly #clock: Clock;
@@ -285,7 +285,7 @@ export class Connection implements FrameHandler {
 
   // From the decoder
 
-  /** A reply that no request waits for is refused before its header is read. */
+  /** Refuses an unsolicited reply before its header is read; not an ERROR, which may concern the whole connection. */
   checkFrame(name: MessageName | undefined, headerBytes: number): string | undefined {
     const isFirst = this.#hello === undefined;
     if (isFirst && name !== "HELLO" && name !== "ERROR") return "the first frame must be HELLO";

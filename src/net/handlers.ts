@@ -1,6 +1,6 @@
 /**
- * What a role does with the messages that come in on a connection, as maps from name to handler: one handler for each
- * message that the other side's role may send to this one, so that a message without a handler does not compile.
+ * Types of a role's handlers, as maps from message name to handler: one handler for each message that the other side's
+ * role may send to this one, so that a missing handler does not compile.
  */
 import type { P2pfsError } from "../core/errors.ts";
 import type {
