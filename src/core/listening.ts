@@ -24,13 +24,13 @@ export function isForOthers(host: string, { isOpen, refusal, hint }: ListeningPo
 }
 
 /** Why nobody can listen there: `already_running`, `refused` or `usage`. `flag`: by which another place is named. */
-export function listenError(where: HostPort, flag: string, cause: unknown): P2pfsError {
+export function listenError(where: HostPort, flag: string | undefined, cause: unknown): P2pfsError {
   const place = formatHostPort(where);
   const errno = errnoOf(cause);
   if (errno === "EADDRINUSE")
     return new P2pfsError("already_running", `${place} is in use already`, {
       cause,
-      hint: `choose another one with ${flag}; port 0 takes any that is free`,
+      hint: `choose another one${flag === undefined ? "" : ` with ${flag}`}; port 0 takes any that is free`,
     });
   if (errno === "EACCES")
     return new P2pfsError("refused", `no permission to listen on ${place}`, { cause, hint: "take a port above 1023" });

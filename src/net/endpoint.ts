@@ -105,7 +105,7 @@ export class Endpoint {
       return { address: makeAddress(ip, listener.port), stop };
     } catch (cause) {
       admission.close();
-      throw listenError({ host, port }, options.flag ?? "HOST PORT", cause);
+      throw listenError({ host, port }, options.flag, cause);
     }
   }
 

@@ -252,6 +252,7 @@ export class Tracker implements SessionHost {
 
   #openListener(host: string, port: number): Promise<Listener> {
     return this.#endpoint.listen({
+      flag: "start HOST PORT",
       host,
       port,
       connectionsMax: this.#options.connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
