@@ -1,9 +1,9 @@
-/** Where a role may listen, and what it means when it cannot: the same for the protocol and the admin endpoint. */
+/** Where a role may listen, and the error if it cannot: the same for the protocol and the admin endpoint. */
 import { formatHostPort, type HostPort, isLoopback } from "./address.ts";
 import { errnoOf } from "./disk-error.ts";
 import { P2pfsError } from "./errors.ts";
 
-/** Where a tracker listens, and is looked for, that nobody has said another place for. */
+/** Where a tracker listens, and where a peer looks for it, unless another address is given. */
 export const DEFAULT_TRACKER: HostPort = { host: "127.0.0.1", port: 7700 };
 export const DEFAULT_TRACKER_ADMIN: HostPort = { host: "127.0.0.1", port: 7701 };
 
@@ -16,14 +16,14 @@ export interface ListeningPolicy {
   readonly hint: string;
 }
 
-/** Whether other machines reach the host. Throws `refused` where they do and are not to be let in. */
+/** Whether other machines can reach the host. Throws `refused` if they can and must not. */
 export function isForOthers(host: string, { isOpen, refusal, hint }: ListeningPolicy): boolean {
   if (isLoopback(host)) return false;
   if (isOpen) return true;
   throw new P2pfsError("refused", refusal, { hint });
 }
 
-/** Why nobody can listen there: `already_running`, `refused` or `usage`. `flag`: by which another place is named. */
+/** Why it cannot listen there: `already_running`, `refused` or `usage`. @param flag names another address */
 export function listenError(where: HostPort, flag: string | undefined, cause: unknown): P2pfsError {
   const place = formatHostPort(where);
   const errno = errnoOf(cause);

@@ -55,10 +55,6 @@ export class MemoryDisk {
     return stamp;
   }
 
-  remove(path: string): void {
-    this.#files.delete(path);
-  }
-
   /** Undefined if there is no such file. */
   read(path: string): Uint8Array | undefined {
     return this.#files.get(path)?.bytes;
@@ -67,6 +63,11 @@ export class MemoryDisk {
   /** Paths of all whole files. */
   paths(): string[] {
     return [...this.#files.keys()];
+  }
+
+  /** The bytes of an unfinished fetch, those of missing chunks included; undefined if there is none. */
+  unfinishedBytes(destination: string, contentId: ContentId): Uint8Array | undefined {
+    return this.#unfinished.get(keyOf(destination, contentId))?.bytes;
   }
 
   /** @internal */

@@ -5,7 +5,7 @@
 import { type Address, type HostPort, makeAddress } from "../core/address.ts";
 import { type Deadline, deadlineIn } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { isForOthers, type ListeningPolicy, listenError } from "../core/listening.ts";
+import { listenError } from "../core/listening.ts";
 import { Admission, type AdmissionBounds, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
 import { LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "./host-name.ts";
@@ -25,8 +25,6 @@ export interface EndpointOptions {
 export interface ListenOptions extends HostPort {
   /** The command-line option for HOST:PORT, for the hint of an error. */
   readonly flag?: string | undefined;
-  /** Without a policy any address is allowed, as for a host that the caller has checked. */
-  readonly policy?: ListeningPolicy | undefined;
   /** Open at the same time; must leave descriptors for databases, files and the admin endpoint. */
   readonly connectionsMax?: number | undefined;
   readonly admission?: Partial<AdmissionBounds> | undefined;
@@ -75,11 +73,10 @@ export class Endpoint {
     return resolveHostPort(named, deadline, this.system);
   }
 
-  /** Port 0 asks for any free port. Throws `already_running` where the port is taken, `refused` by the policy. */
+  /** Port 0 asks for any free port. Throws `already_running`, `refused`, `usage` as `listenError`. */
   async listen(options: ListenOptions): Promise<Listener> {
-    const { host, port, policy, onConnection, connectionsMax = CONNECTIONS_MAX } = options;
+    const { host, port, onConnection, connectionsMax = CONNECTIONS_MAX } = options;
     const ip = await this.resolve(host);
-    if (policy !== undefined) isForOthers(ip, policy);
     const admission = new Admission(this.system.clock, {
       ...options.admission,
       placesMax: connectionsMax,

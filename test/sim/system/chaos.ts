@@ -7,6 +7,7 @@ import fc from "fast-check";
 import type { Address } from "../../../src/core/address.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
 import { CHUNK_SIZE_MIN, LEASE_MS, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
+import { chunkSizeFor } from "../../../src/core/manifest.ts";
 import { parseTicket } from "../../../src/core/ticket.ts";
 import { KiB, MiB, SECOND_MS } from "../../../src/core/units.ts";
 import type { Transport, TransportEvents } from "../../../src/net/transport.ts";
@@ -346,11 +347,15 @@ class Chaos {
   }
 
   /** Every chunk that counts has the right bytes. */
-  #expectVerified({ job, host, what }: Started): void {
-    const held = job!.have.count;
-    const bytes = job!.progress().bytes;
-    if (held > 0 && bytes > what.bytes.length)
-      this.#world.violated(`${host.ip} counts ${bytes} of ${what.bytes.length} bytes of ${what.fname}`);
+  #expectVerified({ job, host, what, destination }: Started): void {
+    const found = host.disk.unfinishedBytes(destination, job!.contentId);
+    if (found === undefined) return;
+    const chunkSize = chunkSizeFor(what.bytes.length);
+    for (const chunk of job!.have) {
+      const [start, end] = [chunk * chunkSize, (chunk + 1) * chunkSize];
+      if (Buffer.compare(found.subarray(start, end), what.bytes.subarray(start, end)) !== 0)
+        this.#world.violated(`${host.ip} counts chunk ${chunk} of ${what.fname}, whose bytes are wrong`);
+    }
   }
 
   async #expectNobodyDelisted(): Promise<void> {

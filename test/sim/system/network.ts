@@ -36,10 +36,6 @@ export class SimulatedNetwork {
     this.#options = options;
   }
 
-  get openStreams(): number {
-    return this.#streams.size;
-  }
-
   of(process: Process): Network {
     return {
       listen: (ip, port, accept) => this.#listen(process, ip, port, accept),

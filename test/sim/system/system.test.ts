@@ -1,6 +1,7 @@
 /** Whole systems in virtual time: whatever happens, nothing wrong counts, and afterwards everything works again. */
 import { expect, test } from "bun:test";
 import { SECOND_MS } from "../../../src/core/units.ts";
+import { MemoryDisk } from "../../../src/disk/memory-store.ts";
 import { chaos } from "./chaos.ts";
 import { FILES_FOLDER, type World } from "./world.ts";
 
@@ -86,6 +87,19 @@ const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp
   ],
   "a defect in the log": [(world) => world.log("peer error: defect 123456 during a fetch"), /defect 123456/],
 };
+
+test("a chunk that counts although its bytes are wrong is noticed", () => {
+  const bytesOf = MemoryDisk.prototype.unfinishedBytes;
+  MemoryDisk.prototype.unfinishedBytes = function (...names) {
+    return bytesOf.apply(this, names)?.map((byte) => byte ^ 1);
+  };
+  try {
+    const violations = [3, 5, 8].flatMap((seed) => chaos({ seed }).violations);
+    expect(violations.join("\n")).toMatch(/counts chunk \d+ of file-\d+, whose bytes are wrong/);
+  } finally {
+    MemoryDisk.prototype.unfinishedBytes = bytesOf;
+  }
+});
 
 test.each(Object.entries(canaries))("%s is noticed", (_name, [sabotage, complaint]) => {
   const seeds = [3, 5, 8];
