@@ -245,7 +245,8 @@ const rules = {
 
 type RuleName = keyof typeof rules;
 
-const notOurs = /^(?:node_modules|dist|\.git)(?:\/|$)/;
+/** Bun keeps an executable in the current folder until it is whole; a test may be building one. */
+const notOurs = /^(?:node_modules|dist|\.git)(?:\/|$)|\.bun-build$/;
 const isText = /(?:\.(?:tsx?|json|md|toml|css|html|sql|py|svg)|^[^.]+|\/[^.]+|^\.[^/]+|^\.ci\/run)$/;
 
 function readFiles(keep: (path: string) => boolean): ProjectFile[] {

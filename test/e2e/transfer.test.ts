@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostOf, portOf } from "../../src/core/address.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
+import { RATE_LIMIT_MIN } from "../../src/core/rate.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
 
@@ -51,14 +52,19 @@ describe("many at once", () => {
     const peers = await cluster.startPeers(["a", "b", "c", "d", "e"]);
     const files = peers.map((_, index) => cluster.makeFile(`file-${index}`, 2 * MiB + index * 1000, index + 1));
     await Promise.all(peers.map((peer, index) => cluster.publish(peer, files[index]!)));
-    const fetches = peers.flatMap((peer, reader) =>
-      files.map(async (source, owner) => {
-        if (owner === reader) return;
-        await fetchTo(peer, `file-${owner}`, cluster.path(`copy-${owner}-${reader}`));
-        expectSameFile(source, cluster.path(`copy-${owner}-${reader}`));
-      }),
+    // All roles share one event loop: chunks flow when every fetch has found its file, for which it has the time of R5.
+    for (const peer of peers) peer.setLimits({ up_limit: RATE_LIMIT_MIN });
+    const wanted = peers.flatMap((peer, reader) =>
+      files.flatMap((source, owner) => (owner === reader ? [] : [{ peer, source, owner, reader }])),
     );
-    await Promise.all(fetches);
+    const fetches = wanted.map(async ({ peer, source, owner, reader }) => {
+      const copy = cluster.path(`copy-${owner}-${reader}`);
+      return { job: await peer.fetch({ what: `file-${owner}`, destination: copy }), source, copy };
+    });
+    const begun = await Promise.all(fetches);
+    for (const peer of peers) peer.setLimits({ up_limit: null });
+    await Promise.all(begun.map(({ job }) => job.done));
+    for (const { source, copy } of begun) expectSameFile(source, copy);
   });
 
   test("F19: downloaders serve what they have, while they download and after", async () => {
