@@ -1,7 +1,7 @@
 /**
  * Leases of sessions. A sign of life renews a lease, and a lease that expires is passed to `expired` once. The caller
- * of `hold` supplies the time of the last sign of life: of an open connection the last frame, of a session from before
- * a restart the start of the tracker.
+ * of `hold` supplies the time of the last sign of life: of an open connection the last frame, of a session that was taken
+ * over the time of that.
  */
 
 import type { Clock, Timer } from "../core/clock.ts";
@@ -49,9 +49,10 @@ export class Liveness {
     this.#timer = undefined;
   }
 
-  /** Gives the session a lease, which replaces the lease of the peer's earlier session. */
+  /** Gives the session a lease, which replaces the lease of an earlier session of the peer. */
   hold(peer: PeerRecord, lastSeenMs: () => number): void {
-    this.#leases.set(peer.peerId, { peer, lastSeenMs });
+    const held = this.#leases.get(peer.peerId);
+    if (held === undefined || held.peer.session <= peer.session) this.#leases.set(peer.peerId, { peer, lastSeenMs });
   }
 
   /** Ends the lease of this session; the lease of a newer session of the peer stays. */

@@ -20,6 +20,9 @@ export interface Registration {
   readonly hostName: string;
 }
 
+/** One run of a tracker, among all that use the registry; a tracker has another one after each start. */
+export type TrackerId = string;
+
 /**
  * A session of a peer. The numbers of one peer's sessions grow, over restarts too, so that a late change by a replaced
  * session is recognised.
@@ -96,6 +99,13 @@ export interface Counts {
   readonly contents: number;
 }
 
+export interface Renewal {
+  /** Whether the registry did not know the tracker: at its start, and after others have taken over its sessions. */
+  readonly isNew: boolean;
+  /** Online peers whose sessions this tracker holds from now on, since the trackers that held them are gone. */
+  readonly takenOver: readonly PeerRecord[];
+}
+
 /** Rows that `dropUnannounced` removed. */
 export interface Dropped {
   readonly publications: number;
@@ -104,12 +114,17 @@ export interface Dropped {
 
 export interface Registry {
   /**
-   * Brings a peer online in a new session, which replaces its earlier one; its publications and holdings stay. Throws
-   * `refused` where another peer is online at the address.
+   * Brings a peer online in a new session, which this tracker holds and which replaces the peer's earlier one; its
+   * publications and holdings stay. Throws `refused` where another peer is online at the address.
    */
-  register(registration: Registration): Promise<PeerRecord>;
-  /** Takes the peer offline if this is its current session; returns whether that was so. */
-  leave(session: SessionRef, lastSeen: number): Promise<boolean>;
+  register(registration: Registration, tracker: TrackerId): Promise<PeerRecord>;
+  /** Takes the peer offline if this is its current session and this tracker holds it; returns whether that was so. */
+  leave(session: SessionRef, tracker: TrackerId, lastSeen: number): Promise<boolean>;
+  /**
+   * The tracker runs, and counts as gone unless it renews within this time. Sessions of trackers that are gone are taken
+   * over, so that the lists keep no peer that nobody watches.
+   */
+  renew(tracker: TrackerId, goneAfterMs: number): Promise<Renewal>;
 
   /**
    * Adds a publication, and the peer as a holder of the whole content; idempotent. Throws `refused` where the peer
@@ -124,8 +139,6 @@ export interface Registry {
   /** Removes publications and holdings of earlier sessions that were not announced again in this one. */
   dropUnannounced(session: SessionRef): Promise<Dropped>;
 
-  /** All online peers, for their leases after a start. */
-  onlinePeers(): Promise<readonly PeerRecord[]>;
   /**
    * Online peers with one of these IPs or with this host name (ignoring case), and with this port; PEERS_NAMED_MAX at
    * most.

@@ -17,7 +17,7 @@ import type { Message } from "../wire/messages.ts";
 import type { ChunklessLeechers } from "./chunkless-leechers.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
-import type { PeerRecord, Registry } from "./registry.ts";
+import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
 
 /** For requests that a connection needs once, and again when the peer's address changes. */
@@ -27,6 +27,7 @@ const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 
 /** Shared by all sessions of a tracker. */
 export interface SessionHost {
+  readonly id: TrackerId;
   readonly clock: Clock;
   readonly isOwnIp: (ip: string) => boolean;
   readonly registry: Registry;
@@ -123,18 +124,18 @@ export class Session {
       chunklessLeechers.drop(peer.peerId);
     }
     liveness.release(peer);
-    return registry.leave(peer, this.#host.clock.wallTime());
+    return registry.leave(peer, this.#host.id, this.#host.clock.wallTime());
   }
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
-    const { registry, turns, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
+    const { id, registry, turns, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
     const { peer_id: peerId, host_name: hostName } = message;
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
     const address = await this.#addressOf(message);
     const before = this.#peer;
-    const peer = await turns.changes.run(this, () => registry.register({ peerId, address, hostName }));
+    const peer = await turns.changes.run(this, () => registry.register({ peerId, address, hostName }, id));
     this.#peer = peer;
     if (this.#ended) {
       await this.#leave();

@@ -22,10 +22,13 @@ import type {
   PeerRecord,
   Registration,
   Registry,
+  Renewal,
   Requester,
   SessionRef,
+  TrackerId,
 } from "./registry.ts";
 import * as schema from "./schema.ts";
+import { SessionHolders } from "./session-holders.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
 import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
@@ -55,6 +58,7 @@ export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegist
 export class SqliteRegistry implements Registry {
   readonly #database: OpenDatabase<typeof schema>;
   readonly #commits: GroupCommit;
+  readonly #holders: SessionHolders;
   readonly #lists: SqliteLists;
   readonly #locations: SqliteLocations;
   readonly #statements: ReturnType<typeof prepareChanges>;
@@ -68,12 +72,13 @@ export class SqliteRegistry implements Registry {
     this.#path = path;
     this.#clock = clock;
     this.#commits = new GroupCommit(database.sqlite, path, clock);
+    this.#holders = new SessionHolders(clock);
     this.#lists = new SqliteLists(database.db, clock);
     this.#locations = new SqliteLocations(database.db, clock, random);
     this.#statements = prepareChanges(database.db);
   }
 
-  async register({ peerId, address, hostName }: Registration): Promise<PeerRecord> {
+  async register({ peerId, address, hostName }: Registration, tracker: TrackerId): Promise<PeerRecord> {
     const { isNew, row } = await this.#write(() => {
       const [ip, port] = [hostOf(address), portOf(address)];
       const taken = this.#statements.onlineAt.get({ ip, port });
@@ -100,16 +105,22 @@ export class SqliteRegistry implements Registry {
       return { isNew: known === undefined, row: stored! };
     });
     if (!isNew) this.#locations.cameOnline(row);
-    return peerRecordOf(row);
+    const peer = peerRecordOf(row);
+    this.#holders.hold(peer, tracker);
+    return peer;
   }
 
-  async leave({ peerId, session }: SessionRef, lastSeen: number): Promise<boolean> {
+  async leave(ref: SessionRef, tracker: TrackerId, lastSeen: number): Promise<boolean> {
+    const { peerId, session } = ref;
     const left = await this.#write(() => {
+      if (!this.#holders.isHeldBy(ref, tracker)) return undefined;
       const current = and(eq(peers.peerId, peerId), eq(peers.session, session), eq(peers.online, true));
       return this.#db.update(peers).set({ online: false, lastSeen }).where(current).returning({ id: peers.id }).get();
     });
-    if (left !== undefined) this.#locations.wentOffline(left.id);
-    return left !== undefined;
+    if (left === undefined) return false;
+    this.#holders.release(ref);
+    this.#locations.wentOffline(left.id);
+    return true;
   }
 
   async publish(ref: SessionRef, { fname, contentId, size, path }: NewPublication): Promise<void> {
@@ -199,8 +210,8 @@ export class SqliteRegistry implements Registry {
     return forgotten;
   }
 
-  onlinePeers(): Promise<readonly PeerRecord[]> {
-    return this.#read(() => this.#lists.onlinePeers());
+  renew(tracker: TrackerId, goneAfterMs: number): Promise<Renewal> {
+    return this.#read(() => this.#holders.renew(tracker, goneAfterMs, () => this.#lists.onlinePeers()));
   }
 
   findPeers(where: { ips?: readonly string[]; hostName?: string; port?: number }): Promise<readonly PeerRecord[]> {

@@ -2,22 +2,20 @@
  * The tracker: composes registry, leases and sessions over a listener, and answers the role's commands. Closing takes
  * no peer offline, so that a restart within a lease keeps all publications listed.
  */
-import { type Address, type HostPort, hostOf, isWildcard, portOf } from "../core/address.ts";
+import { type Address, type HostPort, hostOf, isWildcard } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
 import { reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
-import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
-import { connectionsWithin } from "../net/descriptors.ts";
-import { Endpoint, type Listener } from "../net/endpoint.ts";
+import { Endpoint } from "../net/endpoint.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
@@ -25,20 +23,22 @@ import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
 import { PeerFinder } from "./peer-finder.ts";
-import type { PeerRecord, Registry } from "./registry.ts";
+import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
+import { TrackerListener } from "./tracker-listener.ts";
 import { type SessionTurns, sessionTurns } from "./turns.ts";
 import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
 
 /** Offline peers without publications are kept this long. */
 const FORGET_AFTER_MS = 24 * 60 * MINUTE_MS;
 const FORGET_EVERY_MS = 60 * MINUTE_MS;
+const TRACKER_ID_BYTES = 16;
+/** How often a tracker says that it runs, before others take over its sessions. */
+const RENEWALS_PER_LEASE = 3;
+const LOST_SESSION = new P2pfsError("unreachable", "another tracker has taken over this session");
 /** Longer than the proof of an advertised address. */
 const REGISTRATION_MS = 10 * SECOND_MS;
-/** A tracker opens few other files. */
-const CONNECTIONS_MAX = 8192;
-const SHARE_OF_DESCRIPTORS = 0.5;
 /** At most one disk error is logged in this time. */
 const FAULT_LOG_MS = 10 * SECOND_MS;
 
@@ -55,13 +55,14 @@ export interface TrackerOptions {
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
   readonly registrationMs?: number;
-  /** Open at the same time. Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
+  /** Open at the same time. Default: as many as descriptors allow, within a bound. */
   readonly connectionsMax?: number;
   /** Called for every handled request of a peer: its type, the time it took, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
 
 export class Tracker implements SessionHost {
+  readonly id: TrackerId;
   readonly registry: Registry;
   readonly liveness: Liveness;
   readonly chunklessLeechers = new ChunklessLeechers();
@@ -79,10 +80,8 @@ export class Tracker implements SessionHost {
   /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
-  readonly #forgetTimer: Timer;
-  #listener: Listener | undefined;
-  /** Resolves when the last `start` has ended; the next one waits for it. */
-  #starting: Promise<unknown> = Promise.resolve();
+  readonly #timers: readonly Timer[];
+  readonly #listener: TrackerListener;
   #closing = false;
   #diskLogQuietUntilMs = 0;
 
@@ -92,13 +91,16 @@ export class Tracker implements SessionHost {
     const { clock, random } = system;
     const registry = options.registry ?? openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
     const tracker = new Tracker(options, system, registry);
-    await tracker.#resume();
+    await tracker.#takeOver();
+    tracker.liveness.start();
+    tracker.#forget();
     return tracker;
   }
 
   private constructor(options: TrackerOptions, system: System, registry: Registry) {
     const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS } = options;
-    const { clock } = system;
+    const { clock, random } = system;
+    this.id = random.bytes(TRACKER_ID_BYTES).toHex();
     this.#options = options;
     this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
     this.clock = clock;
@@ -115,18 +117,29 @@ export class Tracker implements SessionHost {
       clock,
       expired: (peer, lastSeenMs) => this.#expire(peer, lastSeenMs),
     });
-    this.#forgetTimer = clock.every(FORGET_EVERY_MS, () => this.#forget(), { isBackground: true });
+    this.#listener = new TrackerListener({
+      endpoint: this.#endpoint,
+      isOpen: options.open ?? false,
+      connectionsMax: options.connectionsMax,
+      log: options.log,
+      events: this.events,
+      conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
+      onConnection: (connection) => this.#serve(connection),
+      closeConnections: () => this.#closeConnections(),
+    });
+    this.#timers = [
+      clock.every(FORGET_EVERY_MS, () => this.#forget(), { isBackground: true }),
+      clock.every(leaseMs / RENEWALS_PER_LEASE, () => this.#renew(), { isBackground: true }),
+    ];
   }
 
   /** F6: listens there. The same address changes nothing; another one replaces the listener and closes connections. */
   start(where: HostPort): Promise<Address> {
-    const started = this.#starting.then(() => this.#listenOn(where));
-    this.#starting = started.catch(() => {});
-    return started;
+    return this.#listener.start(where);
   }
 
   async status(): Promise<TrackerStatus> {
-    const address = this.#listener?.address ?? null;
+    const address = this.#listener.address ?? null;
     return {
       role: "tracker",
       version: VERSION,
@@ -173,7 +186,7 @@ export class Tracker implements SessionHost {
   async ping(host: string, port?: number): Promise<PingResult> {
     const issuedMs = this.clock.now();
     const deadline = noticeDeadline(issuedMs);
-    const peer = await this.#finder.find(host, port, deadline, this.#listener?.address);
+    const peer = await this.#finder.find(host, port, deadline, this.#listener.address);
     const alive = peer.online && (await this.#answersPing(peer, deadline));
     const durationMs = Math.round((this.clock.now() - issuedMs) * 1000) / 1000;
     return { address: peer.address, alive, duration_ms: durationMs };
@@ -197,10 +210,9 @@ export class Tracker implements SessionHost {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    this.#forgetTimer.cancel();
+    for (const timer of this.#timers) timer.cancel();
     this.liveness.stop();
-    await this.#starting;
-    await this.#stopListening();
+    await this.#listener.close();
     await this.registry.close();
   }
 
@@ -208,62 +220,26 @@ export class Tracker implements SessionHost {
     return proveAddress(address, peerId, this.#endpoint);
   }
 
-  /** Sessions that were open when the tracker ended get a new lease, which keeps their publications listed. */
-  async #resume(): Promise<void> {
-    const startMs = this.clock.now();
-    for (const peer of await this.registry.onlinePeers()) this.liveness.hold(peer, () => startMs);
-    this.liveness.start();
-    this.#forget();
+  /**
+   * Sessions of trackers that have ended, of this one before its start too, get a new lease, which keeps their
+   * publications listed until the peers have registered again.
+   */
+  async #takeOver(): Promise<void> {
+    const { isNew, takenOver } = await this.registry.renew(this.id, this.leaseMs);
+    // This tracker stood still for so long that another one holds its sessions: the peers have to register again.
+    if (isNew) for (const { connection } of this.sessions.values()) connection.close(LOST_SESSION);
+    const nowMs = this.clock.now();
+    for (const peer of takenOver) this.liveness.hold(peer, () => nowMs);
   }
 
-  async #listenOn({ host, port }: HostPort): Promise<Address> {
-    if (this.#closing) throw new P2pfsError("not_running", "the tracker is ending");
-    const ip = await this.#endpoint.resolve(host);
-    const isOpened = isForOthers(ip, {
-      isOpen: this.#options.open ?? false,
-      refusal: `${host} is reachable from other machines`,
-      hint: "start with --open to let everybody who can reach this address join, list and fetch",
-    });
-    const current = this.#listener?.address;
-    if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
-    const address = await this.#move(ip, port);
-    this.#options.log("info", `listening on ${address}`);
-    if (isOpened)
-      this.#options.log("warn", "open to other machines: whoever reaches this port can join, list and fetch");
-    this.events.emit({ type: "listening", address });
-    return address;
-  }
-
-  async #move(ip: string, port: number): Promise<Address> {
-    const current = this.#listener?.address;
-    // The same port on another host may overlap with the old listener: close that first, and reopen it on failure.
-    const overlaps = current !== undefined && portOf(current) === port;
-    if (overlaps) await this.#stopListening();
-    try {
-      const listener = await this.#openListener(ip, port);
-      if (!overlaps) await this.#stopListening();
-      this.#listener = listener;
-      return listener.address;
-    } catch (thrown) {
-      if (overlaps) this.#listener = await this.#openListener(hostOf(current), portOf(current));
-      throw thrown;
-    }
-  }
-
-  #openListener(host: string, port: number): Promise<Listener> {
-    return this.#endpoint.listen({
-      flag: "start HOST PORT",
-      host,
-      port,
-      connectionsMax: this.#options.connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
-      conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
-      full: (max) => this.#options.log("warn", `all ${max} places for connections are taken; the idlest have to go`),
-      onConnection: (connection) => this.#serve(connection),
+  #renew(): void {
+    this.#takeOver().catch((thrown) => {
+      if (!this.#closing) this.#failed("taking over sessions", thrown);
     });
   }
 
   #hello(): LocalHello {
-    const address = this.#listener?.address;
+    const { address } = this.#listener;
     const advertised = address === undefined || isWildcard(hostOf(address)) ? null : address;
     return { role: "tracker", agent: `p2pfs/${VERSION}`, address: advertised };
   }
@@ -297,9 +273,7 @@ export class Tracker implements SessionHost {
     this.#options.log("error", `${what}: ${thrown.message}`);
   }
 
-  async #stopListening(): Promise<void> {
-    this.#listener?.stop();
-    this.#listener = undefined;
+  async #closeConnections(): Promise<void> {
     const open = [...this.#connections];
     for (const [connection] of open) connection.close();
     await Promise.all(open.map(([, { gone }]) => gone));
@@ -315,7 +289,7 @@ export class Tracker implements SessionHost {
 
   async #expire(peer: PeerRecord, lastSeenMs: number): Promise<void> {
     try {
-      const wasOnline = await this.registry.leave(peer, this.#wallTime(lastSeenMs));
+      const wasOnline = await this.registry.leave(peer, this.id, this.#wallTime(lastSeenMs));
       const session = this.sessions.get(peer.peerId);
       // An open connection is half open or its process is frozen: the peer has to reconnect.
       if (session?.peer?.session === peer.session)

@@ -62,3 +62,11 @@ test("after the tracker itself stood still, everybody gets a whole lease to be h
   pass(500);
   expect(expired).toHaveLength(1);
 });
+
+test("the lease of an earlier session, taken over late, does not replace that of a newer one", () => {
+  const { liveness, expired, pass, now } = fixture();
+  liveness.hold(record(1, 2), now);
+  liveness.hold(record(1, 1), () => 0);
+  pass(5 * leaseMs);
+  expect(expired).toEqual([]);
+});

@@ -34,6 +34,8 @@ export interface RegistryUnderTest {
 /** Ten chunks of 64 KiB. */
 const size = 640 * KiB;
 const elsewhere = { sameHost: false };
+const TRACKER = "one";
+const GONE_AFTER_MS = 8000;
 
 export function testRegistry(name: string, open: (now: () => number) => Promise<RegistryUnderTest>): void {
   describe(name, () => {
@@ -47,15 +49,16 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
     });
     afterEach(() => subject.remove());
 
-    const join = (number: number, at = `10.0.0.${number}:7000`) =>
-      registry.register({ peerId: peerId(number), address: address(at), hostName: `host-${number}` });
+    const join = (number: number, at = `10.0.0.${number}:7000`, tracker = TRACKER) =>
+      registry.register({ peerId: peerId(number), address: address(at), hostName: `host-${number}` }, tracker);
     const publication = (fname: string, content: number, path = `typed/${fname}`) => ({
       fname: fileName(fname),
       contentId: contentId(content),
       size,
       path,
     });
-    const leave = (record: { peerId: PeerId; session: number }) => registry.leave(record, now);
+    const leave = (record: { peerId: PeerId; session: number }, tracker = TRACKER) =>
+      registry.leave(record, tracker, now);
     const listed = async () => (await registry.listFiles({}, null)).rows.map((row) => `${row.key} ${row.holders}`);
     const located = async (query: Parameters<Registry["locate"]>[0], requester: { peerId?: PeerId } = {}) => {
       now += SAMPLE_REUSE_MS;
@@ -63,6 +66,72 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
     };
     const holdersOf = async (content: number, requester: { peerId?: PeerId } = {}) =>
       (await located({ contentId: contentId(content) }, requester))?.holders.map((row) => hostOf(row.address)).sort();
+
+    describe("trackers that use the same registry", () => {
+      const renew = async (tracker: string) => {
+        const { isNew, takenOver } = await registry.renew(tracker, GONE_AFTER_MS);
+        return { isNew, takenOver: takenOver.map((peer) => peer.peerId) };
+      };
+
+      test("a tracker takes over nothing from one that renews, however long the sessions last", async () => {
+        await renew("one");
+        await join(1, "10.0.0.1:7000", "one");
+        expect(await renew("two")).toEqual({ isNew: true, takenOver: [] });
+        for (let third = 0; third < 30; third++) {
+          now += GONE_AFTER_MS / 3;
+          expect(await renew("one")).toEqual({ isNew: false, takenOver: [] });
+          expect(await renew("two")).toEqual({ isNew: false, takenOver: [] });
+        }
+      });
+
+      test("sessions of a tracker that is gone are taken over once, and stay online", async () => {
+        await renew("one");
+        await renew("two");
+        await join(1, "10.0.0.1:7000", "one");
+        await join(2, "10.0.0.2:7000", "two");
+        const gone = await join(3, "10.0.0.3:7000", "one");
+        await leave(gone, "one");
+        now += GONE_AFTER_MS - 1;
+        expect(await renew("two")).toEqual({ isNew: false, takenOver: [] });
+        now += 1;
+        expect(await renew("two")).toEqual({ isNew: false, takenOver: [peerId(1)] });
+        expect(await renew("three")).toEqual({ isNew: true, takenOver: [] });
+        expect((await registry.listPeers(null)).rows.map((peer) => peer.peerId)).toEqual([peerId(1), peerId(2)]);
+      });
+
+      test("a tracker whose sessions were taken over learns it once, and ends none of them", async () => {
+        await renew("one");
+        await renew("two");
+        const taken = await join(1, "10.0.0.1:7000", "one");
+        now += GONE_AFTER_MS;
+        expect(await renew("two")).toEqual({ isNew: false, takenOver: [peerId(1)] });
+        expect(await leave(taken, "one")).toBe(false);
+        expect(await renew("one")).toEqual({ isNew: true, takenOver: [] });
+        expect(await renew("one")).toEqual({ isNew: false, takenOver: [] });
+        expect(await leave(taken, "two")).toBe(true);
+      });
+
+      test("a peer that registers elsewhere is held there, whatever its first tracker does afterwards", async () => {
+        await renew("one");
+        await renew("two");
+        const first = await join(1, "10.0.0.1:7000", "one");
+        const second = await join(1, "10.0.0.1:7000", "two");
+        expect(await leave(first, "one")).toBe(false);
+        expect(await leave(second, "one")).toBe(false);
+        now += GONE_AFTER_MS;
+        expect(await renew("two")).toEqual({ isNew: false, takenOver: [] });
+        expect(await leave(second, "two")).toBe(true);
+      });
+
+      test("a session that a tracker takes after it counted as gone is taken over as well", async () => {
+        await renew("one");
+        await renew("two");
+        now += GONE_AFTER_MS;
+        await renew("two");
+        await join(1, "10.0.0.1:7000", "one");
+        expect(await renew("two")).toEqual({ isNew: false, takenOver: [peerId(1)] });
+      });
+    });
 
     describe("peers", () => {
       test("F7: a peer that registers is online and listed, a peer that left is not", async () => {
@@ -659,9 +728,10 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
       registry = await subject.reopen();
       expect(await listed()).toEqual(before);
       expect(await holdersOf(2)).toEqual(["10.0.0.1"]);
-      expect((await registry.onlinePeers()).map(({ peerId, session }) => ({ peerId, session }))).toEqual([
-        { peerId: peerId(1), session: one.session },
-      ]);
+      expect(await registry.renew(TRACKER, GONE_AFTER_MS)).toMatchObject({
+        isNew: true,
+        takenOver: [{ peerId: peerId(1), session: one.session }],
+      });
     });
   });
 }

@@ -51,7 +51,7 @@ test("many files are listed and passed over in steps that leave others their tur
   });
   const sessions = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
-      registry.register({ peerId: peerId(i), address: address(`10.0.0.${i + 1}:7000`), hostName: "" }),
+      registry.register({ peerId: peerId(i), address: address(`10.0.0.${i + 1}:7000`), hostName: "" }, "one"),
     ),
   );
   const size = chunkSizeFor(0);
@@ -74,7 +74,7 @@ test("many files are listed and passed over in steps that leave others their tur
   expect(rows).toBe(files);
   expect((await registry.counts()).files).toBe(files);
 
-  for (const session of sessions) await registry.leave(session, Date.now());
+  for (const session of sessions) await registry.leave(session, "one", Date.now());
   let turns = 0;
   let listing = true;
   const takeTurn = () => {
@@ -109,7 +109,7 @@ test("a location costs no more in a large swarm than in a small one", async () =
     const joinAndHold = async () => {
       const number = ++peers;
       const at = address(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}:7000`);
-      const session = await registry.register({ peerId: peerId(number), address: at, hostName: "" });
+      const session = await registry.register({ peerId: peerId(number), address: at, hostName: "" }, "one");
       const report = { contentId: contentId(content), size, chunks: ranges(0, 3), replace: true };
       await registry.registerChunks(session, report);
     };
@@ -136,7 +136,10 @@ test("a change costs no more for a peer that shares much than for one that begin
     await registry.close();
     folder.remove();
   });
-  const session = await registry.register({ peerId: peerId(1), address: address("10.0.0.1:7000"), hostName: "" });
+  const session = await registry.register(
+    { peerId: peerId(1), address: address("10.0.0.1:7000"), hostName: "" },
+    "one",
+  );
   const size = 10 * chunkSizeFor(0);
   const batch = 1000;
   /** Publishes, registers and locates this many contents, one after another. */

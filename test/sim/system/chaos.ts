@@ -365,7 +365,7 @@ class Chaos {
       ({ upSinceMs }) => upSinceMs !== undefined && clock.now - upSinceMs > LEASE_MS + REJOIN_MS_MAX,
     );
     if (steady.length === 0) return;
-    const online = new Set((await tracker.registry.onlinePeers()).map(({ address }) => address));
+    const online = new Set((await tracker.registry.listPeers(null)).rows.map(({ address }) => address));
     for (const host of steady)
       if (!online.has(host.address as Address)) {
         this.#world.violated(`${host.ip} is not listed, although it is there`);

@@ -67,7 +67,8 @@ const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp
   "a peer that is delisted": [
     ({ clock, tracker }) => {
       const delist = async () => {
-        for (const peer of await tracker!.registry.onlinePeers()) await tracker!.registry.leave(peer, 0);
+        const { registry, id } = tracker!;
+        for (const peer of (await registry.listPeers(null)).rows) await registry.leave(peer, id, 0);
       };
       clock.after(15 * SECOND_MS, () => void delist());
     },

@@ -1,0 +1,107 @@
+/** Where the tracker listens (F6): a command moves it while the role runs. */
+import { type Address, type HostPort, hostOf, portOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { isForOthers } from "../core/listening.ts";
+import type { Log } from "../core/log.ts";
+import { connectionsWithin } from "../net/descriptors.ts";
+import type { Endpoint, Listener, ListenOptions } from "../net/endpoint.ts";
+import type { TrackerEvents } from "./events.ts";
+
+/** A tracker opens few other files. */
+const CONNECTIONS_MAX = 8192;
+const SHARE_OF_DESCRIPTORS = 0.5;
+
+export interface TrackerListenerOptions extends Pick<Required<ListenOptions>, "conductOf" | "onConnection"> {
+  readonly endpoint: Endpoint;
+  /** Whether other machines may be let in. */
+  readonly isOpen: boolean;
+  /** Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
+  readonly connectionsMax: number | undefined;
+  readonly log: Log;
+  readonly events: TrackerEvents;
+  /** Called when the tracker stops listening at an address; resolves when the sessions there have ended. */
+  readonly closeConnections: () => Promise<void>;
+}
+
+export class TrackerListener {
+  readonly #options: TrackerListenerOptions;
+  #listener: Listener | undefined;
+  /** Resolves when the last `start` has ended; the next one waits for it. */
+  #starting: Promise<unknown> = Promise.resolve();
+  #isClosing = false;
+
+  constructor(options: TrackerListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined while the tracker does not listen. */
+  get address(): Address | undefined {
+    return this.#listener?.address;
+  }
+
+  /** The same address changes nothing; another one replaces the listener and closes connections. */
+  start(where: HostPort): Promise<Address> {
+    const started = this.#starting.then(() => this.#listenOn(where));
+    this.#starting = started.catch(() => {});
+    return started;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#starting;
+    await this.#stop();
+  }
+
+  async #listenOn({ host, port }: HostPort): Promise<Address> {
+    const { endpoint, isOpen, log, events } = this.#options;
+    if (this.#isClosing) throw new P2pfsError("not_running", "the tracker is ending");
+    const ip = await endpoint.resolve(host);
+    const isOpened = isForOthers(ip, {
+      isOpen,
+      refusal: `${host} is reachable from other machines`,
+      hint: "start with --open to let everybody who can reach this address join, list and fetch",
+    });
+    const current = this.address;
+    if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
+    const address = await this.#move(ip, port);
+    log("info", `listening on ${address}`);
+    if (isOpened) log("warn", "open to other machines: whoever reaches this port can join, list and fetch");
+    events.emit({ type: "listening", address });
+    return address;
+  }
+
+  async #move(ip: string, port: number): Promise<Address> {
+    const current = this.address;
+    // The same port on another host may overlap with the old listener: close that first, and reopen it on failure.
+    const overlaps = current !== undefined && portOf(current) === port;
+    if (overlaps) await this.#stop();
+    try {
+      const listener = await this.#open(ip, port);
+      if (!overlaps) await this.#stop();
+      this.#listener = listener;
+      return listener.address;
+    } catch (thrown) {
+      if (overlaps) this.#listener = await this.#open(hostOf(current), portOf(current));
+      throw thrown;
+    }
+  }
+
+  #open(host: string, port: number): Promise<Listener> {
+    const { endpoint, connectionsMax, log, conductOf, onConnection } = this.#options;
+    return endpoint.listen({
+      flag: "start HOST PORT",
+      host,
+      port,
+      connectionsMax: connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
+      conductOf,
+      full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),
+      onConnection,
+    });
+  }
+
+  async #stop(): Promise<void> {
+    this.#listener?.stop();
+    this.#listener = undefined;
+    await this.#options.closeConnections();
+  }
+}
