@@ -14,8 +14,8 @@ import type { FileInfo } from "../core/model.ts";
 import { PageWalk } from "../core/page-walk.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type Names, resolveHostPort } from "../net/host-name.ts";
-import type { Fields } from "../wire/messages.ts";
-import type { TrackerLink } from "./tracker-link.ts";
+import type { Directory } from "./directory.ts";
+import type { FilePage } from "./types.ts";
 
 /** Publications of one name that are read; more would hardly make an ambiguous name unambiguous. */
 export const CANDIDATES_MAX = 2000;
@@ -46,17 +46,17 @@ export function nameOf(what: string): FileName {
  * deadline.
  */
 export async function findTarget(
-  link: TrackerLink,
+  directory: Directory,
   { what, from }: FetchSubject,
   deadline: Deadline,
   names: Names,
 ): Promise<FetchTarget> {
   const fname = nameOf(what);
-  const holder = from === undefined ? null : await resolveHostPort(from, deadline, names);
-  const listed = await listNamed(link, fname, holder, deadline, names.clock);
+  const holder = from === undefined ? undefined : await resolveHostPort(from, deadline, names);
+  const listed = await listNamed(directory, fname, holder, deadline, names.clock);
   const pinned = looksLikeTicket(what) ? parseTicket(what).contentId : undefined;
   const matching = pinned === undefined ? listed : listed.filter((file) => file.content_id === pinned);
-  const others = matching.filter((file) => file.address !== link.address);
+  const others = matching.filter((file) => file.address !== directory.address);
   if (others.length === 0) {
     if (matching.length > 0) throw ownFile(fname);
     // A ticket needs no publication: the publisher may have left while holders remain.
@@ -71,9 +71,9 @@ export async function findTarget(
 }
 
 async function listNamed(
-  link: TrackerLink,
+  directory: Directory,
   fname: FileName,
-  holder: Address | null,
+  holder: Address | undefined,
   deadline: Deadline,
   clock: Clock,
 ): Promise<FileInfo[]> {
@@ -81,13 +81,9 @@ async function listNamed(
   const walk = new PageWalk(clock.now());
   let cursor: string | null = null;
   do {
-    const query = { type: "REQUEST_FILE_LIST", fname, holder, cursor } as const;
-    const { file_list: rows, next }: Fields<"REPLY_FILE_LIST"> = await link.request<"REQUEST_FILE_LIST">(
-      query,
-      deadline,
-    );
-    files.push(...rows);
-    cursor = walk.after({ rows, next }, clock.now());
+    const page: FilePage = await directory.listFiles({ fname, holder }, cursor, deadline);
+    files.push(...page.rows);
+    cursor = walk.after(page, clock.now());
   } while (cursor !== null && files.length < CANDIDATES_MAX);
   return files;
 }

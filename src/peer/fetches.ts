@@ -18,6 +18,7 @@ import { Backoff } from "../net/backoff.ts";
 import { type System, sleep } from "../net/system.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
+import type { Directory } from "./directory.ts";
 import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
@@ -27,7 +28,6 @@ import { inSeries, RateLimiter } from "./rate-limiter.ts";
 import type { Repository, UnfinishedFetch } from "./repository.ts";
 import type { Sharing } from "./sharing.ts";
 import type { Swarms } from "./swarms.ts";
-import type { TrackerLink } from "./tracker-link.ts";
 import type { FetchProgress, RateLimitsChange } from "./types.ts";
 
 export const FETCHES_MAX = 256;
@@ -48,7 +48,7 @@ export interface FetchRequest extends FetchSubject {
 
 export interface FetchesOptions {
   readonly store: ContentStore;
-  readonly link: () => TrackerLink;
+  readonly directory: Directory;
   readonly library: Library;
   readonly repository: Repository;
   readonly neighbours: Neighbours;
@@ -107,8 +107,8 @@ export class Fetches {
 
   /** Resolves when the fetch runs; rejects within NOTICE_MS_MAX of `startedMs` where it cannot (R5). */
   async start(request: FetchRequest, startedMs: number): Promise<FetchJob> {
-    const { link, store, system, filesFolder } = this.#options;
-    const target = await findTarget(link(), request, noticeDeadline(startedMs), system);
+    const { directory, store, system, filesFolder } = this.#options;
+    const target = await findTarget(directory, request, noticeDeadline(startedMs), system);
     const destination = store.destinationOf(target.fname, request.destination, filesFolder);
     return this.#startTarget(target, destination, startedMs, request.limits);
   }
@@ -301,10 +301,8 @@ export class Fetches {
   }
 
   async #holdersOf(contentId: ContentId, deadline: Deadline): Promise<Address[]> {
-    const link = this.#options.link();
-    const query = { type: "REQUEST_FILE_LOCATION", primary_key: null, content_id: contentId } as const;
-    const reply = await link.request(query, deadline);
-    return reply.chunkinfo.map((holder) => holder.address).filter((address) => address !== link.address);
+    const { holders } = await this.#options.directory.locate(contentId, deadline);
+    return holders.map((holder) => holder.address);
   }
 
   async #resumeOne(fetch: UnfinishedFetch, backoff: Backoff): Promise<void> {

@@ -26,7 +26,6 @@ import { realSystem, type System } from "../net/system.ts";
 import { type PeerFolder, randomPeerSecret } from "../store/data-folder.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
-import { Announcer } from "./announcer.ts";
 import { holdersOf } from "./content-holders.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
@@ -42,7 +41,7 @@ import { Repository } from "./repository.ts";
 import { ShareWatch } from "./share-watch.ts";
 import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
-import { TrackerLink } from "./tracker-link.ts";
+import { TrackerDirectory } from "./tracker-directory.ts";
 import type {
   Connected,
   FetchProgress,
@@ -101,13 +100,12 @@ export class Peer {
   readonly #swarms: Swarms;
   readonly #sharing: Sharing;
   readonly #neighbours: Neighbours;
-  readonly #announcer: Announcer;
+  readonly #directory: TrackerDirectory;
   readonly #publisher: Publisher;
   readonly #fetches: Fetches;
   readonly #shareWatch: ShareWatch;
   /** Defined from `open` on. */
   #listener: PeerListener | undefined;
-  #link: TrackerLink;
 
   /**
    * Opens the peer: it listens, and joins its tracker in the background. Throws `already_running` (port in use),
@@ -121,7 +119,7 @@ export class Peer {
       await peer.close();
       throw thrown;
     }
-    peer.#link.open();
+    peer.#directory.open();
     peer.#fetches.resume();
     peer.#shareWatch.open();
     return peer;
@@ -157,21 +155,26 @@ export class Peer {
     });
     this.#neighbours = new Neighbours({
       endpoint: this.#endpoint,
-      ownAddress: () => this.#link?.address ?? null,
+      ownAddress: () => this.address,
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
       events: this.events,
     });
     const shared = { clock, store, library: this.#library, repository: this.#repository, log };
-    this.#announcer = new Announcer({ ...shared, session: () => this.#link.session });
-    this.#publisher = new Publisher({
+    this.#directory = new TrackerDirectory({
       ...shared,
-      link: () => this.#link,
-      announcer: this.#announcer,
+      tracker: options.tracker,
+      peerIdAt: (address) => peerIdAt(address, this.#secret),
+      hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
+      endpoint: this.#endpoint,
+      listening: () => this.#listener!.announced(),
+      registered: (address) => this.#listener!.warnIfUnreachable(address),
+      events: this.events,
     });
+    this.#publisher = new Publisher({ ...shared, directory: this.#directory });
     this.#shareWatch = new ShareWatch(shared);
     this.#fetches = new Fetches({
       ...shared,
-      link: () => this.#link,
+      directory: this.#directory,
       neighbours: this.#neighbours,
       swarms: this.#swarms,
       sharing: this.#sharing,
@@ -181,20 +184,19 @@ export class Peer {
       system,
       events: this.events,
     });
-    this.#link = this.#newLink(options.tracker);
     this.#library.events.subscribe((event) => this.#handleLibraryEvent(event));
     for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
-    for (const follower of [this.#sharing, this.#swarms, this.#announcer])
+    for (const follower of [this.#sharing, this.#swarms, this.#directory])
       this.#library.events.subscribe((event) => follower.follow(event));
   }
 
   /** The address that the tracker names to other peers; null before the first registration. */
   get address(): Address | null {
-    return this.#link.address;
+    return this.#directory?.address ?? null;
   }
 
   get tracker(): HostPort {
-    return this.#link.tracker;
+    return this.#directory.tracker;
   }
 
   /** Bytes of chunk buffers in use by fetches. */
@@ -208,10 +210,10 @@ export class Peer {
       role: "peer",
       version: VERSION,
       pid: process.pid,
-      address: this.#link.address,
+      address: this.address,
       listen: this.#listener!.address,
-      tracker: formatHostPort(this.#link.tracker),
-      connected: this.#link.isUp,
+      tracker: formatHostPort(this.tracker),
+      connected: this.#directory.isUp,
       data_folder: dataFolder?.path ?? "",
       files_folder: filesFolder,
       started: new Date(this.#startedMs).toISOString(),
@@ -238,13 +240,7 @@ export class Peer {
 
   /** F13: leaves the present tracker for this one and announces everything there; fetches continue. */
   async connect(tracker: HostPort): Promise<Connected> {
-    const deadline = noticeDeadline(this.#clock.now());
-    if (formatHostPort(tracker) !== formatHostPort(this.#link.tracker)) {
-      this.#link.close();
-      this.#link = this.#newLink(tracker);
-      this.#link.open();
-    }
-    const { address } = await this.#link.ready(deadline);
+    const address = await this.#directory.connect(tracker, noticeDeadline(this.#clock.now()));
     return { tracker: formatHostPort(tracker), address };
   }
 
@@ -279,10 +275,8 @@ export class Peer {
   }
 
   /** F14: all shared files. */
-  async listFiles(cursor: string | null = null): Promise<FilePage> {
-    const query = { type: "REQUEST_FILE_LIST", fname: null, holder: null, cursor } as const;
-    const page = await this.#link.request<"REQUEST_FILE_LIST">(query, noticeDeadline(this.#clock.now()));
-    return { rows: page.file_list, next: page.next };
+  listFiles(cursor: string | null = null): Promise<FilePage> {
+    return this.#directory.listFiles({}, cursor, noticeDeadline(this.#clock.now()));
   }
 
   /** F15: the files of one peer. Without a port, the host must have a single peer. */
@@ -290,15 +284,14 @@ export class Peer {
     const deadline = noticeDeadline(this.#clock.now());
     const address =
       port === undefined
-        ? await onlyPeerAt(host, this.#link, deadline, this.#system)
+        ? await onlyPeerAt(host, this.#directory, deadline, this.#system)
         : await this.#endpoint.resolveHostPort({ host, port }, deadline);
-    const page = await this.#link.request({ type: "REQUEST_DISCOVER", address, cursor }, deadline);
-    return { rows: page.file_list, next: page.next };
+    return this.#directory.discover(address, cursor, deadline);
   }
 
   /** A sample of a content's holders with their chunks, this peer included. */
   holdersOf(contentId: ContentId): Promise<ContentHolders> {
-    return holdersOf(contentId, this.#library, this.#link, noticeDeadline(this.#clock.now()));
+    return holdersOf(contentId, this.#library, this.#directory, noticeDeadline(this.#clock.now()));
   }
 
   /** Whether host and port are the peer's tracker, in any spelling. */
@@ -338,8 +331,7 @@ export class Peer {
   async close(): Promise<void> {
     this.#shareWatch.close();
     await this.#fetches.close();
-    this.#announcer.close();
-    this.#link.close();
+    this.#directory.close();
     this.#listener?.close();
     this.#swarms.close();
     this.#neighbours.closeAll();
@@ -350,32 +342,16 @@ export class Peer {
   async #listen(): Promise<void> {
     this.#listener = await PeerListener.open({
       ...this.#options,
-      idToProve: () => this.#link.idToProve,
+      idToProve: () => this.#directory.idToProve,
       endpoint: this.#endpoint,
       onPeer: (connection) => this.#neighbours.adopt(connection),
       conductOf: (connection) => this.#neighbours.conductOf(connection),
     });
   }
 
-  #newLink(tracker: HostPort): TrackerLink {
-    return new TrackerLink({
-      tracker,
-      peerIdAt: (address) => peerIdAt(address, this.#secret),
-      hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
-      endpoint: this.#endpoint,
-      listening: () => this.#listener!.announced(),
-      announce: (session) => {
-        this.#listener!.warnIfUnreachable(session.address);
-        return this.#announcer.announceAll(session);
-      },
-      events: this.events,
-      log: this.#options.log,
-    });
-  }
-
   #hello(): LocalHello {
     const nonce = this.#system.random.bytes(NONCE_BYTES).toHex();
-    return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.#link?.address ?? null, nonce };
+    return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.address, nonce };
   }
 
   #handleLibraryEvent(event: LibraryEvent): void {

@@ -7,14 +7,14 @@ import type { Clock } from "../core/clock.ts";
 import { type Deadline, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../core/file-name.ts";
+import { chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import { formatTicket } from "../core/ticket.ts";
 import type { ContentStore } from "../disk/content-store.ts";
 import type { HashedFile } from "../disk/hash-file.ts";
-import { type Announcer, publishRequest } from "./announcer.ts";
+import type { Directory } from "./directory.ts";
 import type { Library } from "./library.ts";
 import type { Repository, Share } from "./repository.ts";
-import type { TrackerLink } from "./tracker-link.ts";
 import type { Published, Unpublished } from "./types.ts";
 
 export interface PublishRequest {
@@ -35,10 +35,9 @@ export interface PublishOptions {
 export interface PublisherOptions {
   readonly store: ContentStore;
   readonly clock: Clock;
-  readonly link: () => TrackerLink;
+  readonly directory: Directory;
   readonly library: Library;
   readonly repository: Repository;
-  readonly announcer: Announcer;
 }
 
 export class Publisher {
@@ -59,7 +58,7 @@ export class Publisher {
     for (const mark of marks) this.#underWay.add(mark);
     try {
       // Checked first, since hashing may take long.
-      await this.#options.link().ready(noticeDeadline(this.#options.clock.now()));
+      await this.#options.directory.ready(noticeDeadline(this.#options.clock.now()));
       const hashed = await this.#options.store.hash(realPath, options);
       return await this.#announce(fname, lname, realPath, hashed);
     } finally {
@@ -69,24 +68,16 @@ export class Publisher {
 
   /** The file stays where it is, and peers that have fetched it continue to serve it. */
   async unpublish(fname: FileName, deadline: Deadline): Promise<Unpublished> {
-    const { repository, library, link, announcer } = this.#options;
+    const { repository, library, directory } = this.#options;
     const share = repository.shareNamed(fname);
     if (share === undefined) {
       const hint = "list-files shows what is shared, with the address of its publisher";
       throw new P2pfsError("not_found", `this peer shares nothing as ${fname}`, { hint });
     }
-    await link()
-      .request({ type: "REQUEST_UNPUBLISH", fname: share.fname }, deadline)
-      .catch((thrown) => {
-        // Not published: an empty file that vanished.
-        if (thrown instanceof P2pfsError && thrown.code === "not_found") return;
-        // The share stays, so it is announced again in case the tracker has removed it without answering.
-        announcer.republish(share);
-        throw thrown;
-      });
+    await directory.unpublish(share, deadline);
     repository.removeShare(share.fname);
     if (!repository.fetched().some((copy) => copy.path === share.path)) library.removeCopy(share);
-    await announcer.settled(share.contentId, deadline);
+    await directory.settled(share.contentId, deadline);
     return { fname: share.fname };
   }
 
@@ -109,37 +100,29 @@ export class Publisher {
   }
 
   async #announce(fname: FileName, lname: string, path: string, hashed: HashedFile): Promise<Published> {
-    const { link, library, repository, announcer } = this.#options;
+    const { directory, library, repository, clock } = this.#options;
     const { contentId, manifestBytes, stamp } = hashed;
     const share: Share = { fname, lname, path, contentId, size: stamp.size, mtimeNs: stamp.mtimeNs };
     // A new deadline, since hashing may have taken long.
-    const deadline = noticeDeadline(this.#options.clock.now());
-    const session = await link().ready(deadline);
-    const request = publishRequest(share, session);
+    const address = await directory.publish(share, noticeDeadline(clock.now()));
     try {
-      await link().request(request, deadline);
       repository.addShare(share, manifestBytes);
     } catch (thrown) {
-      // The tracker may have published it without answering, and must not list a file that is not shared.
-      if (!isRefusal(thrown)) announcer.withdraw(share);
+      directory.withdraw(share);
       throw thrown;
     }
     library.addCopy(share);
     return {
-      key: publicationKey(fname, session.address),
+      key: publicationKey(fname, address),
       fname,
       size: share.size,
-      total_chunknum: request.total_chunknum,
+      total_chunknum: chunkCountFor(share.size),
       path: lname,
-      address: session.address,
+      address,
       content_id: contentId,
-      ticket: formatTicket({ tracker: link().tracker, fname, contentId }),
+      ticket: formatTicket({ tracker: directory.tracker, fname, contentId }),
     };
   }
-}
-
-function isRefusal(thrown: unknown): boolean {
-  return thrown instanceof P2pfsError && thrown.code === "refused";
 }
 
 function checkedName(name: string): FileName {
