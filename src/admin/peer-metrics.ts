@@ -25,6 +25,10 @@ export function addPeerMetrics(peer: Peer, { metrics }: Instruments): void {
     "Bytes received from other peers.",
     () => peer.status().bytes_received,
   );
+  metrics.read("p2pfs_connections", "gauge", "Open connections.", () => peer.backlog.connections);
+  metrics.read("p2pfs_waiting_bytes", "gauge", "Bytes that others have not read yet.", () => peer.backlog.sendBytes);
+  metrics.read("p2pfs_waiting_uploads", "gauge", "Chunks that others wait for.", () => peer.backlog.uploads);
+  metrics.read("p2pfs_buffer_bytes", "gauge", "Chunk buffers in use.", () => peer.backlog.bufferBytesTaken);
   const ended = metrics.counter("p2pfs_fetches_ended_total", "Fetches that have ended, by how.");
   const neighbours = metrics.counter("p2pfs_peer_connections_total", "Connections with other peers, by what happened.");
   const links = metrics.counter("p2pfs_tracker_joins_total", "Times that the tracker was joined.");

@@ -19,6 +19,8 @@ export function addTrackerMetrics(tracker: Tracker, { metrics }: Instruments): {
   metrics.read("p2pfs_peers", "gauge", "Peers that are joined.", () => counts.peers);
   metrics.read("p2pfs_files", "gauge", "Files that are listed.", () => counts.files);
   metrics.read("p2pfs_contents", "gauge", "Different contents among the files.", () => counts.contents);
+  metrics.read("p2pfs_connections", "gauge", "Open connections.", () => tracker.backlog.connections);
+  metrics.read("p2pfs_waiting_bytes", "gauge", "Bytes that peers have not read yet.", () => tracker.backlog.sendBytes);
   const joins = metrics.counter("p2pfs_peer_joins_total", "Sessions that peers have opened.");
   const leaves = metrics.counter("p2pfs_peer_leaves_total", "Sessions that have ended, by reason.");
   const expiries = metrics.counter("p2pfs_lease_expiries_total", "Peers that were silent for a lease.");

@@ -51,7 +51,7 @@ export function chunkCountFor(totalSize: number): number {
   return Math.ceil(totalSize / chunkSizeFor(totalSize));
 }
 
-export function totalSizeOf(manifest: Manifest): number {
+export function totalSizeOf(manifest: Pick<Manifest, "entries">): number {
   return manifest.entries.reduce((sum, entry) => sum + entry.size, 0);
 }
 

@@ -4,9 +4,10 @@
  * thread.
  */
 import type { Clock } from "../core/clock.ts";
-import { chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import type { Manifest } from "../core/manifest.ts";
 import { isChunk } from "./blake3.ts";
 import type { BufferPool } from "./buffer-pool.ts";
+import type { ContentLayout } from "./content-layout.ts";
 import { readAt } from "./io.ts";
 
 /** Chunks in memory: one is hashed while another is read. */
@@ -44,10 +45,15 @@ export class ChunkChecker {
   }
 
   /** Whether the file has the right bytes for the chunk, and the pause after this check. Throws the system's error. */
-  async look(fd: number, manifest: Manifest, chunk: number): Promise<{ isRight: boolean; restMs: number }> {
-    const buffer = this.#buffers.acquire(chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk));
+  async look(
+    fd: number,
+    manifest: Manifest,
+    layout: ContentLayout,
+    chunk: number,
+  ): Promise<{ isRight: boolean; restMs: number }> {
+    const buffer = this.#buffers.acquire(layout.lengthOf(chunk));
     try {
-      const filled = await readAt(fd, buffer, chunk * manifest.chunkSize);
+      const filled = await readAt(fd, buffer, layout.startOf(chunk));
       const startedMs = this.#clock.now();
       const isRight = filled === buffer.length && isChunk(buffer, manifest, chunk);
       return { isRight, restMs: (this.#clock.now() - startedMs) * REST_FACTOR };

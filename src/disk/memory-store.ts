@@ -12,7 +12,6 @@ import {
   type ContentId,
   chunkCountFor,
   chunkCountOf,
-  chunkLengthAt,
   chunkSizeFor,
   contentIdOf,
   encodeManifest,
@@ -23,10 +22,12 @@ import {
 import { digest, isChunk } from "./blake3.ts";
 import type { ChunkChecker } from "./chunk-checker.ts";
 import type { SharedFile } from "./chunk-reader.ts";
+import { ContentLayout } from "./content-layout.ts";
 import type { CheckEvents, ContentStore, FinishEvents, LeftPart, Part, PartOptions } from "./content-store.ts";
 import { type FileStamp, sameStamp } from "./file-stamp.ts";
 import type { HashedFile } from "./hash-file.ts";
 import { destinationExists } from "./place-file.ts";
+import { UnderWay } from "./under-way.ts";
 
 interface MemoryFile {
   readonly bytes: Uint8Array;
@@ -173,8 +174,8 @@ class MemoryPart implements Part {
   readonly #disk: MemoryDisk;
   readonly #destination: string;
   readonly #file: UnfinishedFile;
-  readonly #underWay = new Set<Promise<unknown>>();
-  #isOpen = true;
+  readonly #layout: ContentLayout;
+  readonly #underWay: UnderWay;
 
   constructor(store: MemoryStore, disk: MemoryDisk, destination: string, file: UnfinishedFile) {
     const count = chunkCountOf(file.manifest);
@@ -187,6 +188,8 @@ class MemoryPart implements Part {
     this.#disk = disk;
     this.#destination = destination;
     this.#file = file;
+    this.#layout = new ContentLayout(file.manifest);
+    this.#underWay = new UnderWay(`the fetch to ${destination}`);
   }
 
   get isNoneMissing(): boolean {
@@ -194,7 +197,7 @@ class MemoryPart implements Part {
   }
 
   write(chunk: number, bytes: Uint8Array): Promise<void> {
-    return this.#run(async () => {
+    return this.#underWay.run(async () => {
       await this.#store.access();
       if (this.have.has(chunk)) return;
       this.#bytesOf(chunk).set(bytes);
@@ -207,9 +210,9 @@ class MemoryPart implements Part {
   async check(checker: ChunkChecker, { proven, lost }: CheckEvents): Promise<void> {
     for (const chunk of [...this.doubtful]) {
       await checker.inTurn(async () => {
-        if (!this.#isOpen) return 0;
+        if (!this.#underWay.isOpen) return 0;
         await this.#store.access();
-        if (!this.#isOpen || !this.doubtful.remove(chunk)) return 0;
+        if (!this.#underWay.isOpen || !this.doubtful.remove(chunk)) return 0;
         if (isChunk(this.#bytesOf(chunk), this.manifest, chunk)) {
           this.have.add(chunk);
           proven(chunk);
@@ -223,14 +226,14 @@ class MemoryPart implements Part {
   }
 
   read(position: number, target: Uint8Array): Promise<void> {
-    return this.#run(async () => {
+    return this.#underWay.run(async () => {
       await this.#store.access();
       target.set(this.#file.bytes.subarray(position, position + target.length));
     });
   }
 
   async finish({ placed }: FinishEvents = {}): Promise<FileStamp> {
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.settled();
     if (!this.have.isFull) throw new RangeError(`${this.have.size - this.have.count} chunks are missing`);
     await this.#store.access();
     if (this.#disk.fileAt(this.#destination) !== undefined) throw destinationExists(this.#destination);
@@ -241,14 +244,11 @@ class MemoryPart implements Part {
   }
 
   async close(): Promise<void> {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    await Promise.allSettled(this.#underWay);
-    this.#file.owner = undefined;
+    if (await this.#underWay.end()) this.#file.owner = undefined;
   }
 
   async discard(): Promise<void> {
-    if (!this.#isOpen) return;
+    if (!this.#underWay.isOpen) return;
     await this.close();
     this.#disk.unfinished.delete(keyOf(this.#destination, this.#file.contentId));
   }
@@ -256,19 +256,8 @@ class MemoryPart implements Part {
   /** A view. */
   #bytesOf(chunk: number): Uint8Array {
     const { bytes } = this.#file;
-    const start = chunk * this.manifest.chunkSize;
-    return bytes.subarray(start, start + chunkLengthAt(bytes.length, this.manifest.chunkSize, chunk));
-  }
-
-  async #run<Result>(operation: () => Promise<Result>): Promise<Result> {
-    if (!this.#isOpen) throw new P2pfsError("cancelled", `the fetch to ${this.#destination} has ended`);
-    const running = operation();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#underWay.delete(running);
-    }
+    const start = this.#layout.startOf(chunk);
+    return bytes.subarray(start, start + this.#layout.lengthOf(chunk));
   }
 }
 

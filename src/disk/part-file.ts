@@ -9,16 +9,10 @@ import { dirname } from "node:path";
 import { Bitfield } from "../core/bitfield.ts";
 import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
-import {
-  type ContentId,
-  chunkCountOf,
-  chunkLengthAt,
-  encodeManifest,
-  type Manifest,
-  totalSizeOf,
-} from "../core/manifest.ts";
+import { type ContentId, chunkCountOf, encodeManifest, type Manifest } from "../core/manifest.ts";
 import { bootId } from "./boot-id.ts";
 import { CHUNKS_CHECKED_AT_ONCE, type ChunkChecker } from "./chunk-checker.ts";
+import { ContentLayout } from "./content-layout.ts";
 import type { CheckEvents, FinishEvents, LeftPart, Part, PartOptions } from "./content-store.ts";
 import { FileLock } from "./file-lock.ts";
 import { type FileStamp, stampOf } from "./file-stamp.ts";
@@ -26,6 +20,7 @@ import { readAt, writeAt } from "./io.ts";
 import { type PartPaths, partPathsFor } from "./part-paths.ts";
 import { leadsTo, leftJournal, type OpenPart, openPart, takeBack } from "./part-recovery.ts";
 import { destinationExists, type PlaceOptions, placeWithoutReplacing } from "./place-file.ts";
+import { UnderWay } from "./under-way.ts";
 
 export interface PartFileOptions extends PartOptions {
   /** For tests: another boot id than that of the system. */
@@ -42,11 +37,10 @@ export class PartFile implements Part {
   readonly #paths: PartPaths;
   readonly #open: OpenPart;
   readonly #lock: FileLock;
-  readonly #size: number;
+  readonly #layout: ContentLayout;
   readonly #have: Bitfield;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay: UnderWay;
   #isPlaced: boolean;
-  #isOpen = true;
 
   /**
    * Makes a part file or resumes one. Throws `refused` if the destination exists (R7), another fetch has the part file
@@ -80,12 +74,13 @@ export class PartFile implements Part {
     this.contentId = options.contentId;
     this.manifest = options.manifest;
     this.manifestBytes = encodeManifest(options.manifest);
-    this.#size = totalSizeOf(options.manifest);
+    this.#layout = new ContentLayout(options.manifest);
     this.#paths = paths;
     this.#open = open;
     this.#lock = lock;
     this.#have = new Bitfield(open.doubtful.size);
     this.#isPlaced = open.isPlaced;
+    this.#underWay = new UnderWay(`the fetch to ${paths.destination}`);
   }
 
   get destination(): string {
@@ -113,17 +108,12 @@ export class PartFile implements Part {
    */
   write(chunk: number, bytes: Uint8Array): Promise<void> {
     const { fd, journal, doubtful } = this.#open;
-    if (
-      chunk < 0 ||
-      chunk >= this.#have.size ||
-      bytes.length !== chunkLengthAt(this.#size, this.manifest.chunkSize, chunk)
-    ) {
+    if (chunk < 0 || chunk >= this.#have.size || bytes.length !== this.#layout.lengthOf(chunk))
       throw new RangeError(`chunk ${chunk} with ${bytes.length} bytes is none of this content`);
-    }
-    return this.#run(async () => {
+    return this.#underWay.run(async () => {
       if (this.#have.has(chunk)) return;
       try {
-        await writeAt(fd, bytes, chunk * this.manifest.chunkSize);
+        await writeAt(fd, bytes, this.#layout.startOf(chunk));
         await journal.append({ kind: "chunk", value: BigInt(chunk) });
       } catch (error) {
         throw diskError(`cannot write to ${this.#paths.part}`, error);
@@ -141,7 +131,7 @@ export class PartFile implements Part {
     const chunks = [...this.#open.doubtful].values();
     const checkInTurn = async () => {
       for (const chunk of chunks) {
-        if (!this.#isOpen) return;
+        if (!this.#underWay.isOpen) return;
         await checker.inTurn(() => this.#checkOne(chunk, checker, events));
       }
     };
@@ -150,11 +140,11 @@ export class PartFile implements Part {
 
   /** Resolves to the pause after it. */
   async #checkOne(chunk: number, checker: ChunkChecker, events: CheckEvents): Promise<number> {
-    if (!this.#isOpen) return 0;
+    if (!this.#underWay.isOpen) return 0;
     const { fd, journal, doubtful, isJournalNew } = this.#open;
     try {
-      return await this.#run(async () => {
-        const { isRight, restMs } = await checker.look(fd, this.manifest, chunk);
+      return await this.#underWay.run(async () => {
+        const { isRight, restMs } = await checker.look(fd, this.manifest, this.#layout, chunk);
         if (isRight && isJournalNew) await journal.append({ kind: "chunk", value: BigInt(chunk) });
         // The chunk may have been written meanwhile.
         if (!doubtful.remove(chunk)) return 0;
@@ -178,7 +168,7 @@ export class PartFile implements Part {
 
   /** Fills the target from this position of the content; the chunks there must be held. */
   read(position: number, target: Uint8Array): Promise<void> {
-    return this.#run(async () => {
+    return this.#underWay.run(async () => {
       const filled = await readAt(this.#open.fd, target, position).catch((error: unknown) =>
         Promise.reject(diskError(`cannot read ${this.#paths.part}`, error)),
       );
@@ -192,8 +182,8 @@ export class PartFile implements Part {
    * file is to be read at its destination instead of here.
    */
   async finish({ placed, ...options }: FinishOptions = {}): Promise<FileStamp> {
-    await Promise.allSettled(this.#underWay);
-    const stamp = await this.#run(() => this.#place(options));
+    await this.#underWay.settled();
+    const stamp = await this.#underWay.run(() => this.#place(options));
     placed?.(stamp);
     await this.close();
     return stamp;
@@ -217,7 +207,7 @@ export class PartFile implements Part {
     const { part, destination } = this.#paths;
     if (!this.#have.isFull) throw new RangeError(`${this.#have.size - this.#have.count} chunks are missing`);
     const stamp = stampOf(fd);
-    if (stamp.size !== this.#size || !leadsTo(this.#isPlaced ? destination : part, stamp)) throw this.#damaged();
+    if (stamp.size !== this.#layout.size || !leadsTo(this.#isPlaced ? destination : part, stamp)) throw this.#damaged();
     if (!this.#isPlaced) {
       const beforePlaceholder = () => journal.append({ kind: "placing", value: 0n });
       await placeWithoutReplacing(part, destination, { ...options, beforePlaceholder });
@@ -228,9 +218,7 @@ export class PartFile implements Part {
 
   /** Waits for operations under way, then closes the files; false if they were closed already. */
   async #stop(): Promise<boolean> {
-    if (!this.#isOpen) return false;
-    this.#isOpen = false;
-    await Promise.allSettled(this.#underWay);
+    if (!(await this.#underWay.end())) return false;
     closeSync(this.#open.fd);
     closeSync(this.#open.journalFd);
     return true;
@@ -241,18 +229,6 @@ export class PartFile implements Part {
     return new P2pfsError("disk", `${this.#isPlaced ? destination : part} was changed or removed by someone else`, {
       hint: "fetch again",
     });
-  }
-
-  /** Runs an operation; the files are not closed before it ends. */
-  async #run<Result>(operation: () => Promise<Result>): Promise<Result> {
-    if (!this.#isOpen) throw new P2pfsError("cancelled", `the fetch to ${this.destination} has ended`);
-    const running = operation();
-    this.#underWay.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#underWay.delete(running);
-    }
   }
 }
 

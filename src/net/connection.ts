@@ -147,6 +147,11 @@ export class Connection implements FrameHandler {
     return this.#queue.payloadFramesQueued;
   }
 
+  /** Bytes that wait for the socket, without payload that is not read yet. */
+  get sendBytesQueued(): number {
+    return this.#queue.bytesQueued;
+  }
+
   /** Since when the socket takes no more bytes, on the same clock; undefined while the other side reads. */
   get sendBlockedSinceMs(): number | undefined {
     return this.#queue.blockedSinceMs;

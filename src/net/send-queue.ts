@@ -108,6 +108,11 @@ export class SendQueue {
     return this.#payloads.length + (this.#current === undefined ? 0 : 1);
   }
 
+  /** Bytes that wait for the kernel, without payload that is not read yet. */
+  get bytesQueued(): number {
+    return this.#controlBytes + (this.#remainder?.length ?? 0);
+  }
+
   /** Whether the kernel is full. */
   get isBlocked(): boolean {
     return this.#blockedSinceMs !== undefined;

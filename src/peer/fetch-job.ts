@@ -10,11 +10,12 @@ import { reportableError } from "../core/defects.ts";
 import { errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { Log } from "../core/log.ts";
-import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { type ContentId, chunkCountOf, type Manifest } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
 import type { ChunkChecker } from "../disk/chunk-checker.ts";
+import { ContentLayout } from "../disk/content-layout.ts";
 import type { Part } from "../disk/content-store.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
@@ -71,7 +72,7 @@ export class FetchJob {
   /** Rejects with the reason of the failure; `cancelled` where `stop` or `cancel` ended the fetch. */
   readonly done: Promise<FetchReceipt>;
   readonly #options: FetchJobOptions;
-  readonly #size: number;
+  readonly #layout: ContentLayout;
   readonly #chunkCount: number;
   readonly #rate: RateMeter;
   #bytesResumed = 0;
@@ -91,7 +92,7 @@ export class FetchJob {
     this.fname = options.fname;
     this.contentId = options.contentId;
     this.destination = options.destination;
-    this.#size = totalSizeOf(options.manifest);
+    this.#layout = new ContentLayout(options.manifest);
     this.#chunkCount = chunkCountOf(options.manifest);
     this.#rate = new RateMeter(options.startedMs);
     this.done = this.#run(holders);
@@ -104,7 +105,7 @@ export class FetchJob {
       event: "progress",
       ...this.#identity(),
       state: this.#state,
-      bytes: this.#bytesHeld(),
+      bytes: this.#layout.bytesOf(this.have),
       chunks: this.#options.part.have.count,
       bytes_per_second: this.#state === "running" ? this.#rate.bytesPerSecond(this.#options.clock.now()) : 0,
       sources: this.#state === "running" ? (this.#transfer?.sourceCount ?? 0) : 0,
@@ -188,10 +189,10 @@ export class FetchJob {
   }
 
   #check(): Promise<void> {
-    const { part, checker, manifest, gained } = this.#options;
+    const { part, checker, gained } = this.#options;
     return part.check(checker, {
       proven: (chunk) => {
-        this.#bytesResumed += chunkLengthAt(this.#size, manifest.chunkSize, chunk);
+        this.#bytesResumed += this.#layout.lengthOf(chunk);
         gained(chunk);
         this.#transfer?.noteChecked(chunk, true);
       },
@@ -206,7 +207,7 @@ export class FetchJob {
       if (this.#stopped !== undefined) throw this.#stopped;
       if (part.have.has(chunk)) continue;
       if (library.copyOf(contentId) === undefined) return;
-      const buffer = buffers.acquire(chunkLengthAt(this.#size, manifest.chunkSize, chunk));
+      const buffer = buffers.acquire(this.#layout.lengthOf(chunk));
       try {
         const isRead = await library.read(contentId, chunk, 0, buffer).then(() => true, asCopyLost);
         if (!isRead || !isChunk(buffer, manifest, chunk)) return;
@@ -220,12 +221,12 @@ export class FetchJob {
   }
 
   async #runTransfer(holders: readonly Address[]): Promise<void> {
-    const { gained, manifest } = this.#options;
+    const { gained } = this.#options;
     if (this.#stopped !== undefined) throw this.#stopped;
     this.#transfer = new Transfer({
       ...this.#options,
       gained: (chunk) => {
-        const bytes = chunkLengthAt(this.#size, manifest.chunkSize, chunk);
+        const bytes = this.#layout.lengthOf(chunk);
         this.#bytesFetched += bytes;
         this.#rate.add(bytes, this.#options.clock.now());
         gained(chunk);
@@ -257,17 +258,9 @@ export class FetchJob {
       fname: this.fname,
       content_id: this.contentId,
       destination: this.destination,
-      size: this.#size,
+      size: this.#layout.size,
       total_chunknum: this.#chunkCount,
     };
-  }
-
-  #bytesHeld(): number {
-    const { have } = this.#options.part;
-    const { chunkSize } = this.#options.manifest;
-    const lastChunk = this.#chunkCount - 1;
-    const missingOfLast = have.has(lastChunk) ? chunkSize - chunkLengthAt(this.#size, chunkSize, lastChunk) : 0;
-    return have.count * chunkSize - missingOfLast;
   }
 }
 

@@ -5,14 +5,8 @@
 import { Bitfield } from "../core/bitfield.ts";
 import { Emitter } from "../core/emitter.ts";
 import { P2pfsError } from "../core/errors.ts";
-import {
-  type ContentId,
-  chunkCountFor,
-  chunkLengthAt,
-  decodeManifest,
-  type Manifest,
-  totalSizeOf,
-} from "../core/manifest.ts";
+import { type ContentId, chunkCountFor, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { ContentLayout } from "../disk/content-layout.ts";
 import type { ContentStore, Part } from "../disk/content-store.ts";
 import { sameStamp } from "../disk/file-stamp.ts";
 import type { LocalCopy, Repository } from "./repository.ts";
@@ -156,7 +150,7 @@ export class Library {
     const holding = this.#holdings.get(contentId);
     const manifest = this.manifest(contentId);
     if (holding === undefined || manifest === undefined) throw gone(contentId);
-    const position = chunk * manifest.chunkSize + offset;
+    const position = new ContentLayout(manifest).startOf(chunk) + offset;
     for (const copy of holding.copies.values()) {
       try {
         return await this.#store.read(copy, position, target);
@@ -183,7 +177,7 @@ export class Library {
     }
     const manifest = this.manifest(contentId);
     if (!this.offer(contentId)?.have.has(chunk) || manifest === undefined) throw gone(contentId);
-    return chunkLengthAt(totalSizeOf(manifest), manifest.chunkSize, chunk);
+    return new ContentLayout(manifest).lengthOf(chunk);
   }
 
   #stampFault(copy: LocalCopy): P2pfsError | undefined {

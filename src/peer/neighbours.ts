@@ -77,6 +77,10 @@ export class Neighbours {
     return bytes;
   }
 
+  get connections(): Iterable<Connection> {
+    return this.#all.keys();
+  }
+
   /** Conduct of a neighbour; undefined for other connections. */
   conductOf(connection: Connection): Conduct | undefined {
     return this.#all.get(connection)?.conduct;

@@ -19,6 +19,7 @@ import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import type { ContentStore } from "../disk/content-store.ts";
 import { FileStore } from "../disk/file-store.ts";
+import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { isSamePlace } from "../net/host-name.ts";
@@ -37,7 +38,7 @@ import { peerIdAt } from "./peer-id.ts";
 import { PeerListener } from "./peer-listener.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
 import { RateLimiter } from "./rate-limiter.ts";
-import { Repository } from "./repository.ts";
+import { openRepository, type Repository } from "./repository.ts";
 import { ShareWatch } from "./share-watch.ts";
 import { Sharing } from "./sharing.ts";
 import { Swarms } from "./swarms.ts";
@@ -83,6 +84,13 @@ export interface PeerOptions {
   readonly log: Log;
 }
 
+export interface PeerBacklog extends Backlog {
+  /** Requests of other peers that wait for their chunk. */
+  readonly uploads: number;
+  /** Bytes of chunk buffers in use by fetches. */
+  readonly bufferBytesTaken: number;
+}
+
 export class Peer {
   readonly events = new PeerEvents();
   readonly #options: PeerOptions;
@@ -93,6 +101,7 @@ export class Peer {
   readonly #startedMs: number;
   readonly #secret: PeerSecret;
   readonly #repository: Repository;
+  readonly #uploads: UploadQueue;
   readonly #upLimiter: RateLimiter;
   readonly #downLimiter: RateLimiter;
   readonly #store: ContentStore;
@@ -137,9 +146,10 @@ export class Peer {
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
     this.#secret = dataFolder?.readOrCreatePeerSecret(random) ?? randomPeerSecret(random);
-    this.#repository = options.repository ?? new Repository(dataFolder?.databasePath ?? ":memory:");
+    this.#repository = options.repository ?? openRepository(dataFolder?.databasePath ?? ":memory:");
     this.#library = new Library(this.#repository, store);
     const uploads = new UploadQueue({ random: random.number });
+    this.#uploads = uploads;
     this.#swarms = new Swarms({
       clock,
       library: this.#library,
@@ -199,9 +209,10 @@ export class Peer {
     return this.#directory.tracker;
   }
 
-  /** Bytes of chunk buffers in use by fetches. */
-  get bufferBytesTaken(): number {
-    return this.#fetches.bufferBytesTaken;
+  /** What waits in this peer's queues and buffers now; all are bounded. */
+  get backlog(): PeerBacklog {
+    const { bufferBytesTaken } = this.#fetches;
+    return { ...backlogOf(this.#neighbours.connections), uploads: this.#uploads.requestCount, bufferBytesTaken };
   }
 
   status(): PeerStatus {

@@ -35,111 +35,95 @@ export interface UnfinishedFetch {
   readonly destination: string;
 }
 
-type RepositoryDatabase = OpenDatabase<typeof schema>["db"];
+type RepositoryDatabase = OpenDatabase<typeof schema>;
+type Statements = ReturnType<typeof prepareStatements>;
+
+/** @param path of the database file, or `:memory:`. Throws `disk`. */
+export function openRepository(path: string): Repository {
+  return new Repository(openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") }), path);
+}
 
 /** Each method throws `disk` where the database cannot be read or written, for example on a full disk. */
 export class Repository {
   readonly #path: string;
-  readonly #database: OpenDatabase<typeof schema>;
-  /** Prepared, since ShareWatch runs them all the time. */
-  readonly #pages: ReturnType<typeof preparePages>;
+  readonly #database: RepositoryDatabase;
+  readonly #statements: Statements;
+  #isClosed = false;
 
-  /** @param path of the database file, or `:memory:`. Throws `disk`. */
-  constructor(path: string) {
+  /** @param path for errors */
+  constructor(database: RepositoryDatabase, path: string) {
     this.#path = path;
-    this.#database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") });
-    this.#pages = preparePages(this.#database.db);
+    this.#database = database;
+    this.#statements = prepareStatements(database);
   }
 
   addShare(share: Share, manifest: Uint8Array): void {
-    this.#run((db) =>
-      db.transaction((tx) => {
-        tx.insert(contents)
-          .values({ contentId: share.contentId, manifest: Buffer.from(manifest) })
-          .onConflictDoNothing()
-          .run();
-        tx.insert(shares)
-          .values({ ...share, fold: foldFileName(share.fname) })
-          .run();
-      }),
-    );
+    this.#change(({ addContent, addShare }) => {
+      addContent.run({ contentId: share.contentId, manifest: Buffer.from(manifest) });
+      addShare.run({ ...share, fold: foldFileName(share.fname) });
+    });
   }
 
   removeShare(fname: FileName): void {
-    this.#run((db) => db.delete(shares).where(eq(shares.fname, fname)).run());
+    this.#run(({ removeShare }) => removeShare.run({ fname }));
   }
 
   /** The share with this name, or one that differs from it in case or normalisation only. */
   shareNamed(fname: FileName): Share | undefined {
-    return this.#run((db) =>
-      db
-        .select()
-        .from(shares)
-        .where(eq(shares.fold, foldFileName(fname)))
-        .get(),
-    );
+    return this.#run(({ shareNamed }) => shareNamed.get({ fold: foldFileName(fname) }));
   }
 
   shareAt(path: string): Share | undefined {
-    return this.#run((db) => db.select().from(shares).where(eq(shares.path, path)).get());
+    return this.#run(({ shareAt }) => shareAt.get({ path }));
   }
 
   shares(): Share[] {
-    return this.#run((db) => db.select().from(shares).all());
+    return this.#run(({ shares }) => shares.all());
   }
 
   /** Ordered by path, from the first after this one. */
   sharesAfter(path: string, limit: number): Share[] {
-    return this.#run(() => this.#pages.shares.all({ path, limit }));
+    return this.#run(({ sharesAfter }) => sharesAfter.all({ path, limit }));
   }
 
   shareCount(): number {
-    return this.#run((db) => db.select({ shares: count() }).from(shares).get()?.shares ?? 0);
+    return this.#run(({ shareCount }) => shareCount.get()?.shares ?? 0);
   }
 
   addFetched(copy: LocalCopy, manifest: Uint8Array): void {
-    const { path, ...values } = copy;
-    this.#run((db) =>
-      db.transaction((tx) => {
-        tx.insert(contents)
-          .values({ contentId: copy.contentId, manifest: Buffer.from(manifest) })
-          .onConflictDoNothing()
-          .run();
-        tx.insert(fetched).values(copy).onConflictDoUpdate({ target: fetched.path, set: values }).run();
-      }),
-    );
+    this.#change(({ addContent, addFetched }) => {
+      addContent.run({ contentId: copy.contentId, manifest: Buffer.from(manifest) });
+      addFetched.run({ ...copy });
+    });
   }
 
   removeFetched(path: string): void {
-    this.#run((db) => db.delete(fetched).where(eq(fetched.path, path)).run());
+    this.#run(({ removeFetched }) => removeFetched.run({ path }));
   }
 
   fetched(): LocalCopy[] {
-    return this.#run((db) => db.select().from(fetched).all());
+    return this.#run(({ fetched }) => fetched.all());
   }
 
   /** Ordered by path, from the first after this one. */
   fetchedAfter(path: string, limit: number): LocalCopy[] {
-    return this.#run(() => this.#pages.fetched.all({ path, limit }));
+    return this.#run(({ fetchedAfter }) => fetchedAfter.all({ path, limit }));
   }
 
   manifest(contentId: ContentId): Uint8Array | undefined {
-    return this.#run((db) => db.select().from(contents).where(eq(contents.contentId, contentId)).get()?.manifest);
+    return this.#run(({ content }) => content.get({ contentId })?.manifest);
   }
 
   addUnfinished(fetch: UnfinishedFetch): void {
-    const { destination, ...values } = fetch;
-    this.#run((db) =>
-      db.insert(unfinished).values(fetch).onConflictDoUpdate({ target: unfinished.destination, set: values }).run(),
-    );
+    this.#run(({ addUnfinished }) => addUnfinished.run({ ...fetch }));
   }
 
   removeUnfinished(destination: string): void {
-    this.#run((db) => db.delete(unfinished).where(eq(unfinished.destination, destination)).run());
+    this.#run(({ removeUnfinished }) => removeUnfinished.run({ destination }));
   }
 
   unfinished(): UnfinishedFetch[] {
-    return this.#run((db) => db.select().from(unfinished).all());
+    return this.#run(({ unfinished }) => unfinished.all());
   }
 
   /** Throws where a write would fail now: a full or read-only disk, a damaged file. */
@@ -148,22 +132,103 @@ export class Repository {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#database.close();
   }
 
-  #run<Result>(work: (db: RepositoryDatabase) => Result): Result {
+  #run<Result>(work: (statements: Statements) => Result): Result {
+    // A prepared statement would still work.
+    if (this.#isClosed) throw new Error("the repository is closed");
     try {
-      return work(this.#database.db);
+      return work(this.#statements);
     } catch (thrown) {
       throw asDatabaseError(thrown, this.#path);
     }
   }
+
+  /** All of the work is done, or none. */
+  #change(work: (statements: Statements) => void): void {
+    this.#run((statements) => this.#database.sqlite.transaction(() => work(statements))());
+  }
 }
 
-function preparePages(db: RepositoryDatabase) {
-  const [path, limit] = [sql.placeholder("path"), sql.placeholder("limit")];
+/** Prepared once; drizzle builds a statement that is not prepared anew for each call. */
+function prepareStatements({ db }: RepositoryDatabase) {
+  const hole = sql.placeholder;
+  const copy = {
+    contentId: hole("contentId"),
+    path: hole("path"),
+    size: hole("size"),
+    mtimeNs: hole("mtimeNs"),
+  };
+  const after = <Table extends typeof shares | typeof fetched>(table: Table) => gt(table.path, hole("path"));
   return {
-    shares: db.select().from(shares).where(gt(shares.path, path)).orderBy(asc(shares.path)).limit(limit).prepare(),
-    fetched: db.select().from(fetched).where(gt(fetched.path, path)).orderBy(asc(fetched.path)).limit(limit).prepare(),
+    content: db
+      .select()
+      .from(contents)
+      .where(eq(contents.contentId, hole("contentId")))
+      .prepare(),
+    addContent: db
+      .insert(contents)
+      .values({ contentId: hole("contentId"), manifest: hole("manifest") })
+      .onConflictDoNothing()
+      .prepare(),
+
+    shares: db.select().from(shares).prepare(),
+    sharesAfter: db.select().from(shares).where(after(shares)).orderBy(asc(shares.path)).limit(hole("limit")).prepare(),
+    shareNamed: db
+      .select()
+      .from(shares)
+      .where(eq(shares.fold, hole("fold")))
+      .prepare(),
+    shareAt: db
+      .select()
+      .from(shares)
+      .where(eq(shares.path, hole("path")))
+      .prepare(),
+    shareCount: db.select({ shares: count() }).from(shares).prepare(),
+    addShare: db
+      .insert(shares)
+      .values({ ...copy, fname: hole("fname"), fold: hole("fold"), lname: hole("lname") })
+      .prepare(),
+    removeShare: db
+      .delete(shares)
+      .where(eq(shares.fname, hole("fname")))
+      .prepare(),
+
+    fetched: db.select().from(fetched).prepare(),
+    fetchedAfter: db
+      .select()
+      .from(fetched)
+      .where(after(fetched))
+      .orderBy(asc(fetched.path))
+      .limit(hole("limit"))
+      .prepare(),
+    addFetched: db
+      .insert(fetched)
+      .values(copy)
+      .onConflictDoUpdate({
+        target: fetched.path,
+        set: { contentId: sql`excluded.content_id`, size: sql`excluded.size`, mtimeNs: sql`excluded.mtime_ns` },
+      })
+      .prepare(),
+    removeFetched: db
+      .delete(fetched)
+      .where(eq(fetched.path, hole("path")))
+      .prepare(),
+
+    unfinished: db.select().from(unfinished).prepare(),
+    addUnfinished: db
+      .insert(unfinished)
+      .values({ destination: hole("destination"), contentId: hole("contentId"), fname: hole("fname") })
+      .onConflictDoUpdate({
+        target: unfinished.destination,
+        set: { contentId: sql`excluded.content_id`, fname: sql`excluded.fname` },
+      })
+      .prepare(),
+    removeUnfinished: db
+      .delete(unfinished)
+      .where(eq(unfinished.destination, hole("destination")))
+      .prepare(),
   };
 }

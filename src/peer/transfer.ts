@@ -7,10 +7,11 @@ import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import type { Clock, Random, Timer } from "../core/clock.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
-import { type ContentId, chunkCountOf, chunkLengthAt, type Manifest, totalSizeOf } from "../core/manifest.ts";
+import { type ContentId, chunkCountOf, type Manifest } from "../core/manifest.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
 import type { BufferPool } from "../disk/buffer-pool.ts";
+import { ContentLayout } from "../disk/content-layout.ts";
 import type { Part } from "../disk/content-store.ts";
 import type { Reply } from "../net/pending-requests.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
@@ -79,7 +80,7 @@ export class Transfer implements SwarmListener {
   readonly #gate: RequestGate;
   readonly #search: HolderSearch;
   readonly #finished = Promise.withResolvers<void>();
-  readonly #totalSize: number;
+  readonly #layout: ContentLayout;
   #unwrittenBytes = 0;
   #isDiskBehind = false;
   #isGateHolding = false;
@@ -92,10 +93,10 @@ export class Transfer implements SwarmListener {
   constructor(options: TransferOptions) {
     const { manifest, part } = options;
     this.#options = options;
-    this.#totalSize = totalSizeOf(manifest);
+    this.#layout = new ContentLayout(manifest);
     this.#engine = new DownloadManager({
       chunkCount: chunkCountOf(manifest),
-      chunkLength: (chunk) => this.#chunkLength(chunk),
+      chunkLength: (chunk) => this.#layout.lengthOf(chunk),
       have: new Bitfield(part.have.size, part.have.bytes),
       doubtful: new Bitfield(part.doubtful.size, part.doubtful.bytes),
       random: options.random.number,
@@ -234,7 +235,7 @@ export class Transfer implements SwarmListener {
 
   #request(sourceId: string, request: number, chunks: ChunkRanges): void {
     const send = () => this.#send(sourceId, request, chunks);
-    this.#gate.pass(request, this.#chunkLength(chunks[0]!), send);
+    this.#gate.pass(request, this.#layout.lengthOf(chunks[0]!), send);
   }
 
   #send(sourceId: string, request: number, chunks: ChunkRanges): void {
@@ -258,7 +259,7 @@ export class Transfer implements SwarmListener {
     if (pending === undefined || this.#ended || message.type !== "PEER_REPLY_CHUNK") return undefined;
     const { chunknum, content_id } = message;
     if (content_id !== this.#options.contentId || !rangesInclude(pending.chunks, chunknum)) return undefined;
-    if (bytes !== this.#chunkLength(chunknum)) return undefined;
+    if (bytes !== this.#layout.lengthOf(chunknum)) return undefined;
     pending.buffer = this.#options.buffers.acquire(bytes);
     pending.openedMs = this.#options.clock.now();
     this.#handle({ type: "chunk_opened", source: pending.source.id, request, chunk: chunknum });
@@ -289,7 +290,7 @@ export class Transfer implements SwarmListener {
     const pending = this.#pending.get(request);
     this.#pending.delete(request);
     if (pending === undefined) return;
-    this.#options.downThrottle.refund(this.#chunkLength(pending.chunks[0]!));
+    this.#options.downThrottle.refund(this.#layout.lengthOf(pending.chunks[0]!));
     if (pending.buffer !== undefined) this.#options.buffers.release(pending.buffer);
     if (this.#ended || !pending.source.connection.isOpen) return;
     const { retryable } = errorTable[error.code];
@@ -383,10 +384,6 @@ export class Transfer implements SwarmListener {
     const elapsedMs = this.#options.clock.now() - openedMs;
     if ((elapsedMs * (buffer.length - received)) / Math.max(received, 1) > REST_MS_MAX)
       connection.close(new P2pfsError("unreachable", "the rest of a chunk would take too long"));
-  }
-
-  #chunkLength(chunk: number): number {
-    return chunkLengthAt(this.#totalSize, this.#options.manifest.chunkSize, chunk);
   }
 
   #failure(code: "no_holder" | "integrity", chunk: number): P2pfsError {

@@ -14,6 +14,7 @@ import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
+import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { realSystem, type System } from "../net/system.ts";
@@ -136,6 +137,11 @@ export class Tracker implements SessionHost {
   /** F6: listens there. The same address changes nothing; another one replaces the listener and closes connections. */
   start(where: HostPort): Promise<Address> {
     return this.#listener.start(where);
+  }
+
+  /** What waits in this tracker's queues now; all are bounded. */
+  get backlog(): Backlog {
+    return backlogOf(this.#connections.keys());
   }
 
   async status(): Promise<TrackerStatus> {

@@ -15,7 +15,7 @@ import { partPathsFor } from "../../src/disk/part-paths.ts";
 import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import { Library } from "../../src/peer/library.ts";
 import type { Peer } from "../../src/peer/peer.ts";
-import { Repository } from "../../src/peer/repository.ts";
+import { openRepository } from "../../src/peer/repository.ts";
 import { dial } from "../support/endpoint.ts";
 import { serveFake } from "../support/serve-fake.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
@@ -177,7 +177,7 @@ test("what is doubtful is had by nobody's reckoning: not offered, not read, not 
   await leave(every);
   const { contentId, manifest } = hashed;
   const part = await PartFile.open({ destination, contentId, manifest });
-  const repository = new Repository(":memory:");
+  const repository = openRepository(":memory:");
   const library = new Library(repository, new FileStore());
   try {
     library.addPart(contentId, part);

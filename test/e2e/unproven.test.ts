@@ -84,7 +84,7 @@ describe("a sole holder that gives two chunks and then", () => {
       });
       // A word of leaving overtakes the chunks on their way.
       expect(job.progress().chunks).toBeWithin(how.startsWith("leaves") ? 0 : 2, 3);
-      await until(() => leecher.bufferBytesTaken === 0, END_MS_MAX);
+      await until(() => leecher.backlog.bufferBytesTaken === 0, END_MS_MAX);
     },
     END_MS_MAX,
   );
@@ -102,7 +102,7 @@ describe("no buffer stays taken after a fetch that", () => {
   test("is done", async () => {
     const { leecher, ticket } = await fetchFrom(64 * MiB);
     await fetchTo(leecher, ticket, cluster.path("copy"));
-    expect(leecher.bufferBytesTaken).toBe(0);
+    expect(leecher.backlog.bufferBytesTaken).toBe(0);
   });
 
   test("is done while others trickle and stall", async () => {
@@ -110,16 +110,16 @@ describe("no buffer stays taken after a fetch that", () => {
     await startRogue({ answer: honest, hold: () => drip(SECOND_MS) });
     await startRogue({ answer: honest, hold: () => drip(Number.POSITIVE_INFINITY) });
     await fetchTo(leecher, ticket, cluster.path("copy"));
-    await until(() => leecher.bufferBytesTaken === 0);
+    await until(() => leecher.backlog.bufferBytesTaken === 0);
   });
 
   test.each(["stop", "cancel"] as const)("%s ends in the midst of a chunk", async (how) => {
     const { leecher, ticket } = await fetchFrom(256 * KiB);
     const job = await leecher.fetch({ what: ticket, destination: cluster.path("copy") });
-    await until(() => job.progress().chunks > 0 && leecher.bufferBytesTaken > 0, END_MS_MAX);
+    await until(() => job.progress().chunks > 0 && leecher.backlog.bufferBytesTaken > 0, END_MS_MAX);
     job[how]();
     await errorOf(job.done);
-    await until(() => leecher.bufferBytesTaken === 0, END_MS_MAX);
+    await until(() => leecher.backlog.bufferBytesTaken === 0, END_MS_MAX);
   });
 
   test(
@@ -127,10 +127,10 @@ describe("no buffer stays taken after a fetch that", () => {
     async () => {
       const { seeder, leecher, ticket } = await fetchFrom(256 * KiB);
       const job = await leecher.fetch({ what: ticket, destination: cluster.path("copy") });
-      await until(() => job.progress().chunks > 0 && leecher.bufferBytesTaken > 0, END_MS_MAX);
+      await until(() => job.progress().chunks > 0 && leecher.backlog.bufferBytesTaken > 0, END_MS_MAX);
       await cluster.stopPeer(seeder);
       await errorOf(job.done);
-      await until(() => leecher.bufferBytesTaken === 0, END_MS_MAX);
+      await until(() => leecher.backlog.bufferBytesTaken === 0, END_MS_MAX);
     },
     END_MS_MAX,
   );

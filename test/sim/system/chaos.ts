@@ -3,63 +3,32 @@
  * off, processes freeze and die, and somebody writes nonsense to everybody. Afterwards everything heals, and what has to
  * hold then is checked; what has to hold always is checked at every step.
  */
-import fc from "fast-check";
-import type { Address } from "../../../src/core/address.ts";
-import { P2pfsError } from "../../../src/core/errors.ts";
-import { CHUNK_SIZE_MIN, LEASE_MS, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
-import { chunkSizeFor } from "../../../src/core/manifest.ts";
+import { type Address, formatHostPort } from "../../../src/core/address.ts";
+import { CHUNK_SIZE_MIN, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
+import type { ContentId } from "../../../src/core/manifest.ts";
 import { parseTicket } from "../../../src/core/ticket.ts";
 import { KiB, MiB, SECOND_MS } from "../../../src/core/units.ts";
-import type { Transport, TransportEvents } from "../../../src/net/transport.ts";
-import type { FetchJob } from "../../../src/peer/fetch-job.ts";
-import { encodeFrame } from "../../../src/wire/frame.ts";
-import { PROTOCOL_VERSION } from "../../../src/wire/messages.ts";
 import { randomBytes } from "../../e2e/cluster.ts";
-import { messageNames, messageOf } from "../../wire/arbitraries.ts";
+import { harass } from "./hostile.ts";
+import { type Deeds, Invariants, NOTICE_SLACK_MS, type Started } from "./invariants.ts";
 import { startLiar } from "./liar.ts";
-import type { Process } from "./process.ts";
-import { FILES_FOLDER, type PeerHost, World } from "./world.ts";
+import { FILES_FOLDER, type PeerHost, type TrackerHost, World } from "./world.ts";
 
 const CHUNKS_MAX = 6;
-/** A fetch holds a window of chunks and what waits for the disk. */
-const BUFFER_BYTES_MAX = 64 * MiB;
-/** For one that runs again to be back in the lists: backoff, dialling, registration and announcement. */
-const REJOIN_MS_MAX = 12 * SECOND_MS;
-/** A notice may come late by what is under way in one turn. */
-const NOTICE_SLACK_MS = 100;
-/** Between two looks at what has to hold always. */
-const LOOK_EVERY_MS = 250;
 const CALM_MS = 40 * SECOND_MS;
 const FETCH_MS_MAX = 150 * SECOND_MS;
-const HOSTILE_IP = "10.0.9.1";
+const HOSTILE_IPS = "10.0.9.";
 const LIAR_IPS = "10.0.8.";
 const LIARS_MAX = 2;
 
 export interface ChaosOptions {
   readonly seed: number;
+  /** Two at least. */
   readonly peersMax?: number;
+  readonly trackersMax?: number;
   readonly chaosMs?: number;
   /** Breaks something when all is calm, to show that this is noticed. */
   readonly sabotage?: ((world: World) => void) | undefined;
-}
-
-interface Published {
-  readonly host: PeerHost;
-  readonly path: string;
-  readonly fname: string;
-  readonly bytes: Uint8Array;
-  readonly ticket: string;
-}
-
-interface Started {
-  readonly host: PeerHost;
-  readonly process: Process;
-  readonly atMs: number;
-  readonly what: Published;
-  readonly destination: string;
-  isBegun: boolean;
-  job: FetchJob | undefined;
-  isOver: boolean;
 }
 
 export interface ChaosResult {
@@ -71,49 +40,50 @@ export interface ChaosResult {
   readonly failed: number;
 }
 
-export function chaos({ seed, peersMax = 5, chaosMs = 20 * SECOND_MS, sabotage }: ChaosOptions): ChaosResult {
-  return new Chaos(seed, peersMax).run(chaosMs, sabotage);
+export function chaos(options: ChaosOptions): ChaosResult {
+  return new Chaos(options).run();
 }
 
 class Chaos {
+  readonly #options: ChaosOptions;
   readonly #world: World;
-  readonly #published: Published[] = [];
-  readonly #started: Started[] = [];
-  /** Whole files that were compared with their content already, by host and path. */
-  readonly #compared = new Map<string, Uint8Array>();
-  /** Of each file by its number. */
-  readonly #bytesOf: Uint8Array[] = [];
+  readonly #deeds: Deeds = { published: [], started: [], bytesOf: [] };
+  readonly #invariants: Invariants;
   #files = 0;
   #liars = 0;
   #fetched = 0;
   #failed = 0;
-  #nextLookMs = 0;
 
-  constructor(seed: number, peersMax: number) {
-    this.#world = new World(seed, 2 + (seed % (peersMax - 1)));
+  constructor(options: ChaosOptions) {
+    const { seed, peersMax = 5, trackersMax = 3 } = options;
+    this.#options = options;
+    this.#world = new World(seed, { peers: 2 + (seed % (peersMax - 1)), trackers: 1 + (seed % trackersMax) });
+    this.#invariants = new Invariants(this.#world, this.#deeds);
   }
 
-  run(chaosMs: number, sabotage: ChaosOptions["sabotage"]): ChaosResult {
+  run(): ChaosResult {
+    const { chaosMs = 20 * SECOND_MS, sabotage } = this.#options;
     const world = this.#world;
-    world.await("the tracker's start", world.startTracker(), SECOND_MS);
+    const look = () => this.#invariants.look();
+    for (const host of world.trackers) world.await("a tracker's start", host.start(), SECOND_MS);
     for (const host of world.hosts) world.await("a peer's start", host.start(), SECOND_MS);
     for (let endMs = world.clock.now + chaosMs; world.clock.now < endMs; ) {
       this.#act();
-      world.runUntil(world.clock.now + 1500 * world.random() ** 2, () => this.#look());
+      world.runUntil(world.clock.now + 1500 * world.random() ** 2, look);
     }
     this.#calmDown();
-    world.runUntil(world.clock.now + CALM_MS / 2, () => this.#look());
+    world.runUntil(world.clock.now + CALM_MS / 2, look);
     sabotage?.(world);
-    world.runUntil(world.clock.now + CALM_MS / 2, () => this.#look());
-    this.#expectListed();
+    world.runUntil(world.clock.now + CALM_MS / 2, look);
+    this.#invariants.expectListed();
     this.#fetchWhatCanBe();
-    this.#expectWholeFiles();
+    this.#invariants.expectWholeFiles();
     for (const host of world.hosts) world.await("a peer's end", host.close(), 5 * SECOND_MS);
     const result = {
       violations: world.violations,
       journal: world.journal,
       events: world.clock.steps,
-      published: this.#published.length,
+      published: this.#deeds.published.length,
       fetched: this.#fetched,
       failed: this.#failed,
     };
@@ -134,7 +104,8 @@ class Chaos {
       [1, () => this.#freeze()],
       [1, () => this.#restartPeer()],
       [1, () => this.#restartTracker()],
-      [2, () => this.#sendNonsense()],
+      [1, () => this.#moveToTracker()],
+      [2, () => this.#harass()],
       [1, () => this.#addLiar()],
     ];
     let left = this.#world.random() * actions.reduce((sum, [weight]) => sum + weight, 0);
@@ -151,17 +122,17 @@ class Chaos {
     const number = ++this.#files;
     const size = Math.floor(CHUNKS_MAX * CHUNK_SIZE_MIN * random() ** 2);
     const bytes = randomBytes(size, number);
-    this.#bytesOf[number] = bytes;
+    this.#deeds.bytesOf[number] = bytes;
     const [path, fname] = [`/shared/${number}`, `file-${number}`];
     host.disk.write(path, bytes);
     this.#journal(`${host.ip} publishes ${fname}, ${size} bytes`);
     peer.publish({ path, lname: path, fname }).then(
-      ({ ticket }) => void this.#published.push({ host, path, fname, bytes, ticket }),
-      (thrown: unknown) => this.#expectTyped(`publish of ${fname}`, thrown),
+      ({ ticket }) => void this.#deeds.published.push({ host, path, fname, bytes, ticket }),
+      (thrown: unknown) => this.#invariants.expectTyped(`publish of ${fname}`, thrown),
     );
   }
 
-  #fetch(host = this.#someUp(), what = this.#someOf(this.#published)): Started | undefined {
+  #fetch(host = this.#someUp(), what = this.#someOf(this.#deeds.published)): Started | undefined {
     const { peer, process } = host ?? {};
     if (host === undefined || peer === undefined || process === undefined || what === undefined) return undefined;
     const destination = `${FILES_FOLDER}/${what.fname}-${this.#world.random() < 0.8 ? "" : this.#files}`;
@@ -176,12 +147,12 @@ class Chaos {
       isOver: false,
     };
     this.#journal(`${host.ip} fetches ${what.fname} to ${destination}`);
-    this.#started.push(started);
+    this.#deeds.started.push(started);
     const end = (thrown: unknown) => {
       started.isBegun = true;
       started.isOver = true;
       this.#failed++;
-      this.#expectTyped(`fetch of ${what.fname}`, thrown);
+      this.#invariants.expectTyped(`fetch of ${what.fname}`, thrown);
     };
     peer.fetch({ what: what.ticket, destination }).then((job) => {
       started.isBegun = true;
@@ -189,29 +160,29 @@ class Chaos {
       job.done.then(() => {
         started.isOver = true;
         this.#fetched++;
-        this.#expectFile(host, destination, what.bytes);
+        this.#invariants.expectFile(host, destination, what.bytes);
       }, end);
     }, end);
     return started;
   }
 
   #endSomeFetch(): void {
-    const job = this.#someOf(this.#started.filter(({ isOver, process }) => !isOver && process.isAlive))?.job;
+    const job = this.#someOf(this.#deeds.started.filter(({ isOver, process }) => !isOver && process.isAlive))?.job;
     if (this.#world.random() < 0.5) job?.cancel();
     else job?.stop();
   }
 
   #unpublish(): void {
-    const what = this.#someOf(this.#published);
+    const what = this.#someOf(this.#deeds.published);
     if (what?.host.peer === undefined) return;
     what.host.peer
       .unpublish(what.fname)
-      .catch((thrown: unknown) => this.#expectTyped(`unpublish of ${what.fname}`, thrown));
+      .catch((thrown: unknown) => this.#invariants.expectTyped(`unpublish of ${what.fname}`, thrown));
   }
 
   /** A shared file is written over. */
   #tamper(): void {
-    const what = this.#someOf(this.#published);
+    const what = this.#someOf(this.#deeds.published);
     if (what === undefined) return;
     this.#journal(`${what.path} of ${what.host.ip} is written over`);
     what.host.disk.write(what.path, randomBytes(what.bytes.length, 9999));
@@ -226,8 +197,8 @@ class Chaos {
   }
 
   #partition(): void {
-    const { random, hosts, network, trackerIp } = this.#world;
-    const ips = [trackerIp, ...hosts.map(({ ip }) => ip)];
+    const { random, hosts, trackers, network } = this.#world;
+    const ips = [...trackers, ...hosts].map(({ ip }) => ip);
     const one = this.#someOf(ips)!;
     const ms = 20 * SECOND_MS * random() ** 2;
     for (const other of ips) if (other !== one && random() < 0.7) network.partition(one, other, ms);
@@ -236,17 +207,15 @@ class Chaos {
   }
 
   #freeze(): void {
-    const { random, hosts } = this.#world;
-    const host = this.#someOf(hosts);
+    const { random, hosts, trackers } = this.#world;
     const ms = 15 * SECOND_MS * random() ** 2;
-    if (random() < 0.2) {
-      this.#world.trackerProcess?.freeze(ms);
-      this.#unsettle(hosts, ms);
-    } else {
-      host?.process?.freeze(ms);
-      if (host !== undefined) this.#unsettle([host], ms);
-    }
-    this.#journal(`a process is frozen for ${ms.toFixed(0)} ms`);
+    const host = this.#someOf<PeerHost | TrackerHost>(random() < 0.2 ? trackers : hosts)!;
+    host.process?.freeze(ms);
+    this.#unsettle(
+      hosts.filter((peer) => peer === host || peer.home === host),
+      ms,
+    );
+    this.#journal(`${host.ip} is frozen for ${ms.toFixed(0)} ms`);
   }
 
   #restartPeer(): void {
@@ -260,131 +229,74 @@ class Chaos {
   }
 
   #restartTracker(): void {
-    const { random, clock, hosts } = this.#world;
+    const { random, clock, hosts, trackers } = this.#world;
+    const host = this.#someOf(trackers)!;
     const ms = 3 * SECOND_MS * random();
-    this.#journal("the tracker is restarted");
-    this.#world.killTracker();
-    this.#unsettle(hosts, ms);
-    clock.after(ms, () => void this.#world.startTracker());
+    this.#journal(`the tracker ${host.ip} is restarted`);
+    host.kill();
+    this.#unsettle(
+      hosts.filter(({ home }) => home === host),
+      ms,
+    );
+    clock.after(ms, () => void host.start());
+  }
+
+  /** F13 */
+  #moveToTracker(): void {
+    const host = this.#someUp();
+    const home = this.#someOf(this.#world.trackers)!;
+    if (host?.peer === undefined || host.home === home) return;
+    this.#journal(`${host.ip} moves to the tracker ${home.ip}`);
+    host.home = home;
+    this.#unsettle([host], 0);
+    host.peer
+      .connect(home.listen)
+      .catch((thrown: unknown) => this.#invariants.expectTyped(`connect of ${host.ip}`, thrown));
   }
 
   /** Somebody joins who says that it holds a content; it stays. */
   #addLiar(): void {
-    const what = this.#someOf(this.#published);
+    const what = this.#someOf(this.#deeds.published);
     if (what === undefined || this.#liars === LIARS_MAX) return;
-    const { random, trackerIp } = this.#world;
+    const { random, trackers } = this.#world;
     const process = this.#world.newProcess(`${LIAR_IPS}${++this.#liars}`);
     this.#journal(`${process.ip} lies about ${what.fname}`);
     startLiar({
       process,
-      tracker: `${trackerIp}:7700` as Address,
-      contentId: parseTicket(what.ticket).contentId,
+      tracker: addressOf(this.#someOf(trackers)!),
+      contentId: contentOf(what.ticket),
       size: what.bytes.length,
       random,
     }).catch(() => {});
   }
 
-  /** Somebody connects, says HELLO, and sends valid messages of any kind, or bytes that are none. */
-  #sendNonsense(): void {
-    const { random, hosts, trackerIp } = this.#world;
-    const host = this.#someOf(hosts);
-    const target = (random() < 0.3 ? `${trackerIp}:7700` : host?.address) as Address;
-    const process = this.#world.newProcess(HOSTILE_IP);
-    const hello = { type: "HELLO", version: PROTOCOL_VERSION, role: "peer", agent: "?", address: null } as const;
-    const accept = (transport: Transport): TransportEvents => {
-      transport.write(encodeFrame(hello));
-      for (let count = Math.floor(20 * random()); count > 0; count--) transport.write(this.#nonsense());
-      process.later(20 * SECOND_MS * random(), () => transport.terminate());
-      return { data: () => {}, drain: () => {}, closed: () => {} };
-    };
-    process.system.network.connect(target, accept).catch(() => {});
-  }
-
-  #nonsense(): Uint8Array {
-    const { random } = this.#world;
-    if (random() < 0.1) return randomBytes(Math.floor(1 + 100 * random()), Math.floor(1 + 1e6 * random()));
-    const name = this.#someOf(messageNames)!;
-    const [message] = fc.sample(messageOf(name), { seed: Math.floor(2 ** 31 * random()), numRuns: 1 });
-    const frame = encodeFrame(message!);
-    if (random() < 0.1) frame[Math.floor(frame.length * random())]! ^= 0xff;
-    return frame;
+  #harass(): void {
+    const { random, hosts, trackers } = this.#world;
+    const isTracker = random() < 0.4;
+    harass({
+      process: this.#world.newProcess(`${HOSTILE_IPS}${1 + Math.floor(3 * random())}`),
+      target: isTracker ? addressOf(this.#someOf(trackers)!) : (this.#someOf(hosts)!.address as Address),
+      isTracker,
+      contents: this.#deeds.published.map(({ ticket }) => contentOf(ticket)),
+      random,
+    }).catch(() => {});
   }
 
   #calmDown(): void {
-    const { hosts, network } = this.#world;
+    const { hosts, network, trackers } = this.#world;
     this.#journal("calm");
     network.healAll();
     for (const host of hosts) {
       host.peer?.setLimits({ up_limit: null, down_limit: null });
       void host.start();
     }
-    void this.#world.startTracker();
-  }
-
-  /** What has to hold at any time. */
-  #look(): void {
-    const world = this.#world;
-    const { now } = world.clock;
-    if (now < this.#nextLookMs) return;
-    this.#nextLookMs = now + LOOK_EVERY_MS;
-    for (const host of world.hosts) {
-      const bytes = host.peer?.bufferBytesTaken ?? 0;
-      if (bytes > BUFFER_BYTES_MAX) world.violated(`${host.ip} has ${bytes} bytes of buffers in use`);
-    }
-    for (const started of this.#started) {
-      if (!started.isOver && started.job !== undefined) this.#expectVerified(started);
-      if (started.isBegun || !started.process.isAlive || started.process.isFrozen) continue;
-      const upSinceMs = started.host.upSinceMs ?? now;
-      const waitedMs = now - Math.max(started.atMs, upSinceMs);
-      if (waitedMs > NOTICE_MS_MAX + NOTICE_SLACK_MS) {
-        world.violated(
-          `${started.host.ip} has no notice of its fetch of ${started.what.fname} after ${waitedMs} ms (R5)`,
-        );
-        started.isBegun = true;
-      }
-    }
-    this.#expectNobodyDelisted();
-  }
-
-  /** Every chunk that counts has the right bytes. */
-  #expectVerified({ job, host, what, destination }: Started): void {
-    const found = host.disk.unfinishedBytes(destination, job!.contentId);
-    if (found === undefined) return;
-    const chunkSize = chunkSizeFor(what.bytes.length);
-    for (const chunk of job!.have) {
-      const [start, end] = [chunk * chunkSize, (chunk + 1) * chunkSize];
-      if (Buffer.compare(found.subarray(start, end), what.bytes.subarray(start, end)) !== 0)
-        this.#world.violated(`${host.ip} counts chunk ${chunk} of ${what.fname}, whose bytes are wrong`);
-    }
-  }
-
-  async #expectNobodyDelisted(): Promise<void> {
-    const { clock, hosts, tracker, trackerProcess } = this.#world;
-    if (tracker === undefined || trackerProcess?.isFrozen !== false) return;
-    const steady = hosts.filter(
-      ({ upSinceMs }) => upSinceMs !== undefined && clock.now - upSinceMs > LEASE_MS + REJOIN_MS_MAX,
-    );
-    if (steady.length === 0) return;
-    const online = new Set((await tracker.registry.listPeers(null)).rows.map(({ address }) => address));
-    for (const host of steady)
-      if (!online.has(host.address as Address)) {
-        this.#world.violated(`${host.ip} is not listed, although it is there`);
-        host.upSinceMs = clock.now;
-      }
-  }
-
-  #expectListed(): void {
-    for (const host of this.#world.hosts)
-      if (host.peer?.status().connected !== true) this.#world.violated(`${host.ip} has not joined again`);
-    for (const { isOver, process, host, what } of this.#started)
-      if (!isOver && process.isAlive && !what.host.disk.read(what.path))
-        this.#world.violated(`${host.ip} still waits for ${what.fname}`);
+    for (const host of trackers) void host.start();
   }
 
   /** In the end whatever somebody shares can be had. */
   #fetchWhatCanBe(): void {
     const world = this.#world;
-    for (const what of this.#published) {
+    for (const what of this.#deeds.published) {
       const isShared = what.host.peer?.shares().some(({ fname, served }) => fname === what.fname && served) ?? false;
       const other = world.hosts.find((host) => host !== what.host && host.peer !== undefined);
       if (!isShared || other === undefined) continue;
@@ -396,39 +308,14 @@ class Chaos {
       );
       if (job === undefined) continue;
       world.await(`the last fetch of ${what.fname}`, job.done, FETCH_MS_MAX);
-      this.#expectFile(other, destination, what.bytes);
+      this.#invariants.expectFile(other, destination, what.bytes);
     }
-    const waiting = this.#started.filter(({ isOver, process }) => !isOver && process.isAlive);
+    const waiting = this.#deeds.started.filter(({ isOver, process }) => !isOver && process.isAlive);
     const endMs = world.clock.now + FETCH_MS_MAX;
     while (waiting.some(({ isOver }) => !isOver) && world.clock.now < endMs)
       world.runUntil(world.clock.now + SECOND_MS);
     for (const { isOver, host, what } of waiting)
       if (!isOver) world.violated(`the fetch of ${what.fname} by ${host.ip} does not end`);
-  }
-
-  /** Whatever fetch made them, in whatever process: what has a final name has the right bytes. */
-  #expectWholeFiles(): void {
-    for (const host of this.#world.hosts) {
-      for (const path of host.disk.paths()) {
-        const number = new RegExp(`^${FILES_FOLDER}/file-(\\d+)-`).exec(path)?.[1];
-        if (number !== undefined) this.#expectFile(host, path, this.#bytesOf[Number(number)]!);
-      }
-    }
-  }
-
-  #expectFile(host: PeerHost, path: string, bytes: Uint8Array): void {
-    const found = host.disk.read(path);
-    const name = `${host.ip} ${path}`;
-    if (found === undefined) return this.#world.violated(`${name} is not there, although its fetch is done`);
-    if (this.#compared.get(name) === found) return;
-    this.#compared.set(name, found);
-    if (Buffer.compare(found, bytes) !== 0) this.#world.violated(`${name} differs from what was published`);
-  }
-
-  #expectTyped(what: string, thrown: unknown): void {
-    if (!(thrown instanceof P2pfsError) || thrown.code === "internal")
-      this.#world.violated(`${what} failed with ${thrown}`);
-    else this.#journal(`${what} failed: ${thrown.message}`);
   }
 
   /** Who may be delisted until it has had time to come back. */
@@ -451,4 +338,12 @@ class Chaos {
   #journal(line: string): void {
     this.#world.log(line);
   }
+}
+
+function addressOf({ listen }: TrackerHost): Address {
+  return formatHostPort(listen) as Address;
+}
+
+function contentOf(ticket: string): ContentId {
+  return parseTicket(ticket).contentId!;
 }

@@ -2,6 +2,8 @@
 import { expect, test } from "bun:test";
 import { SECOND_MS } from "../../../src/core/units.ts";
 import { MemoryDisk } from "../../../src/disk/memory-store.ts";
+import type { Peer, PeerBacklog } from "../../../src/peer/peer.ts";
+import type { Tracker } from "../../../src/tracker/tracker.ts";
 import { chaos } from "./chaos.ts";
 import { FILES_FOLDER, type World } from "./world.ts";
 
@@ -9,7 +11,7 @@ const SEEDS = process.env.P2PFS_TEST_LONG === "1" ? 20_000 : 30;
 const SEED_MS_MAX = 2000;
 
 test(
-  `${SEEDS} systems of a tracker and up to five peers, among breaking connections, frozen and dying processes and nonsense`,
+  `${SEEDS} systems of up to three trackers and five peers, among breaking connections, frozen and dying processes and nonsense`,
   async () => {
     let fetched = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -27,6 +29,11 @@ test(
 test("the same seed gives the same run, to the event", () => {
   expect(chaos({ seed: 7 })).toEqual(chaos({ seed: 7 }));
 });
+
+function replaceBacklog(role: Peer | Tracker, part: Partial<PeerBacklog>): void {
+  const { backlog } = role;
+  Object.defineProperty(role, "backlog", { get: () => ({ ...backlog, ...part }) });
+}
 
 /** Defects, one for each thing that has to hold, and what is said of them. */
 const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp]>> = {
@@ -65,10 +72,10 @@ const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp
     /the start of the last fetch of .* failed/,
   ],
   "a peer that is delisted": [
-    ({ clock, tracker }) => {
+    ({ clock, registry, trackers }) => {
       const delist = async () => {
-        const { registry, id } = tracker!;
-        for (const peer of (await registry.listPeers(null)).rows) await registry.leave(peer, id, 0);
+        for (const peer of (await registry.listPeers(null)).rows)
+          for (const { tracker } of trackers) await registry.leave(peer, tracker!.id, 0);
       };
       clock.after(15 * SECOND_MS, () => void delist());
     },
@@ -76,15 +83,31 @@ const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp
   ],
   "a peer that does not join again": [
     ({ hosts, network, clock }) => {
-      for (const { ip } of hosts) network.partition(ip, "10.0.1.1", clock.now);
+      for (const { ip, home } of hosts) network.partition(ip, home.ip, clock.now);
     },
     /has not joined again/,
   ],
   "a buffer that is not returned": [
     ({ hosts }) => {
-      for (const { peer } of hosts) Object.defineProperty(peer, "bufferBytesTaken", { get: () => 65_536 });
+      for (const { peer } of hosts) replaceBacklog(peer!, { bufferBytesTaken: 65_536 });
     },
-    /bytes of buffers in use/,
+    /ended with 65536 bytes of buffers in use/,
+  ],
+  "a fetch with too many buffers": [
+    ({ hosts }) => replaceBacklog(hosts[0]!.peer!, { bufferBytesTaken: 2 ** 30 }),
+    /has 1073741824 bytes of buffers in use/,
+  ],
+  "a queue of requests without end": [
+    ({ hosts }) => replaceBacklog(hosts[0]!.peer!, { uploads: 20_000 }),
+    /has 20000 requests waiting/,
+  ],
+  "bytes that nobody reads, without end": [
+    ({ hosts }) => replaceBacklog(hosts[0]!.peer!, { sendBytes: 2 ** 40 }),
+    /bytes waiting in \d+ connections/,
+  ],
+  "connections without end": [
+    ({ trackers }) => replaceBacklog(trackers[0]!.tracker!, { connections: 1000 }),
+    /has 1000 connections/,
   ],
   "a defect in the log": [(world) => world.log("peer error: defect 123456 during a fetch"), /defect 123456/],
 };

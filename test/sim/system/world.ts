@@ -1,34 +1,83 @@
 /**
- * A whole system in virtual time: a real tracker and real peers over the simulated network, with contents in memory and
- * SQLite in memory. A world is made of its seed: the same seed gives the same run, to the event.
+ * A whole system in virtual time: real trackers on one registry and real peers over the simulated network, with contents
+ * in memory and SQLite in memory. A world is made of its seed: the same seed gives the same run, to the event.
  */
 import { drainMicrotasks } from "bun:jsc";
+import type { HostPort } from "../../../src/core/address.ts";
 import type { Random } from "../../../src/core/clock.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
 import type { PeerSecret } from "../../../src/core/model.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
 import { sleep } from "../../../src/net/system.ts";
 import { Peer } from "../../../src/peer/peer.ts";
-import { Repository } from "../../../src/peer/repository.ts";
+import type { Repository } from "../../../src/peer/repository.ts";
 import { type PeerFolder, randomPeerSecret } from "../../../src/store/data-folder.ts";
 import type { Registry } from "../../../src/tracker/registry.ts";
-import { openSqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { seededRandom } from "../../swarm/support.ts";
 import { VirtualClock } from "../clock.ts";
+import { takeRegistry, takeRepository } from "./databases.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Process } from "./process.ts";
 
-const TRACKER_IP = "10.0.1.1";
+const TRACKER_IPS = "10.0.1.";
 const TRACKER_PORT = 7700;
 const PEER_PORT = 7000;
+/** Of one process, dialled ones included. */
+export const CONNECTIONS_MAX = 256;
 /** Longer than a connection that is closed may take. */
 const LINGER_MS = 1200;
 export const FILES_FOLDER = "/files";
 
+/** One machine with a tracker on it, which may be down. */
+export class TrackerHost {
+  readonly ip: string;
+  readonly #world: World;
+  process: Process | undefined;
+  /** Defined while it listens. */
+  tracker: Tracker | undefined;
+
+  constructor(world: World, ip: string) {
+    this.#world = world;
+    this.ip = ip;
+  }
+
+  get listen(): HostPort {
+    return { host: this.ip, port: TRACKER_PORT };
+  }
+
+  get isAnswering(): boolean {
+    return this.tracker !== undefined && this.process?.isFrozen === false;
+  }
+
+  async start(): Promise<void> {
+    if (this.process !== undefined) return;
+    const process = this.#world.newProcess(this.ip);
+    this.process = process;
+    const tracker = await Tracker.open({
+      dataFolder: { path: "", databasePath: ":memory:" },
+      registry: kept(this.#world.registry),
+      open: true,
+      connectionsMax: CONNECTIONS_MAX,
+      system: process.system,
+      log: (level, line) => this.#world.log(`${this.ip} ${level}: ${line}`),
+    });
+    await tracker.start(this.listen);
+    if (this.process === process) this.tracker = tracker;
+  }
+
+  kill(): void {
+    this.process?.kill();
+    this.process = undefined;
+    this.tracker = undefined;
+  }
+}
+
 /** One machine with a peer on it, which may be down. */
 export class PeerHost {
   readonly ip: string;
+  /** Where its peer is registered, or is to be at its next start. */
+  home: TrackerHost;
   readonly disk = new MemoryDisk();
   readonly #world: World;
   process: Process | undefined;
@@ -39,10 +88,11 @@ export class PeerHost {
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
-  constructor(world: World, ip: string, hasFolder: boolean) {
+  constructor(world: World, ip: string, home: TrackerHost, hasFolder: boolean) {
     this.#world = world;
     this.ip = ip;
-    this.#kept = hasFolder ? keptFolder(ip) : undefined;
+    this.home = home;
+    this.#kept = hasFolder ? keptFolder(ip, world.newRepository()) : undefined;
   }
 
   get address(): string {
@@ -59,13 +109,13 @@ export class PeerHost {
     this.#store = store;
     const peer = await Peer.open({
       dataFolder: this.#kept?.folder,
-      repository: this.#kept === undefined ? undefined : kept(this.#kept.repository),
+      repository: this.#kept === undefined ? this.#world.newRepository() : kept(this.#kept.repository),
       filesFolder: FILES_FOLDER,
       listen: { host: this.ip, port: PEER_PORT },
       advertise: undefined,
-      tracker: { host: TRACKER_IP, port: TRACKER_PORT },
+      tracker: this.home.listen,
       open: true,
-      connectionsMax: 64,
+      connectionsMax: CONNECTIONS_MAX / 2,
       system,
       store,
       log: (level, line) => this.#world.log(`${this.ip} ${level}: ${line}`),
@@ -88,16 +138,10 @@ export class PeerHost {
     await peer?.close();
     // Connections may still send what was queued.
     if (process !== undefined) await sleep(process.system.clock, LINGER_MS);
-    if (peer !== undefined && peer.bufferBytesTaken > 0)
-      this.#world.violated(`${this.ip} ended with ${peer.bufferBytesTaken} bytes of buffers in use`);
+    if (peer !== undefined && peer.backlog.bufferBytesTaken > 0)
+      this.#world.violated(`${this.ip} ended with ${peer.backlog.bufferBytesTaken} bytes of buffers in use`);
     process?.kill();
     store?.close();
-  }
-
-  /** No peer is started on this machine any more. */
-  end(): void {
-    this.kill();
-    this.#kept?.repository.close();
   }
 
   #forget(): void {
@@ -113,30 +157,36 @@ export class World {
   readonly random: () => number;
   readonly clock = new VirtualClock();
   readonly network: SimulatedNetwork;
-  readonly hosts: PeerHost[];
+  /** Of all trackers; it outlives their processes, as its file would. */
+  readonly registry: Registry;
+  readonly trackers: readonly TrackerHost[];
+  readonly hosts: readonly PeerHost[];
+  readonly #repositories: Repository[] = [];
   readonly violations: string[] = [];
   readonly journal: string[] = [];
-  readonly #registry: Registry;
-  tracker: Tracker | undefined;
-  trackerProcess: Process | undefined;
 
-  constructor(seed: number, peers: number) {
+  constructor(seed: number, { peers, trackers }: { readonly peers: number; readonly trackers: number }) {
     this.seed = seed;
     this.random = seededRandom(seed);
     const { clock, random } = this;
     this.network = new SimulatedNetwork({ clock, random, latencyMs: () => 0.2 + 2 * random() });
-    this.hosts = Array.from({ length: peers }, (_, index) => new PeerHost(this, `10.0.0.${index + 1}`, random() < 0.7));
-    // It outlives the tracker's process, as its file would.
-    const { system } = this.newProcess("10.0.2.1");
-    this.#registry = openSqliteRegistry({ path: ":memory:", ...system });
-  }
-
-  get trackerIp(): string {
-    return TRACKER_IP;
+    this.registry = takeRegistry(this.newProcess("10.0.2.1").system);
+    this.trackers = Array.from({ length: trackers }, (_, index) => new TrackerHost(this, `${TRACKER_IPS}${index + 1}`));
+    this.hosts = Array.from({ length: peers }, (_, index) => {
+      const home = this.trackers[Math.floor(random() * trackers)]!;
+      return new PeerHost(this, `10.0.0.${index + 1}`, home, random() < 0.7);
+    });
   }
 
   newProcess(ip: string): Process {
     return new Process({ ip, clock: this.clock, network: this.network, random: this.random });
+  }
+
+  /** Closed with the world, since a killed process closes nothing. */
+  newRepository(): Repository {
+    const repository = takeRepository();
+    this.#repositories.push(repository);
+    return repository;
   }
 
   log(line: string): void {
@@ -146,29 +196,6 @@ export class World {
 
   violated(what: string): void {
     this.violations.push(`seed ${this.seed}, at ${this.clock.now.toFixed(1)} ms: ${what}`);
-  }
-
-  async startTracker(): Promise<void> {
-    if (this.trackerProcess !== undefined) return;
-    const process = this.newProcess(TRACKER_IP);
-    this.trackerProcess = process;
-    const tracker = await Tracker.open({
-      dataFolder: { path: "", databasePath: ":memory:" },
-      registry: kept(this.#registry),
-      open: true,
-      connectionsMax: 256,
-      system: process.system,
-      log: (level, line) => this.log(`tracker ${level}: ${line}`),
-    });
-    await tracker.start({ host: TRACKER_IP, port: TRACKER_PORT });
-    if (this.trackerProcess === process) this.tracker = tracker;
-  }
-
-  killTracker(): void {
-    this.trackerProcess?.kill();
-    this.tracker?.liveness.stop();
-    this.trackerProcess = undefined;
-    this.tracker = undefined;
   }
 
   /** Runs everything that is due until then. `look` is called after each event. */
@@ -204,9 +231,10 @@ export class World {
   }
 
   close(): void {
-    this.killTracker();
-    for (const host of this.hosts) host.end();
-    void this.#registry.close();
+    for (const host of this.trackers) host.kill();
+    for (const host of this.hosts) host.kill();
+    void this.registry.close();
+    for (const repository of this.#repositories) repository.close();
     drainMicrotasks();
   }
 }
@@ -216,7 +244,7 @@ interface KeptFolder {
   readonly repository: Repository;
 }
 
-function keptFolder(path: string): KeptFolder {
+function keptFolder(path: string, repository: Repository): KeptFolder {
   let secret: PeerSecret | undefined;
   const readOrCreatePeerSecret = (random: Random) => {
     secret ??= randomPeerSecret(random);
@@ -224,7 +252,7 @@ function keptFolder(path: string): KeptFolder {
   };
   const ports = { rememberedPort: () => undefined, rememberPort: () => {} };
   const folder = { path, databasePath: ":memory:", readOrCreatePeerSecret, ...ports };
-  return { folder, repository: new Repository(":memory:") };
+  return { folder, repository };
 }
 
 /** The same database, which outlives whoever closes it. */

@@ -1,0 +1,13 @@
+/** What waits in the queues of a role's connections. */
+import type { Connection } from "./connection.ts";
+
+export interface Backlog {
+  readonly connections: number;
+  /** Bytes that wait for the other sides to read. */
+  readonly sendBytes: number;
+}
+
+export function backlogOf(connections: Iterable<Connection>): Backlog {
+  const all = [...connections];
+  return { connections: all.length, sendBytes: all.reduce((sum, { sendBytesQueued }) => sum + sendBytesQueued, 0) };
+}
