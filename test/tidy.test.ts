@@ -31,7 +31,7 @@ const dependencies: Readonly<Record<string, readonly string[]>> = {
   net: ["wire"],
   wire: [],
   swarm: [],
-  disk: [],
+  disk: ["store"],
   store: [],
   core: [],
 };

@@ -1,16 +1,10 @@
-/**
- * The lock that gives a data folder to one process at a time: an SQLite connection in exclusive locking mode on a file for
- * this purpose. The kernel drops the lock when the process ends, and keeps it while the process is frozen. Nothing else
- * may open the file: when a process closes any descriptor of a file, POSIX drops all locks that the process has on it.
- *
- * Whoever can read a file can take a read lock on it, which prevents an exclusive one. So only its owner can read the file,
- * from before the first lock.
- */
-import { Database } from "bun:sqlite";
-import { closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
+/** The lock that gives a data folder to one process at a time, on a file for this purpose. */
+import type { Database } from "bun:sqlite";
+import { lstatSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { diskError, errnoOf } from "../core/disk-error.ts";
+import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { createLockFile, isLockedByOther, lockFile, openLockFile } from "./sqlite-lock.ts";
 
 const LOCK_FILE = "lock.sqlite";
 const OTHERS_MODE = 0o077;
@@ -20,10 +14,10 @@ export function lockFolder(folder: string): Database {
   const path = join(folder, LOCK_FILE);
   try {
     removeIfShared(path);
-    createIfMissing(path);
-    return takeAlone(path);
+    createLockFile(path);
+    return lockFile(path);
   } catch (cause) {
-    if (errnoOf(cause)?.startsWith("SQLITE_BUSY"))
+    if (isLockedByOther(cause))
       throw new P2pfsError("already_running", `the data folder ${folder} is in use by another p2pfs`, { cause });
     throw diskError(`cannot lock ${path}`, cause);
   }
@@ -36,7 +30,7 @@ export function lockFolder(folder: string): Database {
 function removeIfShared(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || (found.mode & OTHERS_MODE) === 0) return;
-  const database = openDatabase(path);
+  const database = openLockFile(path);
   try {
     database.run("BEGIN");
     database.query("SELECT 1 FROM sqlite_master").get();
@@ -44,33 +38,4 @@ function removeIfShared(path: string): void {
   } finally {
     database.close();
   }
-}
-
-function createIfMissing(path: string): void {
-  try {
-    // Exclusively: closing an existing file could drop this process's own lock, as said above.
-    closeSync(openSync(path, "wx", 0o600));
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-  }
-}
-
-function takeAlone(path: string): Database {
-  const database = openDatabase(path);
-  try {
-    database.run("PRAGMA locking_mode = EXCLUSIVE");
-    // In exclusive locking mode the lock stays after the transaction.
-    database.run("BEGIN EXCLUSIVE");
-    database.run("COMMIT");
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function openDatabase(path: string): Database {
-  const database = new Database(path, { strict: true, readwrite: true, create: false });
-  database.run("PRAGMA busy_timeout = 0");
-  return database;
 }
