@@ -1,10 +1,26 @@
-/** Prepared statements of registering, publishing and registering chunks. */
-import { and, eq, sql } from "drizzle-orm";
+/** Prepared statements of the registry's changes. */
+import { and, eq, gt, lt, lte, max, ne, notExists, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 
 export function prepareChanges(db: RegistryDatabase) {
   const hole = sql.placeholder;
+  const entered = {
+    session: sql<number>`${hole("session")}`,
+    ip: sql<string>`${hole("ip")}`,
+    port: sql<number>`${hole("port")}`,
+    hostName: sql<string>`${hole("hostName")}`,
+    online: true,
+    since: sql<number>`${hole("since")}`,
+    lastSeen: sql<number>`${hole("now")}`,
+  };
+  const ofEarlierSessions = (table: typeof publications | typeof holdings) =>
+    and(eq(table.peer, hole("peer")), ne(table.session, hole("session")));
+  const hasNone = (table: typeof publications | typeof holdings) =>
+    notExists(db.select({ peer: table.peer }).from(table).where(eq(table.content, contents.id)));
+  const hasNoPublication = notExists(
+    db.select({ id: publications.id }).from(publications).where(eq(publications.peer, peers.id)),
+  );
   return {
     peer: db
       .select({ id: peers.id, ip: peers.ip, session: peers.session, online: peers.online, since: peers.since })
@@ -16,6 +32,24 @@ export function prepareChanges(db: RegistryDatabase) {
       .from(peers)
       .where(and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")), sql`online = 1`))
       .prepare(),
+    /** Of a peer that is known or not. */
+    enterPeer: db
+      .insert(peers)
+      .values({ peerId: hole("peerId"), ...entered })
+      .onConflictDoUpdate({ target: peers.peerId, set: entered })
+      .returning()
+      .prepare(),
+    leave: db
+      .update(peers)
+      .set({ online: false, lastSeen: sql`${hole("lastSeen")}` })
+      .where(and(eq(peers.peerId, hole("peerId")), eq(peers.session, hole("session")), eq(peers.online, true)))
+      .returning({ id: peers.id })
+      .prepare(),
+    forgetPeers: db
+      .delete(peers)
+      .where(and(eq(peers.online, false), lt(peers.lastSeen, hole("leftBefore")), hasNoPublication))
+      .returning({ id: peers.id })
+      .prepare(),
     /** One row for each size that peers have sent. */
     contents: db
       .select({ id: contents.id, size: contents.size })
@@ -26,6 +60,17 @@ export function prepareChanges(db: RegistryDatabase) {
       .insert(contents)
       .values({ contentId: hole("contentId"), size: hole("size") })
       .returning({ id: contents.id })
+      .prepare(),
+    newestContent: db
+      .select({ id: max(contents.id) })
+      .from(contents)
+      .prepare(),
+    /** Contents in this range of ids that nobody publishes or holds. */
+    forgetContents: db
+      .delete(contents)
+      .where(
+        and(gt(contents.id, hole("after")), lte(contents.id, hole("last")), hasNone(publications), hasNone(holdings)),
+      )
       .prepare(),
     publication: db
       .select()
@@ -53,6 +98,15 @@ export function prepareChanges(db: RegistryDatabase) {
       })
       .where(eq(publications.id, hole("id")))
       .prepare(),
+    removePublication: db
+      .delete(publications)
+      .where(eq(publications.id, hole("id")))
+      .prepare(),
+    dropPublications: db
+      .delete(publications)
+      .where(ofEarlierSessions(publications))
+      .returning({ id: publications.id })
+      .prepare(),
     holding: db
       .select({ chunks: holdings.chunks, session: holdings.session })
       .from(holdings)
@@ -65,6 +119,15 @@ export function prepareChanges(db: RegistryDatabase) {
         target: [holdings.content, holdings.peer],
         set: { session: sql`excluded.session`, chunks: sql`excluded.chunks` },
       })
+      .prepare(),
+    unhold: db
+      .delete(holdings)
+      .where(and(eq(holdings.peer, hole("peer")), eq(holdings.content, hole("content"))))
+      .prepare(),
+    dropHoldings: db
+      .delete(holdings)
+      .where(ofEarlierSessions(holdings))
+      .returning({ content: holdings.content })
       .prepare(),
   };
 }

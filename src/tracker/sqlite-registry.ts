@@ -1,6 +1,5 @@
 /** The registry on SQLite: changes are here, lists in sqlite-lists.ts, locations in sqlite-locations.ts. */
 import { join } from "node:path";
-import { and, eq, gt, lt, lte, max, ne, notExists } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { Bitfield } from "../core/bitfield.ts";
 import type { Clock, Random } from "../core/clock.ts";
@@ -32,13 +31,11 @@ import { SessionHolders } from "./session-holders.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
 import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
-import { peerRecordOf, type RegistryDatabase } from "./sqlite-rows.ts";
+import { peerRecordOf } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
 /** Contents checked in one step of `forget`. */
 const FORGET_STEP_ROWS = 2000;
-
-const { contents, holdings, peers, publications } = schema;
 
 export interface SqliteRegistryOptions {
   /** Of the database file, or `:memory:`. */
@@ -87,22 +84,11 @@ export class SqliteRegistry implements Registry {
           hint: "listen on another port, or wait until the other peer has left",
         });
       const now = this.#clock.wallTime();
-      const row = { peerId, ip, port, hostName, online: true, lastSeen: now };
       const known = this.#statements.peer.get({ peerId });
-      const [stored] =
-        known === undefined
-          ? this.#db
-              .insert(peers)
-              .values({ ...row, session: 1, since: now })
-              .returning()
-              .all()
-          : this.#db
-              .update(peers)
-              .set({ ...row, session: known.session + 1, since: known.online ? known.since : now })
-              .where(eq(peers.id, known.id))
-              .returning()
-              .all();
-      return { isNew: known === undefined, row: stored! };
+      const session = (known?.session ?? 0) + 1;
+      const since = known?.online ? known.since : now;
+      const row = this.#statements.enterPeer.get({ peerId, session, ip, port, hostName, since, now });
+      return { isNew: known === undefined, row };
     });
     if (!isNew) this.#locations.cameOnline(row);
     const peer = peerRecordOf(row);
@@ -111,11 +97,9 @@ export class SqliteRegistry implements Registry {
   }
 
   async leave(ref: SessionRef, tracker: TrackerId, lastSeen: number): Promise<boolean> {
-    const { peerId, session } = ref;
     const left = await this.#write(() => {
       if (!this.#holders.isHeldBy(ref, tracker)) return undefined;
-      const current = and(eq(peers.peerId, peerId), eq(peers.session, session), eq(peers.online, true));
-      return this.#db.update(peers).set({ online: false, lastSeen }).where(current).returning({ id: peers.id }).get();
+      return this.#statements.leave.get({ ...ref, lastSeen });
     });
     if (left === undefined) return false;
     this.#holders.release(ref);
@@ -146,7 +130,7 @@ export class SqliteRegistry implements Registry {
       const { id: peer } = this.#currentPeer(ref);
       const old = this.#statements.publication.get({ peer, fold: foldFileName(fname) });
       if (old === undefined || old.fname !== fname) throw new P2pfsError("not_found", `you do not share ${fname}`);
-      this.#db.delete(publications).where(eq(publications.id, old.id)).run();
+      this.#statements.removePublication.run({ id: old.id });
     });
   }
 
@@ -165,10 +149,7 @@ export class SqliteRegistry implements Registry {
       if (isHeld) {
         const bytes = field.isFull ? null : Buffer.from(field.bytes);
         this.#statements.hold.run({ content, peer, session, chunks: bytes });
-      } else {
-        const holding = and(eq(holdings.peer, peer), eq(holdings.content, content));
-        this.#db.delete(holdings).where(holding).run();
-      }
+      } else this.#statements.unhold.run({ peer, content });
       return { holder: current, isHeld, isComplete: field.isFull };
     });
     if (isHeld) this.#locations.held(contentId, holder, isComplete);
@@ -178,10 +159,8 @@ export class SqliteRegistry implements Registry {
   async dropUnannounced(ref: SessionRef): Promise<Dropped> {
     const { peer, ...dropped } = await this.#write(() => {
       const { id: peer, session } = this.#currentPeer(ref);
-      const older = <T extends typeof publications | typeof holdings>(table: T) =>
-        and(eq(table.peer, peer), ne(table.session, session));
-      const gone = this.#db.delete(publications).where(older(publications)).returning({ id: publications.id }).all();
-      const unheld = this.#db.delete(holdings).where(older(holdings)).returning({ content: holdings.content }).all();
+      const gone = this.#statements.dropPublications.all({ peer, session });
+      const unheld = this.#statements.dropHoldings.all({ peer, session });
       return { peer, publications: gone.length, holdings: unheld.length };
     });
     this.#locations.lostSome(peer);
@@ -189,25 +168,11 @@ export class SqliteRegistry implements Registry {
   }
 
   async forget(leftBefore: number): Promise<number> {
-    const forgotten = await this.#write(() => {
-      const published = this.#db
-        .select({ id: publications.id })
-        .from(publications)
-        .where(eq(publications.peer, peers.id));
-      const gone = this.#db
-        .delete(peers)
-        .where(and(eq(peers.online, false), lt(peers.lastSeen, leftBefore), notExists(published)))
-        .returning({ id: peers.id });
-      return gone.all().length;
-    });
-    const newest =
-      this.#db
-        .select({ id: max(contents.id) })
-        .from(contents)
-        .get()?.id ?? 0;
+    const forgotten = await this.#write(() => this.#statements.forgetPeers.all({ leftBefore }));
+    const newest = this.#statements.newestContent.get()?.id ?? 0;
     for (let after = 0; after < newest; after += FORGET_STEP_ROWS)
-      await this.#write(() => this.#dropContents(after, after + FORGET_STEP_ROWS));
-    return forgotten;
+      await this.#write(() => this.#statements.forgetContents.run({ after, last: after + FORGET_STEP_ROWS }));
+    return forgotten.length;
   }
 
   renew(tracker: TrackerId, goneAfterMs: number): Promise<Renewal> {
@@ -267,10 +232,6 @@ export class SqliteRegistry implements Registry {
     this.#database.close();
   }
 
-  get #db(): RegistryDatabase {
-    return this.#database.db;
-  }
-
   #write<T>(change: () => T): Promise<T> {
     return this.#commits.write(() => {
       this.#countsCached = undefined;
@@ -294,20 +255,6 @@ export class SqliteRegistry implements Registry {
     throw new P2pfsError("refused", "this session has ended", { hint: "register again" });
   }
 
-  /** Deletes contents in this range of ids without a publication or holding. */
-  #dropContents(after: number, last: number): void {
-    const named = this.#db
-      .select({ id: publications.id })
-      .from(publications)
-      .where(eq(publications.content, contents.id));
-    const held = this.#db.select({ peer: holdings.peer }).from(holdings).where(eq(holdings.content, contents.id));
-    const inRange = and(gt(contents.id, after), lte(contents.id, last));
-    this.#db
-      .delete(contents)
-      .where(and(inRange, notExists(named), notExists(held)))
-      .run();
-  }
-
   /**
    * The row of this content with this size. A content id has one size, so two sizes from one peer in one session are an
    * error. A size from an earlier session of the peer is dropped.
@@ -319,10 +266,7 @@ export class SqliteRegistry implements Registry {
       if (held === undefined) continue;
       if (held.session === session)
         throw new P2pfsError("refused", `you registered content ${contentId} with ${other.size} bytes, not ${size}`);
-      this.#db
-        .delete(holdings)
-        .where(and(eq(holdings.peer, peer), eq(holdings.content, other.id)))
-        .run();
+      this.#statements.unhold.run({ peer, content: other.id });
     }
     return known.find((row) => row.size === size)?.id ?? this.#statements.addContent.get({ contentId, size }).id;
   }
