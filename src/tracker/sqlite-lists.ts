@@ -3,7 +3,7 @@
  * the steps. The time of a step does not depend on the number of files, nor on how many are skipped for want of an
  * online holder.
  */
-import { and, asc, type Column, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
+import { and, asc, type Column, count, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock } from "../core/clock.ts";
@@ -70,7 +70,7 @@ export class SqliteLists {
   readonly #ofPeerAfter;
   readonly #holderCounts;
   readonly #holdersAfter;
-  readonly #onlinePeers;
+  readonly #peers;
 
   constructor(db: RegistryDatabase, clock: Clock) {
     this.#db = db;
@@ -81,13 +81,13 @@ export class SqliteLists {
       and(eq(publications.fold, sql.placeholder("namedFold")), eq(publications.fname, sql.placeholder("fname"))),
     );
     this.#ofPeerAfter = prepareFilesAfter(db, eq(publications.peer, sql.placeholder("peer")));
-    this.#onlinePeers = db.select().from(peers).where(isOnline).prepare();
+    this.#peers = preparePeers(db);
     this.#holderCounts = prepareHolderCounts(db);
     this.#holdersAfter = prepareHoldersAfter(db);
   }
 
   onlinePeers(): PeerRecord[] {
-    return this.#onlinePeers.all().map(peerRecordOf);
+    return this.#peers.online.all().map(peerRecordOf);
   }
 
   findPeers({ ips, hostName, port }: { ips?: readonly string[]; hostName?: string; port?: number }): PeerRecord[] {
@@ -108,16 +108,10 @@ export class SqliteLists {
 
   listPeers(cursor: string | null): Page<ListedPeer> {
     const [ip, port] = parseCursor(cursor);
-    const rows = this.#db
-      .select()
-      .from(peers)
-      .where(and(isOnline, sql`(${peers.ip}, ${peers.port}) > (${ip}, ${port})`))
-      .orderBy(asc(peers.ip), asc(peers.port))
-      .limit(LIST_PAGE_MAX)
-      .all();
+    const rows = this.#peers.after.all({ ip, port });
     const page = new PageBuilder<ListedPeer>();
     for (const [index, row] of rows.entries()) {
-      const files = this.#count(publications, eq(publications.peer, row.id));
+      const files = this.#peers.publications.get({ peer: row.id })?.count ?? 0;
       if (page.add({ ...peerRecordOf(row), files }, row.hostName)) continue;
       const last = rows[index - 1]!;
       return { rows: page.rows, next: formatCursor([last.ip, last.port, 0]) };
@@ -136,10 +130,10 @@ export class SqliteLists {
   }
 
   discover(address: Address, cursor: string | null): Promise<Page<FileInfo>> {
-    const peer = this.#onlineIdAt(address);
-    if (peer === NOBODY)
+    const peer = this.#rowAt(address);
+    if (!peer?.online)
       throw new P2pfsError("not_found", `no peer is online at ${address}`, { hint: "list-peers shows who is online" });
-    return this.#listPublications((after) => this.#ofPeerAfter.all({ ...after, peer }), undefined, cursor);
+    return this.#listPublications((after) => this.#ofPeerAfter.all({ ...after, peer: peer.id }), undefined, cursor);
   }
 
   /** Available publications, ordered by folded name. */
@@ -229,13 +223,7 @@ export class SqliteLists {
 
   /** The peer that is online at the address, else the one that was last. */
   #rowAt(address: Address) {
-    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)));
-    return this.#db.select().from(peers).where(at).orderBy(desc(peers.online), desc(peers.lastSeen)).get();
-  }
-
-  #onlineIdAt(address: Address): number {
-    const at = and(eq(peers.ip, hostOf(address)), eq(peers.port, portOf(address)), isOnline);
-    return this.#db.select({ id: peers.id }).from(peers).where(at).get()?.id ?? NOBODY;
+    return this.#peers.at.get({ ip: hostOf(address), port: portOf(address) });
   }
 
   /** Number of online holders by content. */
@@ -266,6 +254,32 @@ const NOBODY = -1;
 interface After extends Record<string, unknown> {
   readonly fold: string;
   readonly id: number;
+}
+
+function preparePeers(db: RegistryDatabase) {
+  const [ip, port] = [sql.placeholder("ip"), sql.placeholder("port")];
+  return {
+    online: db.select().from(peers).where(isOnline).prepare(),
+    after: db
+      .select()
+      .from(peers)
+      .where(and(isOnline, sql`(${peers.ip}, ${peers.port}) > (${ip}, ${port})`))
+      .orderBy(asc(peers.ip), asc(peers.port))
+      .limit(LIST_PAGE_MAX)
+      .prepare(),
+    at: db
+      .select()
+      .from(peers)
+      .where(and(eq(peers.ip, ip), eq(peers.port, port)))
+      .orderBy(desc(peers.online), desc(peers.lastSeen))
+      .limit(1)
+      .prepare(),
+    publications: db
+      .select({ count: count() })
+      .from(publications)
+      .where(eq(publications.peer, sql.placeholder("peer")))
+      .prepare(),
+  };
 }
 
 function prepareFilesAfter(db: RegistryDatabase, where: SQL | undefined) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Clock, Random } from "../../../src/core/clock.ts";
 import { Repository } from "../../../src/peer/repository.ts";
 import * as repositorySchema from "../../../src/peer/schema.ts";
-import { type OpenDatabase, openDatabase } from "../../../src/store/database.ts";
+import { openDatabase } from "../../../src/store/database.ts";
 import type { Registry } from "../../../src/tracker/registry.ts";
 import * as registrySchema from "../../../src/tracker/schema.ts";
 import { SqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
@@ -15,43 +15,46 @@ import { SqliteRegistry } from "../../../src/tracker/sqlite-registry.ts";
 const SOURCES = join(import.meta.dir, "../../../src");
 const MEMORY = ":memory:";
 
-class Pool<Schema extends Record<string, unknown>> {
-  readonly #open: () => OpenDatabase<Schema>;
-  readonly #free: OpenDatabase<Schema>[] = [];
+/** What one world has taken, to be given back together. */
+export class Databases {
+  readonly #givenBack: (() => void)[] = [];
 
-  constructor(open: () => OpenDatabase<Schema>) {
-    this.#open = open;
+  newRepository(): Repository {
+    const taken = freeRepositories.pop() ?? openRepository();
+    this.#givenBack.push(() => {
+      empty(taken.sqlite);
+      freeRepositories.push(taken);
+    });
+    return taken.repository;
   }
 
-  /** An empty database; closing it gives it back. */
-  take(): OpenDatabase<Schema> {
-    const database = this.#free.pop() ?? this.#open();
-    let isTaken = true;
-    return {
-      ...database,
-      close: () => {
-        if (!isTaken) return;
-        isTaken = false;
-        empty(database.sqlite);
-        this.#free.push(database);
-      },
-    };
+  newRegistry(options: { readonly clock: Clock; readonly random: Random }): Registry {
+    const taken = freeRegistries.pop() ?? openRegistry();
+    this.#givenBack.push(() => {
+      empty(taken.sqlite);
+      freeRegistries.push(taken);
+    });
+    return new SqliteRegistry(taken, { path: MEMORY, ...options });
+  }
+
+  /** Everything in them is gone. */
+  giveBack(): void {
+    for (const give of this.#givenBack.splice(0)) give();
   }
 }
 
-const repositories = new Pool(() =>
-  openDatabase({ path: MEMORY, schema: repositorySchema, migrationsFolder: join(SOURCES, "peer/repository") }),
-);
-const registries = new Pool(() =>
-  openDatabase({ path: MEMORY, schema: registrySchema, migrationsFolder: join(SOURCES, "tracker/registry-sqlite") }),
-);
+const freeRepositories: ReturnType<typeof openRepository>[] = [];
+const freeRegistries: ReturnType<typeof openRegistry>[] = [];
 
-export function takeRepository(): Repository {
-  return new Repository(repositories.take(), MEMORY);
+function openRepository() {
+  const migrationsFolder = join(SOURCES, "peer/repository");
+  const database = openDatabase({ path: MEMORY, schema: repositorySchema, migrationsFolder });
+  return { sqlite: database.sqlite, repository: new Repository(database, MEMORY) };
 }
 
-export function takeRegistry(options: { readonly clock: Clock; readonly random: Random }): Registry {
-  return new SqliteRegistry(registries.take(), { path: MEMORY, ...options });
+function openRegistry() {
+  const migrationsFolder = join(SOURCES, "tracker/registry-sqlite");
+  return openDatabase({ path: MEMORY, schema: registrySchema, migrationsFolder });
 }
 
 function empty(sqlite: Database): void {

@@ -19,6 +19,8 @@ const REJOIN_MS_MAX = 12 * SECOND_MS;
 export const NOTICE_SLACK_MS = 100;
 /** Between two looks at what has to hold always. */
 const LOOK_EVERY_MS = 250;
+/** Between two looks at who is listed. */
+const LIST_EVERY_MS = 2 * SECOND_MS;
 
 export interface Published {
   readonly host: PeerHost;
@@ -54,6 +56,7 @@ export class Invariants {
   /** Whole files that were compared with their content already, by host and path. */
   readonly #compared = new Map<string, Uint8Array>();
   #nextLookMs = 0;
+  #nextListMs = 0;
 
   constructor(world: World, deeds: Deeds) {
     this.#world = world;
@@ -85,7 +88,9 @@ export class Invariants {
         started.isBegun = true;
       }
     }
-    this.#expectNobodyDelisted();
+    if (now < this.#nextListMs) return;
+    this.#nextListMs = now + LIST_EVERY_MS;
+    void this.#expectNobodyDelisted();
   }
 
   #expectBounded(ip: string, { connections, sendBytes }: Backlog): void {

@@ -16,7 +16,7 @@ import type { Registry } from "../../../src/tracker/registry.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { seededRandom } from "../../swarm/support.ts";
 import { VirtualClock } from "../clock.ts";
-import { takeRegistry, takeRepository } from "./databases.ts";
+import { Databases } from "./databases.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Process } from "./process.ts";
 
@@ -92,7 +92,7 @@ export class PeerHost {
     this.#world = world;
     this.ip = ip;
     this.home = home;
-    this.#kept = hasFolder ? keptFolder(ip, world.newRepository()) : undefined;
+    this.#kept = hasFolder ? keptFolder(ip, world.databases.newRepository()) : undefined;
   }
 
   get address(): string {
@@ -109,7 +109,7 @@ export class PeerHost {
     this.#store = store;
     const peer = await Peer.open({
       dataFolder: this.#kept?.folder,
-      repository: this.#kept === undefined ? this.#world.newRepository() : kept(this.#kept.repository),
+      repository: kept(this.#kept?.repository ?? this.#world.databases.newRepository()),
       filesFolder: FILES_FOLDER,
       listen: { host: this.ip, port: PEER_PORT },
       advertise: undefined,
@@ -156,12 +156,12 @@ export class World {
   readonly seed: number;
   readonly random: () => number;
   readonly clock = new VirtualClock();
+  readonly databases = new Databases();
   readonly network: SimulatedNetwork;
   /** Of all trackers; it outlives their processes, as its file would. */
   readonly registry: Registry;
   readonly trackers: readonly TrackerHost[];
   readonly hosts: readonly PeerHost[];
-  readonly #repositories: Repository[] = [];
   readonly violations: string[] = [];
   readonly journal: string[] = [];
 
@@ -170,7 +170,7 @@ export class World {
     this.random = seededRandom(seed);
     const { clock, random } = this;
     this.network = new SimulatedNetwork({ clock, random, latencyMs: () => 0.2 + 2 * random() });
-    this.registry = takeRegistry(this.newProcess("10.0.2.1").system);
+    this.registry = this.databases.newRegistry(this.newProcess("10.0.2.1").system);
     this.trackers = Array.from({ length: trackers }, (_, index) => new TrackerHost(this, `${TRACKER_IPS}${index + 1}`));
     this.hosts = Array.from({ length: peers }, (_, index) => {
       const home = this.trackers[Math.floor(random() * trackers)]!;
@@ -180,13 +180,6 @@ export class World {
 
   newProcess(ip: string): Process {
     return new Process({ ip, clock: this.clock, network: this.network, random: this.random });
-  }
-
-  /** Closed with the world, since a killed process closes nothing. */
-  newRepository(): Repository {
-    const repository = takeRepository();
-    this.#repositories.push(repository);
-    return repository;
   }
 
   log(line: string): void {
@@ -233,9 +226,8 @@ export class World {
   close(): void {
     for (const host of this.trackers) host.kill();
     for (const host of this.hosts) host.kill();
-    void this.registry.close();
-    for (const repository of this.#repositories) repository.close();
     drainMicrotasks();
+    this.databases.giveBack();
   }
 }
 
