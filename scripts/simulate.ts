@@ -1,10 +1,10 @@
 /**
  * Runs the transfer engine in a simulated swarm and prints how near to the theoretical bound it comes, or whole systems
- * of a tracker and peers, among faults, and prints what did not hold.
+ * of trackers and peers, among faults, and prints what did not hold.
  *
  *   scripts/simulate [NAME=VALUE …] [--svg FILE]
  *   scripts/simulate --cost
- *   scripts/simulate system [seeds=N] [from=SEED]
+ *   scripts/simulate system [seeds=N] [from=SEED] [peers=MAX] [trackers=MAX]
  *
  * The names are those of test/sim/scenario.ts, e.g. `leechers=100 churn=0.2 liars=0.05 seed=7`; a list of numbers
  * stands for leecherUp. Holders that are slow, trickle, stall or answer nothing stand beside the seeders, by number:
@@ -22,7 +22,7 @@ import { chaos } from "../test/sim/system/chaos.ts";
 
 function usage(complaint: string): never {
   console.error(
-    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost | system [seeds=N] [from=SEED]\n${SCENARIO_USAGE}`,
+    `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost | system [seeds=N] [from=SEED] [peers=MAX] [trackers=MAX]\n${SCENARIO_USAGE}`,
   );
   process.exit(2);
 }
@@ -52,16 +52,17 @@ function run(words: readonly string[]): void {
 
 /** Exits with 1 where something did not hold. */
 function runSystems(words: readonly string[]): void {
-  const numbers = { seeds: 1000, from: 1 };
+  const numbers = { seeds: 1000, from: 1, peers: 5, trackers: 3 };
   for (const word of words) {
     const [name = "", value] = word.split("=");
     if (!Object.hasOwn(numbers, name) || !/^\d+$/.test(value ?? "")) usage(`not a number of system: ${word}`);
     numbers[name as keyof typeof numbers] = Number(value);
   }
+  if (numbers.peers < 2 || numbers.trackers < 1) usage("a system has two peers at least, and a tracker");
   const startedAt = now();
   let [faulty, fetched, failed] = [0, 0, 0];
   for (let seed = numbers.from; seed < numbers.from + numbers.seeds; seed++) {
-    const result = chaos({ seed });
+    const result = chaos({ seed, peersMax: numbers.peers, trackersMax: numbers.trackers });
     if (numbers.seeds === 1) console.log(result.journal.join("\n"));
     for (const violation of result.violations) console.log(violation);
     if (result.violations.length > 0) faulty++;

@@ -53,7 +53,7 @@ export interface FetchesOptions {
   readonly repository: Repository;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
-  readonly sharing: Sharing;
+  readonly sharing: Pick<Sharing, "limitContent">;
   /** Shared by all fetches. */
   readonly downLimiter: RateLimiter;
   /** Overrides of the engine's bounds. */

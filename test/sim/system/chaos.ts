@@ -15,6 +15,9 @@ import { startLiar } from "./liar.ts";
 import { FILES_FOLDER, type PeerHost, type TrackerHost, World } from "./world.ts";
 
 const CHUNKS_MAX = 6;
+/** Between two things that happen, with up to so many peers; with more, as much more happens. */
+const PAUSE_MS_MAX = 1500;
+const BUSY_PEERS = 5;
 const CALM_MS = 40 * SECOND_MS;
 const FETCH_MS_MAX = 150 * SECOND_MS;
 const HOSTILE_IPS = "10.0.9.";
@@ -65,11 +68,12 @@ class Chaos {
     const { chaosMs = 20 * SECOND_MS, sabotage } = this.#options;
     const world = this.#world;
     const look = () => this.#invariants.look();
+    const pauseMsMax = PAUSE_MS_MAX * Math.min(1, BUSY_PEERS / world.hosts.length);
     for (const host of world.trackers) world.await("a tracker's start", host.start(), SECOND_MS);
     for (const host of world.hosts) world.await("a peer's start", host.start(), SECOND_MS);
     for (let endMs = world.clock.now + chaosMs; world.clock.now < endMs; ) {
       this.#act();
-      world.runUntil(world.clock.now + 1500 * world.random() ** 2, look);
+      world.runUntil(world.clock.now + pauseMsMax * world.random() ** 2, look);
     }
     this.#calmDown();
     world.runUntil(world.clock.now + CALM_MS / 2, look);

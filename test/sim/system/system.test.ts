@@ -7,8 +7,12 @@ import type { Tracker } from "../../../src/tracker/tracker.ts";
 import { chaos } from "./chaos.ts";
 import { FILES_FOLDER, type World } from "./world.ts";
 
-const SEEDS = process.env.P2PFS_TEST_LONG === "1" ? 20_000 : 30;
+const IS_LONG = process.env.P2PFS_TEST_LONG === "1";
+const SEEDS = IS_LONG ? 20_000 : 200;
 const SEED_MS_MAX = 2000;
+const LARGE_SEEDS = IS_LONG ? 200 : 3;
+const LARGE_PEERS = 50;
+const LARGE_SEED_MS_MAX = 20_000;
 
 test(
   `${SEEDS} systems of up to three trackers and five peers, among breaking connections, frozen and dying processes and nonsense`,
@@ -24,6 +28,17 @@ test(
     expect(fetched).toBeGreaterThan(SEEDS);
   },
   SEEDS * SEED_MS_MAX,
+);
+
+test(
+  `${LARGE_SEEDS} systems of up to three trackers and ${LARGE_PEERS} peers`,
+  () => {
+    for (let index = 1; index <= LARGE_SEEDS; index++) {
+      const seed = index * (LARGE_PEERS - 1) - 1;
+      expect(chaos({ seed, peersMax: LARGE_PEERS }).violations).toEqual([]);
+    }
+  },
+  LARGE_SEEDS * LARGE_SEED_MS_MAX,
 );
 
 test("the same seed gives the same run, to the event", () => {
