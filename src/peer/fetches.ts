@@ -206,7 +206,7 @@ export class Fetches {
 
   /**
    * Holders join and leave all the time, so the tracker is asked again until the deadline while no holder gives the
-   * manifest.
+   * manifest, or only wrong ones come.
    */
   async #manifestFrom(named: readonly Address[], contentId: ContentId, deadline: Deadline): Promise<Uint8Array> {
     const { neighbours } = this.#options;
@@ -214,8 +214,9 @@ export class Fetches {
       try {
         return await fetchManifest(contentId, holders, neighbours, deadline, this.#clock);
       } catch (thrown) {
-        if (asP2pfsError(thrown).code !== "no_holder" || msLeft(deadline, this.#clock.now()) < HOLDERS_RETRY_MS)
-          throw thrown;
+        const { code } = asP2pfsError(thrown);
+        const mayChange = code === "no_holder" || code === "integrity";
+        if (!mayChange || msLeft(deadline, this.#clock.now()) < HOLDERS_RETRY_MS) throw thrown;
         await sleep(this.#clock, HOLDERS_RETRY_MS);
       }
     }

@@ -1,0 +1,38 @@
+/** What simulated systems have shown, each by itself. */
+import { expect, test } from "bun:test";
+import type { Address } from "../../../src/core/address.ts";
+import { NOTICE_MS_MAX } from "../../../src/core/limits.ts";
+import { SECOND_MS } from "../../../src/core/units.ts";
+import { randomBytes } from "../../e2e/cluster.ts";
+import { startLiar } from "./liar.ts";
+import { FILES_FOLDER, World } from "./world.ts";
+
+const START_MS_MAX = 2 * SECOND_MS;
+
+test("where only false manifests come at first, holders that join within the time of R5 are asked", () => {
+  const world = new World(1, { peers: 2, trackers: 1 });
+  const [tracker] = world.trackers;
+  const [seeder, leecher] = world.hosts;
+  world.await("the tracker's start", tracker!.start(), START_MS_MAX);
+  for (const host of world.hosts) world.await("a peer's start", host.start(), START_MS_MAX);
+  const bytes = randomBytes(300_000, 1);
+  seeder!.disk.write("/shared", bytes);
+  const publishing = seeder!.peer!.publish({ path: "/shared", lname: "/shared", fname: "file" });
+  const { ticket, content_id: contentId } = world.await("the publish", publishing, START_MS_MAX)!;
+  seeder!.kill();
+  const liar = startLiar({
+    process: world.newProcess("10.0.8.1"),
+    tracker: `${tracker!.ip}:7700` as Address,
+    contentId,
+    size: bytes.length,
+    random: world.random,
+  });
+  world.await("the liar's start", liar, START_MS_MAX);
+  world.clock.after(500, () => void seeder!.start());
+  const destination = `${FILES_FOLDER}/file`;
+  const job = world.await("the fetch's start", leecher!.peer!.fetch({ what: ticket, destination }), NOTICE_MS_MAX);
+  world.await("the fetch", job!.done, 30 * SECOND_MS);
+  expect(world.violations).toEqual([]);
+  expect(Buffer.compare(leecher!.disk.read(destination)!, bytes)).toBe(0);
+  world.close();
+});
