@@ -4,7 +4,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
-import type { Log } from "../core/log.ts";
+import { type Log, textOf } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
 import { EventFeed } from "./event-feed.ts";
@@ -35,11 +35,12 @@ export class Instruments {
 
   /** Returns a log that writes to this one, counts, and emits warnings and errors as events too. */
   logTo(log: Log): Log {
-    const lines = this.metrics.counter("p2pfs_log_messages_total", "Messages that the role logged, by level.");
-    this.log = (level, message) => {
-      log(level, message);
-      lines.add(1, { level });
-      if (level !== "info") this.feed.emit({ type: "log", level, message });
+    const entries = this.metrics.counter("p2pfs_log_messages_total", "Messages that the role logged, by level.");
+    this.log = (level, message, fields) => {
+      log(level, message, fields);
+      entries.add(1, { level });
+      if (level === "warn" || level === "error")
+        this.feed.emit({ type: "log", level, message: textOf(message, fields) });
     };
     return this.log;
   }

@@ -61,8 +61,7 @@ export async function openStandalonePeer(options: {
   /** Whether other machines may fetch from it meanwhile. */
   readonly open: boolean;
   readonly limits: RateLimitsChange;
-  /** Only for errors; the rest is reported by the fetch. */
-  readonly logError: (message: string) => void;
+  readonly log: Log;
 }): Promise<StandalonePeer> {
   const instruments = new Instruments();
   const peer = await Peer.open({
@@ -73,9 +72,7 @@ export async function openStandalonePeer(options: {
     advertise: undefined,
     tracker: options.tracker,
     open: options.open,
-    log: instruments.logTo((level, message) => {
-      if (level === "error") options.logError(message);
-    }),
+    log: instruments.logTo(options.log),
   });
   const token = newSecret();
   const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined, instruments });

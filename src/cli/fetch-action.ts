@@ -17,6 +17,7 @@ import {
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { DEFAULT_TRACKER } from "../core/listening.ts";
+import { type Log, textOf } from "../core/log.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
@@ -125,8 +126,11 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
   const limits = limitSettings(context.io.env, flags);
   const open = settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
-  const logError = (message: string) => context.io.stderr.write(`error: ${printable(message)}\n`);
-  const standalone = await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits, logError });
+  // Everything else is reported by the fetch.
+  const log: Log = (level, message, fields) => {
+    if (level === "error") context.io.stderr.write(`error: ${printable(textOf(message, fields))}\n`);
+  };
+  const standalone = await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits, log });
   return { ...standalone, isOwn: true };
 }
 

@@ -6,6 +6,7 @@ import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
+import { type Log, textOf } from "../core/log.ts";
 import { type CliContext, type CommonFlags, type ShellSession, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
@@ -127,8 +128,8 @@ class LogSink {
     this.sink = sink;
   }
 
-  readonly write = (level: string, message: string): void => {
-    this.sink.write(`${level}: ${printable(message)}\n`);
+  readonly write: Log = (level, message, fields) => {
+    if (level !== "debug") this.sink.write(`${level}: ${printable(textOf(message, fields))}\n`);
   };
 }
 
@@ -146,7 +147,7 @@ interface StartReport {
 async function runRole(
   context: CliContext,
   flags: CommonFlags,
-  open: (log: LogSink["write"]) => Promise<RunningRole>,
+  open: (log: Log) => Promise<RunningRole>,
   begin: (role: RunningRole) => Promise<StartReport>,
 ): Promise<void> {
   const interruption = listenForInterruption();

@@ -11,11 +11,16 @@ export function reportableError(thrown: unknown, during: string, log: Log): P2pf
   // An `internal` error without a cause came from the other side, or was logged before.
   if (error.code !== "internal" || !Object.hasOwn(error, "cause")) return error;
   const { cause } = error;
-  // An entry of the log is one line.
-  const stack = ((cause instanceof Error && cause.stack) || String(cause)).replaceAll(/\s*\n\s*/g, " ");
+  const stack = (cause instanceof Error && cause.stack) || String(cause);
   const reference = referenceOf(`${during} ${stack}`);
-  log("error", `defect ${reference} during ${during}: ${stack}`);
+  log("error", "defect {reference} during {during}", { reference, during, stack });
   return new P2pfsError("internal", `${error.message} (reference ${reference})`, { reference });
+}
+
+/** Logs the failure of work that nobody waits for, once: a defect has its entry already. */
+export function logFailure(thrown: unknown, during: string, log: Log): void {
+  const { message: reason, reference } = reportableError(thrown, during, log);
+  if (reference === undefined) log("error", "{during}: {reason}", { during, reason });
 }
 
 /** Six hex digits, the same whenever the same defect occurs: FNV-1a, folded to 24 bits. */

@@ -46,7 +46,7 @@ export class Announcer {
 
   /** Announces everything in a new session; the tracker then drops what it has from earlier sessions only. */
   async announceAll(session: TrackerSession): Promise<void> {
-    const { repository, library, log } = this.#options;
+    const { repository, library } = this.#options;
     this.#gained.clear();
     const shared = new Set<ContentId>();
     const announcements: Announcement[] = [];
@@ -60,13 +60,7 @@ export class Announcer {
     const next = announcements.values();
     const announceInTurn = async () => {
       for (const announcement of next) {
-        for (const request of announcement) {
-          await session.request(request).catch((thrown) => {
-            const error = asP2pfsError(thrown);
-            if (error.code === "unreachable") throw error;
-            log("warn", `the tracker refused ${describe(request)}: ${error.message}`);
-          });
-        }
+        for (const request of announcement) await this.#request(session, request);
       }
     };
     await Promise.all(Array.from({ length: ANNOUNCEMENTS_AT_ONCE }, announceInTurn));
@@ -182,13 +176,30 @@ export class Announcer {
   async #send(requests: Announcement): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
+    const sending = requests.map((request) => this.#request(session, request));
+    // The next session begins with announcing everything.
+    await Promise.all(sending).catch(() => undefined);
+  }
+
+  /** Rejects where the tracker cannot be reached; a refusal is logged. */
+  async #request(session: TrackerSession, request: Announcement[number]): Promise<void> {
     try {
-      await Promise.all(requests.map((request) => session.request(request)));
+      await session.request(request);
     } catch (thrown) {
       const error = asP2pfsError(thrown);
-      if (error.code !== "unreachable")
-        this.#options.log("warn", `the tracker refused ${requests.map(describe)}: ${error.message}`);
+      if (error.code === "unreachable") throw error;
+      this.#logRefusal(request, error.message);
     }
+  }
+
+  #logRefusal(request: Announcement[number], reason: string): void {
+    const { log } = this.#options;
+    if (request.type === "REQUEST_CHUNK_REGISTER")
+      log("warn", "the tracker refused the chunks of {content_id}: {reason}", {
+        content_id: request.content_id,
+        reason,
+      });
+    else log("warn", "the tracker refused {fname}: {reason}", { fname: request.fname, reason });
   }
 }
 
@@ -217,8 +228,4 @@ function registerRequests({ contentId, size, have }: Offer, replace: boolean): O
     chunknum,
     replace: replace && index === 0,
   }));
-}
-
-function describe(request: Announcement[number]): string {
-  return request.type === "REQUEST_CHUNK_REGISTER" ? `the chunks of ${request.content_id.slice(0, 12)}` : request.fname;
 }

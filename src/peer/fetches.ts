@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { reportableError } from "../core/defects.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
-import type { Log } from "../core/log.ts";
+import { type Log, messageOf } from "../core/log.ts";
 import { type ContentId, decodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
 import type { RateLimit } from "../core/rate.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
@@ -264,7 +264,7 @@ export class Fetches {
         gained: (chunk) => library.gain(contentId, part, chunk),
         finished: ({ mtimeNs }) => {
           const copy = { contentId, path: destination, size, mtimeNs };
-          this.#remember(`the file ${destination}, which is not served`, () => {
+          this.#remember("the file {destination}, which is not served", { fname, contentId, destination }, () => {
             repository.addFetched(copy, part.manifestBytes);
             library.addCopy(copy);
           });
@@ -285,19 +285,20 @@ export class Fetches {
     this.#options.events.emit({ type: "fetch_ended", fetch: job.progress() });
   }
 
-  #forgetUnfinished({ fname, destination }: Pick<UnfinishedFetch, "fname" | "destination">): void {
-    this.#remember(`that the fetch of ${fname} to ${destination} has ended`, () =>
-      this.#options.repository.removeUnfinished(destination),
+  #forgetUnfinished(fetch: UnfinishedFetch): void {
+    this.#remember("that the fetch of {fname} to {destination} has ended", fetch, () =>
+      this.#options.repository.removeUnfinished(fetch.destination),
     );
   }
 
   /** Writes to the repository; a failure is logged and does not change how the fetch ends. */
-  #remember(what: string, change: () => void): void {
+  #remember(what: string, fetch: UnfinishedFetch, change: () => void): void {
     const { log } = this.#options;
     try {
       change();
     } catch (thrown) {
-      log("warn", `cannot remember ${what}: ${reportableError(thrown, "remembering a fetch", log).message}`);
+      const reason = reportableError(thrown, "remembering a fetch", log).message;
+      log("warn", `cannot remember ${what}: {reason}`, { ...fieldsOf(fetch), reason });
     }
   }
 
@@ -308,19 +309,20 @@ export class Fetches {
 
   async #resumeOne(fetch: UnfinishedFetch, backoff: Backoff): Promise<void> {
     const { log, repository } = this.#options;
-    const name = `the unfinished fetch of ${fetch.fname} to ${fetch.destination}`;
+    const fields = fieldsOf(fetch);
+    const name = "the unfinished fetch of {fname} to {destination}";
     try {
       const job = await this.#startTarget(fetch, fetch.destination, this.#clock.now());
-      log("info", `going on with ${name}`);
+      log("info", `going on with ${name}`, { ...fields, id: job.id });
       await job.done;
     } catch (thrown) {
-      const error = reportableError(thrown, name, log);
+      const error = reportableError(thrown, messageOf(name, fields), log);
       if (this.#closed || error.code === "cancelled") return;
       if (!errorTable[error.code].retryable && error.code !== "not_found") {
-        log("warn", `gave up ${name}: ${error.message}`);
+        log("warn", `gave up ${name}: {reason}`, { ...fields, reason: error.message });
         return this.#forgetUnfinished(fetch);
       }
-      this.#remember(name, () => repository.addUnfinished(fetch));
+      this.#remember(name, fetch, () => repository.addUnfinished(fetch));
       const timer = this.#clock.after(backoff.next(), () => {
         this.#resumeTimers.delete(timer);
         this.#resumeOne(fetch, backoff);
@@ -328,4 +330,9 @@ export class Fetches {
       this.#resumeTimers.add(timer);
     }
   }
+}
+
+/** For the log. */
+function fieldsOf({ fname, contentId, destination }: UnfinishedFetch) {
+  return { fname, content_id: contentId, destination };
 }

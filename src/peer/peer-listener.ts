@@ -47,7 +47,10 @@ export class PeerListener {
     });
     const listener = await listenOnRemembered(dataFolder, "listen", asked.port, (port) => listenAt(options, port));
     dataFolder?.rememberPort("listen", portOf(listener.address));
-    if (isOpened) log("warn", "open to other machines: whoever reaches this port can fetch what is shared here");
+    if (isOpened)
+      log("warn", "open to other machines: whoever reaches this port can fetch what is shared here", {
+        address: listener.address,
+      });
     return new PeerListener(options, listener);
   }
 
@@ -76,9 +79,9 @@ export class PeerListener {
     const [isSeenOnLoopback, isOnLoopback] = [isLoopback(hostOf(seen)), isLoopback(hostOf(this.address))];
     if (isSeenOnLoopback === isOnLoopback) return;
     const why = isSeenOnLoopback
-      ? `the tracker knows this peer as ${seen}; join it by its address in the network: --tracker IP:PORT`
-      : `${seen} takes no connections without --open`;
-    this.#options.log("warn", `other machines cannot fetch from here: ${why}`);
+      ? "the tracker knows this peer as {address}; join it by its address in the network: --tracker IP:PORT"
+      : "{address} takes no connections without --open";
+    this.#options.log("warn", `other machines cannot fetch from here: ${why}`, { address: seen });
   }
 
   close(): void {
@@ -95,7 +98,10 @@ function listenAt(options: PeerListenerOptions, port: number): Promise<Listener>
     port,
     connectionsMax: options.connectionsMax ?? neighboursMax(),
     conductOf: (connection) => calls.conductOf(connection) ?? options.conductOf(connection),
-    full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),
+    full: (max) =>
+      log("warn", "all {connections_max} places for connections are taken; the idlest have to go", {
+        connections_max: max,
+      }),
     onConnection: (connection) => {
       if (connection.hello.role === "tracker") calls.take(connection);
       else onPeer(connection);

@@ -366,12 +366,14 @@ export class Peer {
   }
 
   #handleLibraryEvent(event: LibraryEvent): void {
+    if (event.type !== "copy_regained" && event.type !== "copy_lost") return;
     const { log } = this.#options;
-    if (event.type === "copy_regained") log("info", `${event.copy.path} is as it was, and served again`);
-    if (event.type !== "copy_lost") return;
-    const { path } = event.copy;
-    log("warn", `${path} is not served any more: ${event.why.message}`);
-    this.events.emit({ type: "share_lost", path, reason: event.why.message });
+    const { path, contentId: content_id } = event.copy;
+    if (event.type === "copy_regained")
+      return log("info", "{path} is as it was, and served again", { path, content_id });
+    const reason = event.why.message;
+    log("warn", "{path} is not served any more: {reason}", { path, content_id, reason });
+    this.events.emit({ type: "share_lost", path, reason });
   }
 }
 

@@ -212,8 +212,9 @@ export class TrackerLink {
     this.#backoff.reset();
     this.#session = session;
     this.#lastError = undefined;
-    log("info", `joined the tracker at ${formatHostPort(tracker)} as ${reply.address}`);
-    events.emit({ type: "tracker_joined", tracker: formatHostPort(tracker), address: reply.address });
+    const joined = { tracker: formatHostPort(tracker), address: reply.address };
+    log("info", "joined the tracker at {tracker} as {address}", joined);
+    events.emit({ type: "tracker_joined", ...joined });
     this.#wakeWaiting();
   }
 
@@ -236,12 +237,14 @@ export class TrackerLink {
     this.#connection = undefined;
     connection?.close();
     if (this.#closed) return;
+    const { log, events } = this.#options;
+    const tracker = formatHostPort(this.tracker);
+    const reason = cause?.message ?? "it closed the connection";
     if (this.#session !== undefined) {
-      const reason = cause?.message ?? "it closed";
-      this.#options.log("warn", `lost the tracker: ${reason}`);
-      this.#options.events.emit({ type: "tracker_lost", tracker: formatHostPort(this.tracker), reason });
+      log("warn", "lost the tracker: {reason}", { tracker, reason });
+      events.emit({ type: "tracker_lost", tracker, reason });
     } else if (cause?.message !== this.#lastError?.message)
-      this.#options.log("warn", `no session with the tracker yet: ${cause?.message ?? "it closed the connection"}`);
+      log("warn", "no session with the tracker yet: {reason}", { tracker, reason });
     this.#session = undefined;
     this.#lastError = cause;
     this.#wakeRefused(cause);

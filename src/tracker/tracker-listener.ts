@@ -64,8 +64,9 @@ export class TrackerListener {
     const current = this.address;
     if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
     const address = await this.#move(ip, port);
-    log("info", `listening on ${address}`);
-    if (isOpened) log("warn", "open to other machines: whoever reaches this port can join, list and fetch");
+    log("info", "listening on {address}", { address });
+    if (isOpened)
+      log("warn", "open to other machines: whoever reaches this port can join, list and fetch", { address });
     events.emit({ type: "listening", address });
     return address;
   }
@@ -94,7 +95,10 @@ export class TrackerListener {
       port,
       connectionsMax: connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
       conductOf,
-      full: (max) => log("warn", `all ${max} places for connections are taken; the idlest have to go`),
+      full: (max) =>
+        log("warn", "all {connections_max} places for connections are taken; the idlest have to go", {
+          connections_max: max,
+        }),
       onConnection,
     });
   }

@@ -6,7 +6,7 @@ import { type Address, type HostPort, hostOf, isWildcard } from "../core/address
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
-import { reportableError } from "../core/defects.ts";
+import { logFailure, reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
@@ -240,7 +240,7 @@ export class Tracker implements SessionHost {
 
   #renew(): void {
     this.#takeOver().catch((thrown) => {
-      if (!this.#closing) this.#failed("taking over sessions", thrown);
+      if (!this.#closing) logFailure(thrown, "taking over sessions", this.#options.log);
     });
   }
 
@@ -272,11 +272,11 @@ export class Tracker implements SessionHost {
   }
 
   /** The ERROR to the peer omits the details, so they are logged; rate limited, as a full disk fails every request. */
-  #logDiskFault(what: string, thrown: unknown): void {
+  #logDiskFault(during: string, thrown: unknown): void {
     const now = this.clock.now();
     if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#diskLogQuietUntilMs) return;
     this.#diskLogQuietUntilMs = now + FAULT_LOG_MS;
-    this.#options.log("error", `${what}: ${thrown.message}`);
+    this.#options.log("error", "{during}: {reason}", { during, reason: thrown.message });
   }
 
   async #closeConnections(): Promise<void> {
@@ -289,7 +289,7 @@ export class Tracker implements SessionHost {
     try {
       if (await session.end()) this.#left(session.peer!.address, "closed");
     } catch (thrown) {
-      this.#failed("a peer left", thrown);
+      logFailure(thrown, "a peer left", this.#options.log);
     }
   }
 
@@ -302,12 +302,13 @@ export class Tracker implements SessionHost {
         session.connection.close(new P2pfsError("unreachable", "the lease ran out"));
       if (wasOnline) this.#left(peer.address, "expired");
     } catch (thrown) {
-      this.#failed("a lease ran out", thrown);
+      logFailure(thrown, "a lease ran out", this.#options.log);
     }
   }
 
   #left(address: Address, reason: "closed" | "expired"): void {
-    this.#options.log("info", reason === "closed" ? `${address} left` : `${address} is silent and counts as gone`);
+    const sentence = reason === "closed" ? "{address} left" : "{address} is silent and counts as gone";
+    this.#options.log("info", sentence, { address, reason });
     this.events.emit({ type: "peer_left", address, reason });
   }
 
@@ -336,12 +337,8 @@ export class Tracker implements SessionHost {
     try {
       await this.registry.forget(this.clock.wallTime() - FORGET_AFTER_MS);
     } catch (thrown) {
-      if (!this.#closing) this.#failed("forgetting old peers", thrown);
+      if (!this.#closing) logFailure(thrown, "forgetting old peers", this.#options.log);
     }
-  }
-
-  #failed(when: string, thrown: unknown): void {
-    this.#options.log("error", `${when}: ${reportableError(thrown, when, this.#options.log).message}`);
   }
 
   #lastSeen({ peerId, lastSeen }: PeerRecord): number {

@@ -1,20 +1,36 @@
 /** Defects: logged once, with the stack, and told under a reference. */
 import { expect, test } from "bun:test";
-import { reportableError } from "../../src/core/defects.ts";
+import { logFailure, reportableError } from "../../src/core/defects.ts";
 import { asP2pfsError, P2pfsError } from "../../src/core/errors.ts";
+import { type Log, type LogFields, textOf } from "../../src/core/log.ts";
 
-function logged(thrown: unknown, during = "testing"): { told: P2pfsError; lines: string[] } {
+/** A log, and what was written to it: as text, and the fields. */
+function memoryLog(): { log: Log; lines: string[]; fields: LogFields[] } {
   const lines: string[] = [];
-  const told = reportableError(thrown, during, (level, line) => void lines.push(`${level} ${line}`));
-  return { told, lines };
+  const fields: LogFields[] = [];
+  const log: Log = (level, message, given) => {
+    lines.push(`${level} ${textOf(message, given)}`);
+    fields.push(given);
+  };
+  return { log, lines, fields };
+}
+
+function logged(thrown: unknown, during = "testing"): { told: P2pfsError; lines: string[]; fields: LogFields[] } {
+  const { log, lines, fields } = memoryLog();
+  const told = reportableError(thrown, during, log);
+  return { told, lines, fields };
 }
 
 test("a defect is logged with its stack, under a reference that is told as well", () => {
-  const { told, lines } = logged(new TypeError("x is no function"));
+  const { told, lines, fields } = logged(new TypeError("x is no function"));
   const reference = told.message.match(/^x is no function \(reference ([0-9a-f]{6})\)$/)?.[1];
   expect(told).toMatchObject({ code: "internal", hint: expect.stringContaining("log") });
   expect(lines).toEqual([
     expect.stringMatching(new RegExp(`^error defect ${reference} during testing: TypeError: x is no function at `)),
+  ]);
+  expect(lines[0]).not.toContain("\n");
+  expect(fields).toEqual([
+    { reference: reference!, during: "testing", stack: expect.stringMatching(/^TypeError: x is no function\n {4}at /) },
   ]);
 });
 
@@ -35,10 +51,21 @@ test("what is thrown and no Error, even nothing at all, is a defect too", () => 
 test("a defect is logged once, however many edges it passes", () => {
   const { told } = logged(asP2pfsError(new Error("deep inside")));
   expect(told.message).toContain("(reference ");
-  expect(logged(told)).toEqual({ told, lines: [] });
+  expect(logged(told)).toEqual({ told, lines: [], fields: [] });
 });
 
 test("operating errors, and the defects of others, are told as they are and not logged", () => {
   for (const error of [new P2pfsError("disk", "full", { cause: new Error() }), new P2pfsError("internal", "theirs")])
-    expect(logged(error)).toEqual({ told: error, lines: [] });
+    expect(logged(error)).toEqual({ told: error, lines: [], fields: [] });
+});
+
+test("work that nobody waits for has one entry for its failure, a defect or not", () => {
+  const { log, lines, fields } = memoryLog();
+  logFailure(new P2pfsError("disk", "it is full"), "tidying", log);
+  logFailure(new Error("deep inside"), "tidying", log);
+  expect(lines).toEqual([
+    "error tidying: it is full",
+    expect.stringMatching(/^error defect [0-9a-f]{6} during tidying: /),
+  ]);
+  expect(fields[0]).toEqual({ during: "tidying", reason: "it is full" });
 });

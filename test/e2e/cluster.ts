@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Address, hostOf, portOf } from "../../src/core/address.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
+import { textOf } from "../../src/core/log.ts";
 import { Peer, type PeerOptions } from "../../src/peer/peer.ts";
 import type { FetchReceipt, Published } from "../../src/peer/types.ts";
 import { type DataFolder, openDataFolder } from "../../src/store/data-folder.ts";
@@ -27,7 +28,11 @@ export class Cluster {
   async startTracker(): Promise<void> {
     const port = this.trackerAddress === undefined ? 0 : portOf(this.trackerAddress);
     const dataFolder = openDataFolder({ role: "tracker", flag: join(this.folder, "tracker") });
-    this.tracker = await Tracker.open({ dataFolder, open: false, log: (_level, line) => void this.log.push(line) });
+    this.tracker = await Tracker.open({
+      dataFolder,
+      open: false,
+      log: (_level, ...entry) => void this.log.push(textOf(...entry)),
+    });
     this.#folders.set(this.tracker, dataFolder);
     this.trackerAddress = await this.tracker.start({ host: "127.0.0.1", port });
   }
@@ -49,7 +54,7 @@ export class Cluster {
       advertise: undefined,
       tracker: { host: hostOf(this.trackerAddress), port: portOf(this.trackerAddress) },
       open: false,
-      log: (level, line) => void this.log.push(`${name} ${level}: ${line}`),
+      log: (level, ...entry) => void this.log.push(`${name} ${level}: ${textOf(...entry)}`),
       ...options,
     });
     this.peers.push(peer);

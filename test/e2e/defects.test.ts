@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Instruments } from "../../src/admin/instruments.ts";
 import { createPeerApp } from "../../src/admin/peer-app.ts";
+import { textOf } from "../../src/core/log.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { Cluster, errorOf } from "./cluster.ts";
 
@@ -37,7 +38,7 @@ test("what a role answers to a command, in one piece or line by line", async () 
   await cluster.stopPeer(peer);
   const log: string[] = [];
   const instruments = new Instruments();
-  instruments.logTo((level, line) => void log.push(`${level}: ${line}`));
+  instruments.logTo((level, ...entry) => void log.push(`${level}: ${textOf(...entry)}`));
   const app = createPeerApp(peer, { token: "token", host: "127.0.0.1", onShutdown: () => undefined, instruments });
   const headers = { Authorization: "Bearer token", Host: "127.0.0.1", "Content-Type": "application/json" };
   const path = cluster.makeFile("file", 1);

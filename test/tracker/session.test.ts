@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Address } from "../../src/core/address.ts";
 import { NO_CHUNKS } from "../../src/core/bitfield.ts";
+import { textOf } from "../../src/core/log.ts";
 import { proofOf } from "../../src/net/proof.ts";
 import type { Tracker } from "../../src/tracker/tracker.ts";
 import { contentId, errorOf, fileName, peerId, ranges, temporaryFolder } from "./fixtures.ts";
@@ -19,7 +20,7 @@ beforeEach(async () => {
   cleanups.push(() => folder.remove());
   folderPath = folder.path;
   log = [];
-  const opened = await openTracker(folder.path, { log: (_level, line) => void log.push(line) });
+  const opened = await openTracker(folder.path, { log: (_level, ...entry) => void log.push(textOf(...entry)) });
   cleanups.push(opened.close);
   tracker = opened.tracker;
   at = await tracker.start({ host: "127.0.0.1", port: 0 });

@@ -6,6 +6,7 @@ import { drainMicrotasks } from "bun:jsc";
 import type { HostPort } from "../../../src/core/address.ts";
 import type { Random } from "../../../src/core/clock.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
+import { textOf } from "../../../src/core/log.ts";
 import type { PeerSecret } from "../../../src/core/model.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
 import { sleep } from "../../../src/net/system.ts";
@@ -60,7 +61,7 @@ export class TrackerHost {
       open: true,
       connectionsMax: CONNECTIONS_MAX,
       system: process.system,
-      log: (level, line) => this.#world.log(`${this.ip} ${level}: ${line}`),
+      log: (level, ...entry) => this.#world.log(`${this.ip} ${level}: ${textOf(...entry)}`),
     });
     await tracker.start(this.listen);
     if (this.process === process) this.tracker = tracker;
@@ -118,7 +119,7 @@ export class PeerHost {
       connectionsMax: CONNECTIONS_MAX / 2,
       system,
       store,
-      log: (level, line) => this.#world.log(`${this.ip} ${level}: ${line}`),
+      log: (level, ...entry) => this.#world.log(`${this.ip} ${level}: ${textOf(...entry)}`),
     });
     if (this.process !== process) return;
     this.peer = peer;
