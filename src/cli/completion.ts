@@ -40,7 +40,7 @@ export async function writeProposals(line: string, { io, commands }: Completing)
   const typed = partial.includes("_") ? "_" : "-";
   for (const { kind, completion } of await propose(spelled, { io, commands }, "p2pfs")) {
     const isValue = kind === "argument:value";
-    const text = isValue || typed === "-" ? completion : completion.replaceAll("-", "_");
+    const text = isValue || typed === "-" ? completion : completion.replaceAll(/(?<!^-?)-/g, "_");
     if (!/\p{Cc}/u.test(text)) io.stdout.write(`${isValue ? "value" : "name"}\t${text}\n`);
   }
 }

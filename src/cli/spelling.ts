@@ -5,7 +5,7 @@ export function canonicalArguments(args: readonly string[], depth: number): stri
   const end = args.indexOf("--");
   return args.map((arg, index) => {
     if (end >= 0 && index >= end) return arg;
-    if (index < depth) return arg.startsWith("-") ? arg : arg.replaceAll("_", "-");
-    return arg.startsWith("--") ? arg.replace(/^[^=]+/, (name) => name.replaceAll("_", "-")) : arg;
+    if (arg.startsWith("--")) return arg.replace(/^[^=]+/, (name) => name.replaceAll("_", "-"));
+    return index < depth ? arg.replaceAll("_", "-") : arg;
   });
 }

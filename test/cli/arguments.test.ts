@@ -65,6 +65,10 @@ describe("names of commands and flags", () => {
     ]);
   });
 
+  test("take them in the place of a command as well, which `p2pfs tracker` can do without", () => {
+    expect(canonicalArguments(["tracker", "--log_level=a_b", "a_b"], 2)).toEqual(["tracker", "--log-level=a_b", "a_b"]);
+  });
+
   test("leave arguments alone that look like a command", () => {
     expect(canonicalArguments(["fetch", "list_files"], 1)).toEqual(["fetch", "list_files"]);
   });
