@@ -47,6 +47,7 @@ const purePackages: Readonly<Record<string, readonly string[]>> = {
 const packageHomes: readonly { readonly pattern: RegExp; readonly modules: readonly string[] }[] = [
   { pattern: /^drizzle-/, modules: ["tracker", "peer", "store"] },
   { pattern: /^(?:hono|hono-openapi|@hono\/.*)$/, modules: ["admin", "admin/ui"] },
+  { pattern: /^@logtape\//, modules: ["cli"] },
 ];
 
 const impure: readonly { readonly pattern: RegExp; readonly what: string }[] = [
@@ -307,6 +308,7 @@ const canaries: Readonly<Record<RuleName, readonly ProjectFile[]>> = {
     { path: "src/tracker/a.ts", text: 'import type { Context } from "hono"; export type C = Context;' },
     { path: "src/admin/a.ts", text: 'import { eq } from "drizzle-orm"; eq();' },
     { path: "src/net/a.ts", text: 'import { drizzle } from "drizzle-orm/bun-sqlite"; drizzle();' },
+    { path: "src/admin/a.ts", text: 'import { getLogger } from "@logtape/logtape"; getLogger();' },
   ],
   "core, wire and swarm are pure": [
     { path: "src/core/a.ts", text: 'import { readFileSync } from "node:fs"; readFileSync("");' },

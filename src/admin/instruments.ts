@@ -35,7 +35,10 @@ export class Instruments {
 
   /** Returns a log that writes to this one, counts, and emits warnings and errors as events too. */
   logTo(log: Log): Log {
-    const entries = this.metrics.counter("p2pfs_log_messages_total", "Messages that the role logged, by level.");
+    const entries = this.metrics.counter(
+      "p2pfs_log_messages_total",
+      "Messages that the role logged, by level, written or not.",
+    );
     this.log = (level, message, fields) => {
       log(level, message, fields);
       entries.add(1, { level });

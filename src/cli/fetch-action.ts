@@ -17,18 +17,20 @@ import {
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { DEFAULT_TRACKER } from "../core/listening.ts";
-import { type Log, textOf } from "../core/log.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
 import { writeJson } from "./json.ts";
+import { LogOutput } from "./log-output.ts";
 import { resolvePath } from "./paths.ts";
-import { openProgressBar, type ProgressBar } from "./progress.ts";
+import { aboveBar, openProgressBar, type ProgressBar } from "./progress.ts";
 import { dataFolderOf } from "./reach.ts";
 import {
   type LimitFlags,
+  type LogFlags,
   limitSettings,
   limitsOf,
+  logSettings,
   parseDuration,
   parseRemote,
   parseSwitch,
@@ -36,7 +38,7 @@ import {
 } from "./settings.ts";
 import { type Interruption, interruptionOf, NEVER, untilInterrupted } from "./signals.ts";
 
-export interface FetchFlags extends CommonFlags, LimitFlags {
+export interface FetchFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly tracker?: HostPort;
   readonly seedFor?: number;
   readonly open?: boolean;
@@ -126,10 +128,8 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
   const limits = limitSettings(context.io.env, flags);
   const open = settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
-  // Everything else is reported by the fetch.
-  const log: Log = (level, message, fields) => {
-    if (level === "error") context.io.stderr.write(`error: ${printable(textOf(message, fields))}\n`);
-  };
+  // What a user has to know is reported by the fetch.
+  const { log } = new LogOutput("peer", logSettings(context.io.env, flags, "error"), aboveBar(context.io.stderr));
   const standalone = await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits, log });
   return { ...standalone, isOwn: true };
 }

@@ -1,7 +1,16 @@
 /** Flags and arguments that several commands take. */
+import { logLevels } from "../core/log.ts";
 import { parseRateLimit } from "../core/rate.ts";
-import { hostsOf, portsOf } from "./proposals.ts";
-import { parseHostAndPort, parsePort, parseRemote, parseText } from "./settings.ts";
+import { hostsOf, portsOf, wordsOf } from "./proposals.ts";
+import {
+  logFormats,
+  parseHostAndPort,
+  parseLogFormat,
+  parseLogLevel,
+  parsePort,
+  parseRemote,
+  parseText,
+} from "./settings.ts";
 
 export const jsonFlag = {
   kind: "boolean",
@@ -47,6 +56,25 @@ const limitFlag = (brief: string) =>
 export const limitFlags = {
   upLimit: limitFlag("Send chunks no faster than this: 4MiB/s, 500KB/s, bytes a second, none (P2PFS_UP_LIMIT)"),
   downLimit: limitFlag("Receive chunks no faster than this (P2PFS_DOWN_LIMIT)"),
+} as const;
+
+export const logFlags = {
+  logLevel: {
+    kind: "parsed",
+    parse: parseLogLevel,
+    proposeCompletions: wordsOf(logLevels),
+    brief: "Log from this level on: debug, info, warn or error (P2PFS_LOG_LEVEL), info without it",
+    placeholder: "LEVEL",
+    optional: true,
+  },
+  logFormat: {
+    kind: "parsed",
+    parse: parseLogFormat,
+    proposeCompletions: wordsOf(logFormats),
+    brief: "Log as text or json, an entry a line (P2PFS_LOG_FORMAT), text without it",
+    placeholder: "FORMAT",
+    optional: true,
+  },
 } as const;
 
 export const hostParameter = { brief: "IP or host name", placeholder: "HOST", parse: parseText } as const;

@@ -3,7 +3,7 @@ import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import type { FetchArguments, FetchFlags } from "./fetch-action.ts";
-import { adminFlag, limitFlags, openFlag, trackerFlag } from "./parameters.ts";
+import { adminFlag, limitFlags, logFlags, openFlag, trackerFlag } from "./parameters.ts";
 import type { CancelFlags } from "./peer-actions.ts";
 import { endedFetches, hostsOf, localPaths, ownNames, portsOf, runningFetches, sharedNames } from "./proposals.ts";
 import type { PeerStartFlags } from "./role-actions.ts";
@@ -165,7 +165,8 @@ function fetchAt(place: Place) {
       customUsage: [
         isShell
           ? usage
-          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] [--json] [--data DIR]`,
+          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] ` +
+            "[--log-level LEVEL] [--log-format FORMAT] [--json] [--data DIR]",
       ],
     },
     parameters: {
@@ -182,6 +183,13 @@ function fetchAt(place: Place) {
         },
         open: { ...openFlag, brief: "Let other machines fetch from this peer meanwhile (P2PFS_OPEN)", hidden: isShell },
         ...limitFlags,
+        logLevel: {
+          ...logFlags.logLevel,
+          brief:
+            "A peer of its own logs from this level on: debug, info, warn, error (P2PFS_LOG_LEVEL), error without it",
+          hidden: isShell,
+        },
+        logFormat: { ...logFlags.logFormat, hidden: isShell },
       },
       positional: {
         kind: "tuple",
@@ -267,6 +275,7 @@ function start() {
         },
         open: openFlag,
         ...limitFlags,
+        ...logFlags,
       },
     },
     loader: async () => (await roleActions()).startPeer,

@@ -5,6 +5,7 @@ import type { Sink } from "./io.ts";
 const FRAMES_PER_SECOND = 10;
 const BAR_COLUMNS = 30;
 const SMALL_BAR_COLUMNS = 15;
+const CLEAR_LINE = "\r\u001b[K";
 
 export interface Progress {
   readonly bytes: number;
@@ -38,6 +39,8 @@ export async function openProgressBar(sink: Sink, verb: string): Promise<Progres
     hideCursor: true,
     gracefulExit: false,
     linewrap: false,
+    // A line above the bar may have taken its place.
+    forceRedraw: true,
   });
   let started = false;
   return {
@@ -50,6 +53,11 @@ export async function openProgressBar(sink: Sink, verb: string): Promise<Progres
       if (started) bar.stop();
     },
   };
+}
+
+/** For whole lines while a bar is drawn on the terminal: a line takes its place, and it is drawn again below. */
+export function aboveBar(sink: Sink): Sink {
+  return sink.isTerminal ? { ...sink, write: (text) => sink.write(`${CLEAR_LINE}${text}`) } : sink;
 }
 
 /** One line: label, bar, bytes, rate and sources. */

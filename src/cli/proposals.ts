@@ -42,6 +42,11 @@ export async function localPaths(this: CliContext, partial: string): Promise<str
   }
 }
 
+/** These words, of which the parser keeps those that fit. */
+export function wordsOf(words: readonly string[]): Propose {
+  return async () => [...words];
+}
+
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

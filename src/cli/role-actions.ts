@@ -6,12 +6,13 @@ import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
-import { type Log, textOf } from "../core/log.ts";
+import type { Log } from "../core/log.ts";
 import { type CliContext, type CommonFlags, type ShellSession, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
-import type { Io, Sink } from "./io.ts";
+import type { Io } from "./io.ts";
 import { writeJson } from "./json.ts";
+import { LogOutput } from "./log-output.ts";
 import { resolvePath } from "./paths.ts";
 import { isInForeground, waitForEnd } from "./process-table.ts";
 import { dataFolderOf, reachPeer, reachTracker } from "./reach.ts";
@@ -19,7 +20,9 @@ import { writeResult } from "./render.ts";
 import {
   hostAndPort,
   type LimitFlags,
+  type LogFlags,
   limitSettings,
+  logSettings,
   parseHostAndPort,
   parseRemote,
   parseSwitch,
@@ -32,7 +35,7 @@ import type { TrackerStartFlags } from "./tracker-actions.ts";
 
 const PEER_ADMIN: HostPort = { host: "127.0.0.1", port: 0 };
 
-export interface PeerStartFlags extends CommonFlags, LimitFlags {
+export interface PeerStartFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly listen?: HostPort;
   readonly advertise?: HostPort;
   readonly tracker?: HostPort;
@@ -69,6 +72,7 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   };
   await runRole(
     context,
+    "tracker",
     flags,
     (log) => openTracker({ ...options, log }),
     async (role) => {
@@ -97,6 +101,7 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
   };
   await runRole(
     this,
+    "peer",
     flags,
     (log) => openPeer({ ...options, log }),
     async (role) => {
@@ -120,19 +125,6 @@ function browseFolderOf(context: CliContext, flags: PeerStartFlags): string | un
   return typed === undefined ? undefined : resolvePath(context, typed);
 }
 
-/** Writes the role's log to standard error; once there is a prompt, above it. */
-class LogSink {
-  sink: Sink;
-
-  constructor(sink: Sink) {
-    this.sink = sink;
-  }
-
-  readonly write: Log = (level, message, fields) => {
-    if (level !== "debug") this.sink.write(`${level}: ${printable(textOf(message, fields))}\n`);
-  };
-}
-
 /** What is printed when the role is up. */
 interface StartReport {
   readonly address: string | null;
@@ -142,24 +134,26 @@ interface StartReport {
 
 /**
  * Opens the role, takes commands until it is to end, and closes it. A signal that comes while the role opens ends it as
- * cleanly as a later one. The exit code is that of the first command that failed.
+ * cleanly as a later one. The exit code is that of the first command that failed. The log goes to standard error; once
+ * there is a prompt, above it.
  */
 async function runRole(
   context: CliContext,
-  flags: CommonFlags,
+  name: "tracker" | "peer",
+  flags: CommonFlags & LogFlags,
   open: (log: Log) => Promise<RunningRole>,
   begin: (role: RunningRole) => Promise<StartReport>,
 ): Promise<void> {
+  const output = new LogOutput(name, logSettings(context.io.env, flags), context.io.stderr);
   const interruption = listenForInterruption();
-  const log = new LogSink(context.io.stderr);
   let role: RunningRole | undefined;
   try {
-    role = await open(log.write);
+    role = await open(output.log);
     const report = await begin(role);
     writeStartReport(context, flags, role, report);
     const reach = { role: role.name, connection: role.connection };
     const commands = takeCommands(context.io, reach, report.data_folder);
-    if (commands !== undefined) log.sink = commands.backgroundIo.stderr;
+    if (commands !== undefined) output.sink = commands.backgroundIo.stderr;
     const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
     const firstFailure = commands?.stop() ?? 0;
     if (signal === undefined) context.process.exitCode = firstFailure;

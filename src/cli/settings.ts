@@ -5,6 +5,7 @@
 import type { RateLimitsChange } from "../admin/client.ts";
 import { type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { type LogLevel, logLevels } from "../core/log.ts";
 import { asRateLimit, parseRateLimit } from "../core/rate.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Environment } from "./io.ts";
@@ -65,6 +66,46 @@ export function parseSwitch(text: string): boolean {
   if (/^(?:1|true|yes|on)$/i.test(text)) return true;
   if (/^(?:0|false|no|off)$/i.test(text)) return false;
   throw new SyntaxError(`expected 1 or 0, not "${text}"`);
+}
+
+/** What an entry of the log is: a line for people, or a line that is a JSON object. */
+export const logFormats = ["text", "json"] as const;
+
+export type LogFormat = (typeof logFormats)[number];
+
+export const parseLogLevel = parserOf(logLevels);
+export const parseLogFormat = parserOf(logFormats);
+
+function parserOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text);
+    if (word !== undefined) return word;
+    throw new SyntaxError(`expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}, not "${text}"`);
+  };
+}
+
+/** The flags of the log of a role. */
+export interface LogFlags {
+  readonly logLevel?: LogLevel | undefined;
+  readonly logFormat?: LogFormat | undefined;
+}
+
+export interface LogSettings {
+  /** The lowest level that is written. */
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+}
+
+/** As the flags say, or else the environment. */
+export function logSettings(
+  env: Environment,
+  { logLevel, logFormat }: LogFlags,
+  defaultLevel: LogLevel = "info",
+): LogSettings {
+  return {
+    level: settingOf(env, "P2PFS_LOG_LEVEL", logLevel, parseLogLevel) ?? defaultLevel,
+    format: settingOf(env, "P2PFS_LOG_FORMAT", logFormat, parseLogFormat) ?? "text",
+  };
 }
 
 /** The flags that limit rates: bytes per second, Infinity for none. */

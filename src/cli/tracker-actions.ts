@@ -6,10 +6,10 @@ import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, formatContentId, formatDuration, printable } from "./format.ts";
 import { reachTracker } from "./reach.ts";
 import { fileColumns, writeList, writeResult, writeStatus } from "./render.ts";
-import { hostAndMaybePort, hostAndPort } from "./settings.ts";
+import { hostAndMaybePort, hostAndPort, type LogFlags } from "./settings.ts";
 import type { Column } from "./table.ts";
 
-export interface TrackerStartFlags extends CommonFlags {
+export interface TrackerStartFlags extends CommonFlags, LogFlags {
   readonly admin?: HostPort;
   readonly open?: boolean;
 }

@@ -2,7 +2,7 @@
 import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
-import { adminFlag, hostParameter, openFlag, portParameter } from "./parameters.ts";
+import { adminFlag, hostParameter, logFlags, openFlag, portParameter } from "./parameters.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
 const actions = () => import("./tracker-actions.ts");
@@ -51,7 +51,7 @@ function commandsAt(place: Place) {
 
 function runCommands() {
   const { flags, explained } = commandBuilders("command line", "tracker");
-  const startFlags = { ...flags, admin: adminFlag, open: openFlag };
+  const startFlags = { ...flags, admin: adminFlag, open: openFlag, ...logFlags };
   return {
     start: buildCommand<TrackerStartFlags, MaybeHostAndPort, CliContext>({
       docs: {

@@ -39,6 +39,7 @@ const schemaOf: Readonly<Record<string, v.GenericSchema | readonly string[]>> = 
   "fetch: a source": SourceShareSchema,
   limits: RateLimitsSchema,
   dashboard: DashboardSchema,
+  "an entry of the log": ["time", "level", "role", "message"],
 };
 
 const sections = new Map(
