@@ -1,13 +1,20 @@
 /** Finds holders of a content and joins the swarm at each: at the start of a fetch, when the engine asks, and later. */
 import type { Address } from "../core/address.ts";
-import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
+import { Bitfield, type ChunkRanges, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Message } from "../wire/messages.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Swarms } from "./swarms.ts";
 
 const JOIN_MS_MAX = SECOND_MS;
+/** Where the answer may wait behind a chunk of another fetch, as long as bytes of that keep coming. */
+const DELAYED_JOIN_MS_MAX = 30 * SECOND_MS;
+const DELAY_CHECK_MS = 500;
+/** Longer than the pauses of a connection at the lowest limit on sending. */
+const DELAY_SILENCE_MS = 2 * SECOND_MS;
 /** While there are few sources, the tracker is asked again, often at first, when a swarm grows fastest. */
 const REFRESH_FIRST_MS = 250;
 const REFRESH_MS_MAX = 8 * SECOND_MS;
@@ -23,6 +30,8 @@ export interface HolderSearchOptions {
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   readonly sourceCount: () => number;
+  /** Called from time to time while a holder sends, but has not come to its answer. */
+  readonly delayed: () => void;
   /** Whether the holder is a source already or is banned. */
   readonly isKnown: (address: Address) => boolean;
 }
@@ -86,15 +95,21 @@ export class HolderSearch {
     const { connection } = neighbour;
     const announced = new Bitfield(have.size, have.bytes);
     const [chunks = NO_CHUNKS, ...more] = pagesOf(announced.toRanges());
-    const reply = await connection.request(
-      { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks },
-      { timeoutMs: JOIN_MS_MAX },
-    );
+    const reply = await this.#join(connection, chunks);
     // Chunks gained during the request: the gossip announces them to earlier members only.
     const gained = new Bitfield(have.size);
     for (const chunk of have) if (!announced.has(chunk)) gained.add(chunk);
     for (const page of [...more, ...pagesOf(gained.toRanges())])
       connection.send({ type: "HAVE", content_id: contentId, chunks: page });
     if (!this.#isClosed && connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);
+  }
+  async #join(connection: Connection, chunks: ChunkRanges): Promise<Message<"REPLY_JOIN_SWARM">> {
+    const { clock, contentId, delayed } = this.#options;
+    const message = { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks } as const;
+    if (!connection.isAwaitingReply) return connection.request(message, { timeoutMs: JOIN_MS_MAX });
+    const timer = clock.every(DELAY_CHECK_MS, () => {
+      if (!this.#isClosed && connection.lastReceivedMs > clock.now() - DELAY_SILENCE_MS) delayed();
+    });
+    return connection.request(message, { timeoutMs: DELAYED_JOIN_MS_MAX }).finally(() => timer.cancel());
   }
 }

@@ -6,6 +6,7 @@ import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { MANIFEST_BYTES_MAX } from "../core/limits.ts";
 import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts";
 import { digest } from "../disk/blake3.ts";
+import type { Connection } from "../net/connection.ts";
 import type { Neighbours } from "./neighbours.ts";
 
 /** Holders asked at first. */
@@ -64,13 +65,17 @@ async function askOne(
   const { promise: silent, reject } = Promise.withResolvers<never>();
   const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
   let timer = clock.after(msLeft(deadline, clock.now()), giveUp);
+  let apart: Promise<Connection> | undefined;
   const openPayload = (_message: unknown, bytes: number) => {
     timer.cancel();
     timer = clock.after(PAYLOAD_MS_MAX, giveUp);
     return bytes <= MANIFEST_BYTES_MAX ? new Uint8Array(bytes) : undefined;
   };
   try {
-    const { connection } = await Promise.race([neighbours.reach(holder), silent]);
+    const { connection: shared } = await Promise.race([neighbours.reach(holder), silent]);
+    // What else it owes may be long chunks, which come first.
+    if (shared.isAwaitingReply) apart = neighbours.reachApart(holder);
+    const connection = apart === undefined ? shared : await Promise.race([apart, silent]);
     const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload });
     const { payload } = await Promise.race([reply, silent]);
     if (payload === undefined || contentIdOf(payload, digest) !== contentId)
@@ -79,6 +84,10 @@ async function askOne(
     return payload;
   } finally {
     timer.cancel();
+    apart?.then(
+      (connection) => connection.close(),
+      () => {},
+    );
   }
 }
 

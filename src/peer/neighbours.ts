@@ -102,6 +102,14 @@ export class Neighbours {
     return neighbour;
   }
 
+  /**
+   * A connection for a single request, to a peer whose other connection brings long frames that an answer would wait
+   * behind. The caller closes it. Throws as `reach`.
+   */
+  async reachApart(address: Address): Promise<Connection> {
+    return (await this.#dialPeer(address, false)).connection;
+  }
+
   closeAll(): void {
     this.#places.close();
     this.#silenceTimer.cancel();
@@ -116,24 +124,28 @@ export class Neighbours {
   }
 
   async #dial(address: Address): Promise<Neighbour> {
+    const dialled = await this.#dialPeer(address, true);
+    const neighbour = await this.#chooseConnection(dialled, address);
+    this.#byAddress.set(address, neighbour);
+    this.#emitJoined(neighbour);
+    if (neighbour !== dialled) dialled.connection.close();
+    return neighbour;
+  }
+
+  /** @param isToKeep whether this may become the connection in use with the peer */
+  async #dialPeer(address: Address, isToKeep: boolean): Promise<Neighbour> {
     if (!this.#places.makeRoom(this.#dialling.size))
       throw new P2pfsError("busy", "this peer has as many connections as it can open");
     let dialled: Neighbour | undefined;
     const connection = await this.#options.endpoint.dial(address, {
       timeoutMs: DIAL_MS_MAX,
       onConnection: (ready) => {
-        if (ready.hello.role === "peer") dialled = this.#add(ready, address);
+        if (ready.hello.role === "peer") dialled = this.#add(ready, address, isToKeep);
       },
     });
-    if (dialled === undefined) {
-      connection.close();
-      throw new P2pfsError("unreachable", `${address} is not a peer`);
-    }
-    const neighbour = await this.#chooseConnection(dialled, address);
-    this.#byAddress.set(address, neighbour);
-    this.#emitJoined(neighbour);
-    if (neighbour !== dialled) connection.close();
-    return neighbour;
+    if (dialled !== undefined) return dialled;
+    connection.close();
+    throw new P2pfsError("unreachable", `${address} is not a peer`);
   }
 
   /**
@@ -175,11 +187,11 @@ export class Neighbours {
     return { type: "REPLY_CONFIRM", nonce } as const;
   }
 
-  #add(connection: Connection, dialled: Address | null): Neighbour {
+  #add(connection: Connection, dialled: Address | null, isToKeep = true): Neighbour {
     const neighbour = new Neighbour(`${connection.remote.ip}#${this.#nextId++}`, connection, dialled, this.#clock);
     this.#all.set(connection, neighbour);
     if (dialled !== null) {
-      this.#dialled.set(dialled, neighbour);
+      if (isToKeep) this.#dialled.set(dialled, neighbour);
       this.#places.enter(connection, () => queueMicrotask(() => connection.close()));
     }
     const handlers = this.#options.handlersOf(neighbour);

@@ -106,6 +106,7 @@ export class Transfer implements SwarmListener {
       ...options,
       have: part.have,
       sourceCount: () => this.#sources.size,
+      delayed: () => this.#handle({ type: "holder_delayed" }),
       isKnown: (address) => this.#banned.has(address) || this.#isSource(address),
     });
     this.#gate = new RequestGate({

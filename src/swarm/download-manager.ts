@@ -120,6 +120,7 @@ export class DownloadManager {
     else if (event.type === "chunk_arrived") this.#handleArrived(event);
     else if (event.type === "request_refused") this.#handleRefused(event);
     else if (event.type === "chunk_lost") this.#handleLost(event.chunk);
+    else if (event.type === "holder_delayed") this.#holders.noteDelay(this.#now);
     else if (event.type === "paused") this.#handlePaused(event.paused);
   }
 
@@ -224,7 +225,7 @@ export class DownloadManager {
     for (const { source, chunks, at } of this.#pendingHaves) {
       if (this.#state.addChunks(source, chunks) === "nothing_new" || !this.#holders.isWaiting) continue;
       this.#noteKnown(chunks);
-      this.#holders.noteGrowth(at);
+      this.#holders.noteDelay(at);
     }
     this.#pendingHaves.length = 0;
     this.#pendingHavesDueAt = Number.POSITIVE_INFINITY;

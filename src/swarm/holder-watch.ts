@@ -1,7 +1,7 @@
 /**
  * D7: watches for missing chunks that no source has. While there are such chunks it has holders looked for, at growing
  * intervals; when the wait is over it ends the fetch. The wait starts anew when a known source gains chunks, because the
- * missing one may reach it next. A holder that comes back only stops the clock, and it runs on when the holder leaves
+ * missing one may reach it next, and while the answer of a holder is delayed. A holder that comes back only stops the clock, and it runs on when the holder leaves
  * again; it is reset when a missing chunk has come. So a holder that leaves again and again cannot put off the end.
  */
 import type { DownloadBounds } from "./bounds.ts";
@@ -78,8 +78,8 @@ export class HolderWatch {
     return this.#isFinding || this.#unknownCount > 0;
   }
 
-  /** A known source got further chunks. */
-  noteGrowth(now: number): void {
+  /** A known source got further chunks, or a holder that is there has yet to say which it has. */
+  noteDelay(now: number): void {
     if (this.#unknownFailsAt !== undefined) this.#unknownFailsAt = now + this.#bounds.noHolderMs;
     if (this.#lostFailsAt !== undefined) this.#lostFailsAt = now + this.#bounds.holderLeftMs;
   }

@@ -54,6 +54,8 @@ export type DownloadEvent =
   | { readonly type: "chunk_written"; readonly chunk: number }
   /** A doubtful chunk was checked and is damaged: it is missing. */
   | { readonly type: "chunk_lost"; readonly chunk: number }
+  /** D7: a holder is there, but its chunks are not known yet, as its answer waits behind a chunk of another fetch. */
+  | { readonly type: "holder_delayed" }
   /** Whether the disk is behind: no new requests while it is. */
   | { readonly type: "paused"; readonly paused: boolean }
   /** Time passed; sent when `deadline()` has come. */
