@@ -11,3 +11,8 @@ export function backlogOf(connections: Iterable<Connection>): Backlog {
   const all = [...connections];
   return { connections: all.length, sendBytes: all.reduce((sum, { sendBytesQueued }) => sum + sendBytesQueued, 0) };
 }
+
+/** Whether a request or its answer may have to wait behind chunks, since a frame that has begun is not interrupted. */
+export function mayDelayRequests({ isAwaitingReply, payloadFramesQueued }: Connection): boolean {
+  return isAwaitingReply || payloadFramesQueued > 0;
+}

@@ -4,13 +4,14 @@ import { Bitfield, type ChunkRanges, NO_CHUNKS, pagesOf } from "../core/bitfield
 import type { Clock, Timer } from "../core/clock.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
+import { mayDelayRequests } from "../net/backlog.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Message } from "../wire/messages.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Swarms } from "./swarms.ts";
 
 const JOIN_MS_MAX = SECOND_MS;
-/** Where the answer may wait behind a chunk of another fetch, as long as bytes of that keep coming. */
+/** Where request or answer may wait behind a chunk of another fetch, as long as bytes of that keep moving. */
 const DELAYED_JOIN_MS_MAX = 30 * SECOND_MS;
 const DELAY_CHECK_MS = 500;
 /** Longer than the pauses of a connection at the lowest limit on sending. */
@@ -30,7 +31,7 @@ export interface HolderSearchOptions {
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   readonly sourceCount: () => number;
-  /** Called from time to time while a holder sends, but has not come to its answer. */
+  /** Called from time to time while a holder is there, but has not come to its answer. */
   readonly delayed: () => void;
   /** Whether the holder is a source already or is banned. */
   readonly isKnown: (address: Address) => boolean;
@@ -106,9 +107,10 @@ export class HolderSearch {
   async #join(connection: Connection, chunks: ChunkRanges): Promise<Message<"REPLY_JOIN_SWARM">> {
     const { clock, contentId, delayed } = this.#options;
     const message = { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks } as const;
-    if (!connection.isAwaitingReply) return connection.request(message, { timeoutMs: JOIN_MS_MAX });
+    if (!mayDelayRequests(connection)) return connection.request(message, { timeoutMs: JOIN_MS_MAX });
     const timer = clock.every(DELAY_CHECK_MS, () => {
-      if (!this.#isClosed && connection.lastReceivedMs > clock.now() - DELAY_SILENCE_MS) delayed();
+      const isReceiving = connection.lastReceivedMs > clock.now() - DELAY_SILENCE_MS;
+      if (!this.#isClosed && (isReceiving || connection.payloadFramesQueued > 0)) delayed();
     });
     return connection.request(message, { timeoutMs: DELAYED_JOIN_MS_MAX }).finally(() => timer.cancel());
   }

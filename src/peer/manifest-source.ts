@@ -6,6 +6,7 @@ import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { MANIFEST_BYTES_MAX } from "../core/limits.ts";
 import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts";
 import { digest } from "../disk/blake3.ts";
+import { mayDelayRequests } from "../net/backlog.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Neighbours } from "./neighbours.ts";
 
@@ -73,8 +74,7 @@ async function askOne(
   };
   try {
     const { connection: shared } = await Promise.race([neighbours.reach(holder), silent]);
-    // What else it owes may be long chunks, which come first.
-    if (shared.isAwaitingReply) apart = neighbours.reachApart(holder);
+    if (mayDelayRequests(shared)) apart = neighbours.reachApart(holder);
     const connection = apart === undefined ? shared : await Promise.race([apart, silent]);
     const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload });
     const { payload } = await Promise.race([reply, silent]);
