@@ -195,7 +195,9 @@ export class Fetches {
     this.#running.set(destination, job);
     const limiter = upLimit === null ? undefined : new RateLimiter(this.#clock, upLimit);
     const endLimit = limiter && this.#options.sharing.limitContent(target.contentId, limiter);
-    this.#options.events.emit({ type: "fetch_started", fetch: job.progress() });
+    const { events, log } = this.#options;
+    log("debug", "fetching {fname} to {destination}", { ...fieldsOf(job), id: job.id });
+    events.emit({ type: "fetch_started", fetch: job.progress() });
     const end = () => {
       endLimit?.();
       this.#end(job);
@@ -282,7 +284,13 @@ export class Fetches {
     if (!this.#closed) this.#forgetUnfinished(job);
     this.#ended.push(job);
     if (this.#ended.length > ENDED_SHOWN_MAX) this.#ended.shift();
-    this.#options.events.emit({ type: "fetch_ended", fetch: job.progress() });
+    const { events, log } = this.#options;
+    const fetch = job.progress();
+    const fields = { ...fieldsOf(job), id: job.id, state: fetch.state };
+    const sentence = "the fetch of {fname} to {destination} is {state}";
+    if (fetch.error === null) log("debug", sentence, fields);
+    else log("debug", `${sentence}: {reason}`, { ...fields, reason: fetch.error.message });
+    events.emit({ type: "fetch_ended", fetch });
   }
 
   #forgetUnfinished(fetch: UnfinishedFetch): void {

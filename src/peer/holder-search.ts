@@ -2,6 +2,8 @@
 import type { Address } from "../core/address.ts";
 import { Bitfield, type ChunkRanges, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
+import { reportableError } from "../core/defects.ts";
+import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { mayDelayRequests } from "../net/backlog.ts";
@@ -23,6 +25,7 @@ const SOURCES_AIM = 30;
 
 export interface HolderSearchOptions {
   readonly clock: Clock;
+  readonly log: Log;
   readonly contentId: ContentId;
   /** The chunks of the content that this peer has. */
   readonly have: Bitfield;
@@ -84,9 +87,16 @@ export class HolderSearch {
       this.#reaching.add(address);
       // An unreachable holder is tried again when the tracker names it again.
       this.#reach(address)
-        .catch(() => {})
+        .catch((thrown: unknown) => this.#logFailure(address, thrown))
         .finally(() => this.#reaching.delete(address));
     }
+  }
+
+  #logFailure(address: Address, thrown: unknown): void {
+    const { log, contentId } = this.#options;
+    const reason = reportableError(thrown, "reaching a holder", log).message;
+    const fields = { address, content_id: contentId, reason };
+    log("debug", "cannot reach the holder {address} of {content_id}: {reason}", fields);
   }
 
   async #reach(address: Address): Promise<void> {

@@ -3,9 +3,10 @@
  * address where the other peer is proven to listen. Idle connections are closed, and so are those whose peer does not
  * answer a probe.
  */
-import type { Address } from "../core/address.ts";
+import { type Address, makeAddress } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Admission, type Conduct } from "../net/admission.ts";
 import type { Connection } from "../net/connection.ts";
@@ -33,6 +34,7 @@ export interface NeighboursOptions {
   /** Handlers for a new neighbour's messages; called once for each. */
   readonly handlersOf: (neighbour: Neighbour) => SharingHandlers;
   readonly events: PeerEvents;
+  readonly log: Log;
 }
 
 /** Bound on inbound connections, and on dialled ones. */
@@ -194,7 +196,9 @@ export class Neighbours {
       if (isToKeep) this.#dialled.set(dialled, neighbour);
       this.#places.enter(connection, () => queueMicrotask(() => connection.close()));
     }
-    const handlers = this.#options.handlersOf(neighbour);
+    const { handlersOf, log } = this.#options;
+    log("debug", "the connection with {address} is open", fieldsOf(neighbour));
+    const handlers = handlersOf(neighbour);
     connection.serve<"peer", "peer">({
       ...handlers,
       requests: { ...handlers.requests, REQUEST_CONFIRM: (message) => this.#confirm(message) },
@@ -210,6 +214,8 @@ export class Neighbours {
           if (this.#dialled.get(dialled) === neighbour) this.#dialled.delete(dialled);
           this.#places.leave(connection);
         }
+        const reason = cause?.message ?? "no reason is known";
+        log("debug", "the connection with {address} is closed: {reason}", { ...fieldsOf(neighbour), reason });
         handlers.closed?.(cause);
         this.#emitLeft(neighbour);
       },
@@ -252,4 +258,9 @@ export class Neighbours {
       connection.close(new P2pfsError("unreachable", "this peer does not answer"));
     }
   }
+}
+
+/** For the log. `remote` stays the same when it is proven where an inbound neighbour listens. */
+function fieldsOf({ end, isInbound, connection: { remote } }: Neighbour) {
+  return { address: end, remote: makeAddress(remote.ip, remote.port), inbound: isInbound };
 }

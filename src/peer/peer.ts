@@ -168,6 +168,7 @@ export class Peer {
       ownAddress: () => this.address,
       handlersOf: (neighbour) => this.#sharing.handlersOf(neighbour),
       events: this.events,
+      log,
     });
     const shared = { clock, store, library: this.#library, repository: this.#repository, log };
     this.#directory = new TrackerDirectory({

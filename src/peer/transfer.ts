@@ -7,6 +7,7 @@ import { Bitfield, type ChunkRanges } from "../core/bitfield.ts";
 import type { Clock, Random, Timer } from "../core/clock.ts";
 import { asP2pfsError, errorTable, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
+import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountOf, type Manifest } from "../core/manifest.ts";
 import { MiB, SECOND_MS } from "../core/units.ts";
 import { isChunk } from "../disk/blake3.ts";
@@ -19,6 +20,7 @@ import { rangesInclude } from "../swarm/chunk-bits.ts";
 import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
+import { BannedOrigins } from "./banned-origins.ts";
 import { HolderSearch } from "./holder-search.ts";
 import type { Neighbour } from "./neighbour.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -34,8 +36,6 @@ const UNWRITTEN_BYTES_MAX = 24 * MiB;
 const PROGRESS_MS = 100;
 /** When the fetch ends, a connection whose current chunk would take longer than this, at its rate so far, is closed. */
 const REST_MS_MAX = 10 * SECOND_MS;
-/** Banned origins; beyond this number the oldest are dropped. */
-const BANNED_MAX = 1024;
 
 export interface TransferOptions {
   readonly clock: Clock;
@@ -44,6 +44,7 @@ export interface TransferOptions {
   readonly fname: FileName;
   readonly manifest: Manifest;
   readonly part: Part;
+  readonly log: Log;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
   readonly buffers: BufferPool;
@@ -73,8 +74,7 @@ export class Transfer implements SwarmListener {
   readonly #engine: DownloadManager;
   readonly #sources = new Map<string, Neighbour>();
   readonly #shares = new SourceShares();
-  /** Origins of sources that sent wrong data. */
-  readonly #banned = new Set<string>();
+  readonly #banned: BannedOrigins;
   readonly #pending = new Map<number, PendingChunk>();
   readonly #arrived = new Map<number, Uint8Array>();
   readonly #gate: RequestGate;
@@ -102,6 +102,7 @@ export class Transfer implements SwarmListener {
       random: options.random.number,
       ...options.bounds,
     });
+    this.#banned = new BannedOrigins(options);
     this.#search = new HolderSearch({
       ...options,
       have: part.have,
@@ -315,8 +316,7 @@ export class Transfer implements SwarmListener {
     if (source === undefined) return;
     if (reason === "stalled")
       return source.connection.close(new P2pfsError("unreachable", "this peer does not answer"));
-    this.#banned.add(source.origin);
-    if (this.#banned.size > BANNED_MAX) this.#banned.delete(this.#banned.values().next().value!);
+    this.#banned.add(source, reason);
     source.connection.close(new P2pfsError(reason, "what this peer sent is not what it was asked for"));
   }
 

@@ -7,6 +7,7 @@ import { formatRanges } from "../core/bitfield.ts";
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { type PeerId, publicationKey } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
@@ -29,6 +30,7 @@ const RANGE_NUMBERS = { perSecond: 40_000, burst: 200_000 };
 export interface SessionHost {
   readonly id: TrackerId;
   readonly clock: Clock;
+  readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly registry: Registry;
   readonly liveness: Liveness;
@@ -70,6 +72,12 @@ export class Session {
   /** Undefined before registration. */
   get peer(): PeerRecord | undefined {
     return this.#peer;
+  }
+
+  /** Of the peer; before registration, the other end of the connection. */
+  get address(): Address {
+    const { ip, port } = this.connection.remote;
+    return this.#peer?.address ?? makeAddress(ip, port);
   }
 
   /** A registered session has no limit here, since its lease ends it. */
@@ -128,7 +136,7 @@ export class Session {
   }
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
-    const { id, registry, turns, liveness, sessions, events, leaseMs, heartbeatMs } = this.#host;
+    const { id, registry, turns, liveness, sessions, events, log, leaseMs, heartbeatMs } = this.#host;
     const { peer_id: peerId, host_name: hostName } = message;
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
@@ -147,6 +155,7 @@ export class Session {
     liveness.hold(peer, () => this.connection.lastFrameMs);
     if (replaced !== undefined && replaced !== this)
       replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
+    log("debug", "{address} has registered, on the host {host_name}", { address, host_name: hostName });
     if (before?.address !== address) events.emit({ type: "peer_joined", address, host_name: hostName });
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }

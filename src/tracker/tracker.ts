@@ -70,6 +70,7 @@ export class Tracker implements SessionHost {
   readonly sessions = new Map<PeerId, Session>();
   readonly events = new TrackerEvents();
   readonly clock: Clock;
+  readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
   readonly leaseMs: number;
@@ -105,6 +106,7 @@ export class Tracker implements SessionHost {
     this.#options = options;
     this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
     this.clock = clock;
+    this.log = options.log;
     this.isOwnIp = system.isOwnIp;
     this.turns = sessionTurns(clock);
     this.#startedMs = clock.wallTime();
@@ -122,7 +124,7 @@ export class Tracker implements SessionHost {
       endpoint: this.#endpoint,
       isOpen: options.open ?? false,
       connectionsMax: options.connectionsMax,
-      log: options.log,
+      log: this.log,
       events: this.events,
       conductOf: (connection) => this.#connections.get(connection)?.session.conduct,
       onConnection: (connection) => this.#serve(connection),
@@ -240,7 +242,7 @@ export class Tracker implements SessionHost {
 
   #renew(): void {
     this.#takeOver().catch((thrown) => {
-      if (!this.#closing) logFailure(thrown, "taking over sessions", this.#options.log);
+      if (!this.#closing) logFailure(thrown, "taking over sessions", this.log);
     });
   }
 
@@ -261,9 +263,14 @@ export class Tracker implements SessionHost {
       handled: (name, durationMs, granted) => this.#options.observeRequest?.(name, durationMs, granted),
       reportableError: (thrown, during) => {
         this.#logDiskFault(during, thrown);
-        return reportableError(thrown, during, this.#options.log);
+        const error = reportableError(thrown, during, this.log);
+        const { address } = session;
+        this.log("debug", "{address} is refused {during}: {reason}", { address, during, reason: error.message });
+        return error;
       },
-      closed: () => {
+      closed: (cause) => {
+        const reason = cause?.message ?? "no reason is known";
+        this.log("debug", "the connection of {address} is closed: {reason}", { address: session.address, reason });
         this.#connections.delete(connection);
         resolve();
         if (!this.#closing) this.#end(session);
@@ -276,7 +283,7 @@ export class Tracker implements SessionHost {
     const now = this.clock.now();
     if (!(thrown instanceof P2pfsError) || thrown.code !== "disk" || now < this.#diskLogQuietUntilMs) return;
     this.#diskLogQuietUntilMs = now + FAULT_LOG_MS;
-    this.#options.log("error", "{during}: {reason}", { during, reason: thrown.message });
+    this.log("error", "{during}: {reason}", { during, reason: thrown.message });
   }
 
   async #closeConnections(): Promise<void> {
@@ -289,7 +296,7 @@ export class Tracker implements SessionHost {
     try {
       if (await session.end()) this.#left(session.peer!.address, "closed");
     } catch (thrown) {
-      logFailure(thrown, "a peer left", this.#options.log);
+      logFailure(thrown, "a peer left", this.log);
     }
   }
 
@@ -302,13 +309,13 @@ export class Tracker implements SessionHost {
         session.connection.close(new P2pfsError("unreachable", "the lease ran out"));
       if (wasOnline) this.#left(peer.address, "expired");
     } catch (thrown) {
-      logFailure(thrown, "a lease ran out", this.#options.log);
+      logFailure(thrown, "a lease ran out", this.log);
     }
   }
 
   #left(address: Address, reason: "closed" | "expired"): void {
     const sentence = reason === "closed" ? "{address} left" : "{address} is silent and counts as gone";
-    this.#options.log("info", sentence, { address, reason });
+    this.log("info", sentence, { address, reason });
     this.events.emit({ type: "peer_left", address, reason });
   }
 
@@ -337,7 +344,7 @@ export class Tracker implements SessionHost {
     try {
       await this.registry.forget(this.clock.wallTime() - FORGET_AFTER_MS);
     } catch (thrown) {
-      if (!this.#closing) logFailure(thrown, "forgetting old peers", this.#options.log);
+      if (!this.#closing) logFailure(thrown, "forgetting old peers", this.log);
     }
   }
 

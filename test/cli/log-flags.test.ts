@@ -1,9 +1,11 @@
 /** The flags of the log and their twins, on the command line of a tracker, a peer and a fetch. */
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCli } from "../../src/cli/cli.ts";
+import { readAdminFile } from "../../src/store/data-folder.ts";
 import { openSwarm, type Swarm, until } from "../admin/roles.ts";
 import { memoryIo } from "./memory-io.ts";
 import { type Ended, runToEnd, type Started, type StartOptions, start } from "./spawn.ts";
@@ -143,3 +145,38 @@ test.each(["json", "text"])("a peer's %s log stays one line an entry, whatever a
     );
   }
 });
+
+test("nothing secret is in the log of a tracker, a peer or a fetch, even from debug on", async () => {
+  const env = { P2PFS_LOG_FORMAT: "json", P2PFS_LOG_LEVEL: "debug" };
+  const tracker = startRole(
+    ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0", "--json", ...data("open tracker")],
+    { env },
+  );
+  const { address } = await tracker.announced;
+  const joining = ["--tracker", String(address)];
+  const peer = startRole(["peer", "start", "--json", ...data("open peer"), ...joining], { env });
+  await peer.announced;
+  const path = join(folder, "source");
+  writeFileSync(path, "text");
+  await runToEnd(["peer", "publish", path, "film", ...data("open peer")]);
+  const dashboard = await runToEnd(["peer", "dashboard", "--json", ...data("open peer")]);
+  const fetched = await runToEnd(["peer", "fetch", "film", "copy", ...joining, ...data("none")], { cwd: folder, env });
+  expect(fetched.code).toBe(0);
+  const registry = new Database(join(folder, "open tracker", "registry.sqlite"), { readonly: true });
+  const peerIds = registry.query<{ peer_id: string }, []>("SELECT peer_id FROM peers").all();
+  registry.close();
+  const secrets = [
+    ...peerIds.map(({ peer_id }) => peer_id),
+    readFileSync(join(folder, "open peer", "peer-secret"), "utf8").trim(),
+    ...["open tracker", "open peer"].map((name) => readAdminFile(join(folder, name))!.token),
+    JSON.parse(dashboard.stdout).url.split("#code=")[1],
+  ];
+  expect(secrets).toHaveLength(6);
+  for (const role of [peer, tracker]) role.kill("SIGTERM");
+  const logs = [fetched.stderr, (await peer.ended).stderr, (await tracker.ended).stderr];
+  for (const log of logs) {
+    const entries = entriesOf(log);
+    expect(entries.filter(({ level }) => level === "debug")).not.toEqual([]);
+    for (const secret of secrets) expect(log).not.toContain(secret);
+  }
+}, 20_000);

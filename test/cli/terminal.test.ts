@@ -52,11 +52,20 @@ test("fetch shows a bar, Ctrl-C keeps what arrived; in the shell of a peer the p
   writeFileSync(source, Buffer.alloc(SIZE, "source"));
   expect(await open(["peer", "publish", source, "big.bin", "--data", data]).ended).toBe(0);
 
-  const fetch = open(["peer", "fetch", "big.bin", "--data", join(swarm.folder, "nobody"), ...trackerFlag, ...SLOWLY]);
+  const { client } = await swarm.addPeer("other");
+  const nobody = ["--data", join(swarm.folder, "nobody"), "--log-level", "debug"];
+  const fetch = open(["peer", "fetch", "big.bin", ...nobody, ...trackerFlag, ...SLOWLY]);
+  await fetch.see("debug: fetching big.bin to ");
   expect(await fetch.see("1 source")).toMatch(/fetch [━╌]{30} \d+ %/);
+  // Somebody else who fetches it connects, which is logged while the bar is drawn.
+  const others = client.api.fetches.$post({ json: { what: "big.bin" } }).then((lines) => lines.text());
+  await fetch.see("debug: the connection with ");
+  await fetch.see("% ");
+  expect(fetch.screen.text).not.toMatch(/^.+debug: |^debug: .*[━╌]/m);
   fetch.type(CTRL_C);
   await fetch.see("run the same command again to go on");
   expect(await fetch.ended).toBe(12);
+  await others;
   expect(existsSync(join(swarm.folder, "big.bin"))).toBe(false);
 
   const shell = open(["peer", "start", "--data", join(swarm.folder, "shell"), ...trackerFlag, ...SLOWLY]);

@@ -88,5 +88,6 @@ test("with liars only, the fetch ends with an integrity error and nothing under 
   const ticket = `p2pfs://${cluster.trackerAddress}/source.bin?id=${rogue.contentId}`;
   expect(await errorOf(fetchTo(leecher!, ticket, cluster.path("copy")))).toMatchObject({ code: "integrity" });
   expect(existsSync(cluster.path("copy"))).toBe(false);
+  expect(cluster.log).toContain(`leecher debug: ${rogue.address} is banned from the fetch of source.bin: integrity`);
   expect(rogue.requests).toBeLessThan(40);
 });

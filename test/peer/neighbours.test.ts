@@ -59,6 +59,7 @@ async function startSide(): Promise<Side> {
       return sharesNothing;
     },
     events: new PeerEvents(),
+    log: () => {},
   });
   const listener = await endpoint.listen({
     host: "127.0.0.1",

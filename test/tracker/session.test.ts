@@ -20,7 +20,9 @@ beforeEach(async () => {
   cleanups.push(() => folder.remove());
   folderPath = folder.path;
   log = [];
-  const opened = await openTracker(folder.path, { log: (_level, ...entry) => void log.push(textOf(...entry)) });
+  const opened = await openTracker(folder.path, {
+    log: (level, ...entry) => void log.push(`${level}: ${textOf(...entry)}`),
+  });
   cleanups.push(opened.close);
   tracker = opened.tracker;
   at = await tracker.start({ host: "127.0.0.1", port: 0 });
@@ -264,6 +266,6 @@ test("10: a registry that cannot be written is reported to the peer without the 
     expect(error.message).not.toContain("/");
     expect(error.hint).toContain("log");
   }
-  expect(log.filter((line) => line.includes(folderPath))).toHaveLength(1);
+  expect(log.filter((line) => line.startsWith("error: ") && line.includes(folderPath))).toHaveLength(1);
   await peer.publish("a", 1);
 }, 20_000);
