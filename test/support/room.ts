@@ -22,8 +22,8 @@ const WAIT_MS_MAX = 20 * MINUTE_MS;
 
 export interface RoomOptions {
   readonly seed?: number;
-  /** From one machine to another. */
-  readonly latencyMs?: number;
+  /** From one machine to another, each time. */
+  readonly latencyMs?: (random: () => number) => number;
 }
 
 export class Room {
@@ -31,9 +31,11 @@ export class Room {
   readonly random: () => number;
   readonly network: SimulatedNetwork;
 
-  constructor({ seed = 1, latencyMs = 1 }: RoomOptions = {}) {
-    this.random = seededRandom(seed);
-    this.network = new SimulatedNetwork({ clock: this.clock, random: this.random, latencyMs: () => latencyMs });
+  constructor({ seed = 1, latencyMs = () => 1 }: RoomOptions = {}) {
+    const { clock } = this;
+    const random = seededRandom(seed);
+    this.random = random;
+    this.network = new SimulatedNetwork({ clock, random, latencyMs: () => latencyMs(random) });
   }
 
   get now(): number {
