@@ -161,16 +161,22 @@ export class TrackerLink {
   async #connect(): Promise<void> {
     this.#retryTimer = undefined;
     const deadline = deadlineIn(DIAL_MS_MAX, this.#clock.now());
+    let dialled: Connection | undefined;
     try {
       const { endpoint, tracker } = this.#options;
       const address = await endpoint.resolveHostPort(tracker, deadline);
       const connection = await endpoint.dial(address, {
         timeoutMs: msLeft(deadline, this.#clock.now()),
-        onConnection: (ready) => this.#adopt(ready),
+        onConnection: (ready) => {
+          dialled = ready;
+          this.#adopt(ready);
+        },
       });
       await this.#register(connection, this.#options.peerIdAt(address));
     } catch (thrown) {
-      this.#lost(reportableError(thrown, "joining the tracker", this.#options.log));
+      const error = reportableError(thrown, "joining the tracker", this.#options.log);
+      // A connection that has closed is lost already, and there may be a later one by now.
+      if (dialled === undefined || dialled === this.#connection) this.#lost(error);
     }
   }
 
@@ -182,7 +188,8 @@ export class TrackerLink {
       notices: {},
       reportableError: (thrown, during) => reportableError(thrown, during, this.#options.log),
       closed: (cause) => {
-        if (this.#connection === connection) this.#lost(cause);
+        if (this.#connection === connection)
+          this.#lost(cause ?? new P2pfsError("unreachable", "it closed the connection"));
       },
     });
   }
@@ -192,6 +199,8 @@ export class TrackerLink {
     if (connection.hello.role !== "tracker")
       throw new P2pfsError("tracker_unreachable", `${formatHostPort(tracker)} is not a tracker but a peer`);
     const where = await listening();
+    // It may have closed meanwhile, and the proof be due on a later connection.
+    if (this.#connection !== connection) return;
     this.#idToProve = where.advertised ? peerId : undefined;
     const reply = await connection
       .request(
@@ -231,7 +240,7 @@ export class TrackerLink {
     });
   }
 
-  #lost(cause: P2pfsError | undefined): void {
+  #lost(cause: P2pfsError): void {
     this.#heartbeatTimer?.cancel();
     const connection = this.#connection;
     this.#connection = undefined;
@@ -239,11 +248,11 @@ export class TrackerLink {
     if (this.#closed) return;
     const { log, events } = this.#options;
     const tracker = formatHostPort(this.tracker);
-    const reason = cause?.message ?? "it closed the connection";
+    const reason = cause.message;
     if (this.#session !== undefined) {
       log("warn", "lost the tracker: {reason}", { tracker, reason });
       events.emit({ type: "tracker_lost", tracker, reason });
-    } else if (cause?.message !== this.#lastError?.message)
+    } else if (cause.message !== this.#lastError?.message)
       log("warn", "no session with the tracker yet: {reason}", { tracker, reason });
     this.#session = undefined;
     this.#lastError = cause;
@@ -252,8 +261,8 @@ export class TrackerLink {
   }
 
   /** A refusal would be the same on a retry, so waiting commands fail at once. */
-  #wakeRefused(cause: P2pfsError | undefined): void {
-    if (cause?.code === "refused") this.#wakeWaiting();
+  #wakeRefused(cause: P2pfsError): void {
+    if (cause.code === "refused") this.#wakeWaiting();
   }
 
   #wakeWaiting(): void {
