@@ -1,6 +1,8 @@
 /**
  * Announces this peer's publications and holdings to the tracker: all of them at the start of a session, then changes.
- * Chunks that a fetch gains are coalesced into ranges. A change without a session is part of the next session's start.
+ * Chunks that a fetch gains are coalesced into ranges. A change without a session is part of the next session's start, and
+ * a change during the start is announced at once. So that no older state follows it, each announcement of the start is
+ * made when it is sent.
  */
 import { Bitfield, NO_CHUNKS, pagesOf } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -27,8 +29,6 @@ export interface AnnouncerOptions {
   readonly clock: Clock;
   readonly library: Library;
   readonly repository: Repository;
-  /** Undefined while the peer has no session. */
-  readonly session: () => TrackerSession | undefined;
   readonly log: Log;
 }
 
@@ -38,6 +38,8 @@ export class Announcer {
   /** The unanswered announcement of each content's last change. */
   readonly #underWay = new Map<ContentId, Promise<void>>();
   #timer: Timer | undefined;
+  /** The last one in which everything was or is being announced. */
+  #lastSession: TrackerSession | undefined;
   #isClosed = false;
 
   constructor(options: AnnouncerOptions) {
@@ -48,20 +50,21 @@ export class Announcer {
   async announceAll(session: TrackerSession): Promise<void> {
     const { repository, library } = this.#options;
     this.#gained.clear();
-    const shared = new Set<ContentId>();
-    const announcements: Announcement[] = [];
-    for (const share of repository.shares()) {
-      shared.add(share.contentId);
-      announcements.push(this.#shareAnnouncement(share, session));
-    }
-    for (const offer of library.offers()) {
-      if (!shared.has(offer.contentId)) announcements.push(registerRequests(offer, offer.have.count > 0));
-    }
-    const next = announcements.values();
+    this.#lastSession = session;
+    const shares = repository.shares();
+    const shared = new Set(shares.map(({ contentId }) => contentId));
+    const held = [...library.offers()].filter(({ contentId }) => !shared.has(contentId));
+    const next = [
+      ...shares.map((share) => () => this.#shareAnnouncement(share, session)),
+      ...held.map(
+        ({ contentId }) =>
+          () =>
+            this.#holdingAnnouncement(contentId),
+      ),
+    ].values();
     const announceInTurn = async () => {
-      for (const announcement of next) {
-        for (const request of announcement) await this.#request(session, request);
-      }
+      for (const announcement of next)
+        await Promise.all(announcement().map((request) => this.#request(session, request)));
     };
     await Promise.all(Array.from({ length: ANNOUNCEMENTS_AT_ONCE }, announceInTurn));
     await session.request({ type: "REQUEST_ANNOUNCED" });
@@ -138,13 +141,13 @@ export class Announcer {
   }
 
   async #withdraw({ fname, contentId, size }: Share): Promise<void> {
-    const unpublished = this.#options.session()?.request({ type: "REQUEST_UNPUBLISH", fname });
+    const unpublished = this.#session?.request({ type: "REQUEST_UNPUBLISH", fname });
     unpublished?.catch(() => undefined);
     await this.#changed(contentId, size);
   }
 
   async #republish(copy: LocalCopy): Promise<void> {
-    const session = this.#options.session();
+    const session = this.#session;
     const share = this.#options.repository.shareAt(copy.path);
     if (session !== undefined && share?.contentId === copy.contentId)
       await this.#send([publishRequest(share, session)]);
@@ -164,6 +167,16 @@ export class Announcer {
     return [publishRequest(share, session), ...registerRequests({ contentId, size, have }, true)];
   }
 
+  /** None where the content is not held any more: that was announced as a change. */
+  #holdingAnnouncement(contentId: ContentId): Announcement {
+    const offer = this.#options.library.offer(contentId);
+    return offer === undefined ? [] : registerRequests(offer, offer.have.count > 0);
+  }
+
+  get #session(): TrackerSession | undefined {
+    return this.#lastSession?.isOpen ? this.#lastSession : undefined;
+  }
+
   #register(): void {
     this.#timer = undefined;
     for (const [contentId, have] of this.#gained) {
@@ -174,7 +187,7 @@ export class Announcer {
   }
 
   async #send(requests: Announcement): Promise<void> {
-    const session = this.#options.session();
+    const session = this.#session;
     if (session === undefined) return;
     const sending = requests.map((request) => this.#request(session, request));
     // The next session begins with announcing everything.

@@ -27,7 +27,7 @@ export class TrackerDirectory implements Directory {
     const { library, repository, log, endpoint } = options;
     this.#options = options;
     const { clock } = endpoint.system;
-    this.#announcer = new Announcer({ clock, library, repository, log, session: () => this.#link.session });
+    this.#announcer = new Announcer({ clock, library, repository, log });
     this.#link = this.#newLink(options.tracker);
   }
 

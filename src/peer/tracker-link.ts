@@ -43,6 +43,7 @@ export interface TrackerLinkOptions {
 /** A registered session: requests over it, and the address that the tracker names to other peers. */
 export interface TrackerSession {
   readonly address: Address;
+  readonly isOpen: boolean;
   request<Name extends RequestName>(message: Outgoing<Name>, timeoutMs?: number): Promise<Message<ReplyName<Name>>>;
 }
 
@@ -213,6 +214,9 @@ export class TrackerLink {
     this.#lastAddress = reply.address;
     const session: TrackerSession = {
       address: reply.address,
+      get isOpen() {
+        return connection.isOpen;
+      },
       request: (message, timeoutMs = ANNOUNCE_MS_MAX) => connection.request(message, { timeoutMs }),
     };
     this.#beat(connection, reply.heartbeat_ms, reply.lease_ms);

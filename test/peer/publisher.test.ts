@@ -22,7 +22,7 @@ function publishing(answers: Answers = {}) {
   const room = new Room();
   const parts = new Parts(room);
   const tracker = trackerIn(room, answers);
-  const announcer = new Announcer({ ...parts.shared, session: () => link.session });
+  const announcer = new Announcer(parts.shared);
   parts.library.events.subscribe((event) => announcer.follow(event));
   const link: TrackerLink = parts.linkTo(tracker.at, { announce: (session) => announcer.announceAll(session) });
   link.open();
