@@ -99,10 +99,11 @@ export class Library {
 
   /** Compares a copy's stamp with its file again, and emits `copy_lost` or `copy_regained` on a change. */
   checkCopy(copy: LocalCopy): void {
-    const fault = this.#stampFault(copy);
-    const isOffered = this.copyAt(copy.contentId, copy.path) !== undefined;
-    if (isOffered && fault !== undefined) return this.#lose(copy, fault);
-    if (isOffered || fault !== undefined) return;
+    // The same file may be known twice, by an old stamp and by the one of a later publish.
+    const offered = this.copyAt(copy.contentId, copy.path);
+    const fault = this.#stampFault(offered ?? copy);
+    if (offered !== undefined && fault !== undefined) return this.#lose(offered, fault);
+    if (offered !== undefined || fault !== undefined) return;
     this.#holding(copy.contentId).copies.set(copy.path, copy);
     this.events.emit({ type: "copy_regained", contentId: copy.contentId, copy });
   }
