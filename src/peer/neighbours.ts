@@ -61,6 +61,7 @@ export class Neighbours {
   readonly #emittedNames = new Map<Neighbour, string>();
   #nextId = 1;
   #bytesReceivedBefore = 0;
+  #isClosed = false;
 
   constructor(options: NeighboursOptions) {
     this.#options = options;
@@ -112,7 +113,9 @@ export class Neighbours {
     return (await this.#dialPeer(address, false)).connection;
   }
 
+  /** Closes all connections, and those that are being made as soon as they are. */
   closeAll(): void {
+    this.#isClosed = true;
     this.#places.close();
     this.#silenceTimer.cancel();
     for (const connection of [...this.#all.keys()]) connection.close();
@@ -128,6 +131,7 @@ export class Neighbours {
   async #dial(address: Address): Promise<Neighbour> {
     const dialled = await this.#dialPeer(address, true);
     const neighbour = await this.#chooseConnection(dialled, address);
+    if (!neighbour.connection.isOpen) throw new P2pfsError("unreachable", `${address} closed the connection`);
     this.#byAddress.set(address, neighbour);
     this.#emitJoined(neighbour);
     if (neighbour !== dialled) dialled.connection.close();
@@ -142,12 +146,12 @@ export class Neighbours {
     const connection = await this.#options.endpoint.dial(address, {
       timeoutMs: DIAL_MS_MAX,
       onConnection: (ready) => {
-        if (ready.hello.role === "peer") dialled = this.#add(ready, address, isToKeep);
+        if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
       },
     });
     if (dialled !== undefined) return dialled;
     connection.close();
-    throw new P2pfsError("unreachable", `${address} is not a peer`);
+    throw new P2pfsError("unreachable", this.#isClosed ? "this peer is ending" : `${address} is not a peer`);
   }
 
   /**
