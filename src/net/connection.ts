@@ -185,6 +185,11 @@ export class Connection implements FrameHandler {
     return { id, reply: reply as Promise<Reply<ReplyName<Name>>> };
   }
 
+  /** Rejects a request of this side that has no answer yet, so that it is not waited for. A late answer is ignored. */
+  giveUp(id: number, error: P2pfsError): void {
+    this.#pending.giveUp(id, error);
+  }
+
   /** Sends a notice. */
   send(message: Message): void {
     if (this.isOpen) this.#queue.pushControl(encodeFrame(message));

@@ -56,10 +56,8 @@ export class PendingRequests {
     const id = this.#nextId++ >>> 0;
     const replyName = replyNameOf(name);
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const expire = () => {
-      this.#overdue.set(id, replyName);
-      this.fail(id, new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`));
-    };
+    const expire = () =>
+      this.giveUp(id, new P2pfsError("unreachable", `no answer to ${name} within ${Math.round(timeoutMs ?? 0)} ms`));
     const timer = timeoutMs === undefined ? undefined : this.#clock.after(timeoutMs, expire);
     this.#pending.set(id, { replyName, openPayload, timer, resolve, reject });
     return { id, reply: promise };
@@ -99,7 +97,15 @@ export class PendingRequests {
     this.fail(id, error);
   }
 
-  /** Rejects the request; its answer may still arrive. */
+  /** Rejects the request, and ignores its answer when that comes. */
+  giveUp(id: number, error: P2pfsError): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#overdue.set(id, pending.replyName);
+    this.fail(id, error);
+  }
+
+  /** Rejects the request; no answer is expected. */
   fail(id: number, error: P2pfsError): void {
     this.#take(id)?.reject(error);
   }

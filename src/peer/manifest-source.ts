@@ -65,7 +65,8 @@ async function askOne(
 ): Promise<Uint8Array> {
   const { promise: silent, reject } = Promise.withResolvers<never>();
   const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
-  let timer = clock.after(msLeft(deadline, clock.now()), giveUp);
+  const untilDeadlineMs = msLeft(deadline, clock.now());
+  let timer = clock.after(untilDeadlineMs, giveUp);
   let apart: Promise<Connection> | undefined;
   const openPayload = (_message: unknown, bytes: number) => {
     timer.cancel();
@@ -74,9 +75,12 @@ async function askOne(
   };
   try {
     const { connection: shared } = await Promise.race([neighbours.reach(holder), silent]);
+    // At a low limit on sending, a chunk takes seconds.
     if (mayDelayRequests(shared)) apart = neighbours.reachApart(holder);
     const connection = apart === undefined ? shared : await Promise.race([apart, silent]);
-    const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload });
+    // A holder that never answers is not waited for on its connection either, so that it does not keep its place.
+    const timeoutMs = untilDeadlineMs + PAYLOAD_MS_MAX;
+    const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload, timeoutMs });
     const { payload } = await Promise.race([reply, silent]);
     if (payload === undefined || contentIdOf(payload, digest) !== contentId)
       throw new P2pfsError("integrity", `the manifest that ${holder} sent is not that of the content`);

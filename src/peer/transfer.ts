@@ -341,10 +341,7 @@ export class Transfer implements SwarmListener {
     const isBehind = this.#unwrittenBytes > (this.#isDiskBehind ? UNWRITTEN_BYTES_MAX / 2 : UNWRITTEN_BYTES_MAX);
     if (isBehind === this.#isDiskBehind) return;
     this.#isDiskBehind = isBehind;
-    for (const { connection } of this.#sources.values()) {
-      if (isBehind) connection.pause(this);
-      else connection.resume(this);
-    }
+    for (const { connection } of this.#sources.values()) connection[isBehind ? "pause" : "resume"](this);
     this.#updatePaused();
   }
 
@@ -369,18 +366,19 @@ export class Transfer implements SwarmListener {
     this.#progressTimer?.cancel();
     this.#gate.clear();
     for (const { connection } of this.#sources.values()) connection.resume(this);
-    for (const request of this.#pending.keys()) this.#sendCancel(request);
     for (const request of [...this.#arrived.keys()]) this.#release(request);
-    for (const pending of this.#pending.values()) this.#closeIfSlow(pending);
+    for (const [request, pending] of this.#pending) this.#leave(request, pending);
     swarms.unlisten(contentId);
   }
 
   /**
-   * A frame cannot be aborted: the rest of an unneeded chunk occupies its buffer and delays all other messages on the
-   * connection. Where that would take long, and no payload is being sent the other way, a new connection is cheaper.
+   * Nobody waits for an answer that has not begun, or its source would keep its place for ever. One that has begun cannot
+   * be aborted: its rest delays all else on the connection. Where that would take long, a new connection is cheaper.
    */
-  #closeIfSlow({ buffer, openedMs, source: { connection } }: PendingChunk): void {
-    if (buffer === undefined || connection.payloadFramesQueued > 0) return;
+  #leave(request: number, { buffer, openedMs, wireRequest, source: { connection } }: PendingChunk): void {
+    this.#sendCancel(request);
+    if (buffer === undefined) return connection.giveUp(wireRequest, new P2pfsError("cancelled", "the fetch has ended"));
+    if (connection.payloadFramesQueued > 0) return;
     const received = connection.payloadBytesReceived;
     const elapsedMs = this.#options.clock.now() - openedMs;
     if ((elapsedMs * (buffer.length - received)) / Math.max(received, 1) > REST_MS_MAX)

@@ -141,3 +141,16 @@ test("the buffer for a payload is asked for once its header is here, and not for
   pending.settle(header(inTime.id), buffer);
   expect(room.wait(inTime.reply).payload).toBe(buffer);
 });
+
+test("a request that is given up ends at once, and its answer is awaited and ignored, as after a time-out", () => {
+  const { room, pending } = desk();
+  const { id, reply } = pending.add("REQUEST_MANIFEST", { openPayload: () => new Uint8Array(9) });
+  pending.giveUp(id, new P2pfsError("cancelled", "enough"));
+  pending.giveUp(id, new P2pfsError("internal", "twice"));
+  expect(room.failure(reply)).toMatchObject({ code: "cancelled" });
+  expect([pending.size, pending.overdueCount, pending.isAnswer("REPLY_MANIFEST", id)]).toEqual([0, 1, true]);
+  const late: Message = { type: "REPLY_MANIFEST", request: id, content_id: contentId };
+  expect(pending.openPayload(late, 9)).toBeUndefined();
+  pending.settle(late, undefined);
+  expect([pending.overdueCount, pending.isAnswer("REPLY_MANIFEST", id)]).toEqual([0, false]);
+});

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import { P2pfsError } from "../../src/core/errors.ts";
 import { type ContentId, contentIdOf } from "../../src/core/manifest.ts";
-import { SECOND_MS } from "../../src/core/units.ts";
+import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import { digest } from "../../src/disk/blake3.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { fetchManifest } from "../../src/peer/manifest-source.ts";
@@ -113,6 +113,15 @@ describe("holders that", () => {
     const fetching = fetch();
     expect(room.duration(fetching)).toBe(1700);
     expect(room.failure(fetching)).toMatchObject({ code: "no_holder" });
+  });
+
+  test("never answer keep no place for it: after a while their connections are idle, and closed", () => {
+    const { room, holders, fetch } = asking(silent, silent);
+    room.failure(fetch());
+    room.run(MINUTE_MS);
+    expect(holders.map(({ open }) => open.length)).toEqual([1, 1]);
+    room.run(3 * MINUTE_MS);
+    expect(holders.map(({ open }) => open.length)).toEqual([0, 0]);
   });
 
   test("break in the midst of the answer are passed by", () => {
