@@ -183,6 +183,7 @@ export class Transfer implements SwarmListener {
 
   memberGone(member: Neighbour, gaveUp: boolean): void {
     if (!this.#sources.delete(member.id)) return;
+    member.connection.resume(this);
     this.#handle({ type: "source_gone", source: member.id, gaveUp });
     const given = this.#engine.counters.bySource.get(member.id);
     if (given !== undefined) this.#shares.keep(member, given);
