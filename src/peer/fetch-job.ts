@@ -9,6 +9,7 @@ import type { Clock, Random } from "../core/clock.ts";
 import { reportableError } from "../core/defects.ts";
 import { errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
+import { NOTICE_MS_MAX } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import { type ContentId, chunkCountOf, type Manifest } from "../core/manifest.ts";
 import { SECOND_MS } from "../core/units.ts";
@@ -26,6 +27,9 @@ import { RateMeter } from "./rate-meter.ts";
 import type { Swarms } from "./swarms.ts";
 import { Transfer } from "./transfer.ts";
 import type { FetchDetail, FetchProgress, FetchReceipt, SourceShare } from "./types.ts";
+
+/** R5: what is left of the time of a notice when a transfer gives up for want of holders. */
+const REPORT_MS = 100;
 
 export type FetchState = FetchProgress["state"];
 
@@ -221,10 +225,11 @@ export class FetchJob {
   }
 
   async #runTransfer(holders: readonly Address[]): Promise<void> {
-    const { gained } = this.#options;
+    const { gained, startedMs } = this.#options;
     if (this.#stopped !== undefined) throw this.#stopped;
     this.#transfer = new Transfer({
       ...this.#options,
+      noticeAt: startedMs + NOTICE_MS_MAX - REPORT_MS,
       gained: (chunk) => {
         const bytes = this.#layout.lengthOf(chunk);
         this.#bytesFetched += bytes;

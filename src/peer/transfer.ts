@@ -52,6 +52,7 @@ export interface TransferOptions {
   readonly downThrottle: Refundable;
   /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
+  readonly noticeAt?: number | undefined;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;
   /** A chunk is on disk and can be served. */
@@ -100,6 +101,7 @@ export class Transfer implements SwarmListener {
       have: new Bitfield(part.have.size, part.have.bytes),
       doubtful: new Bitfield(part.doubtful.size, part.doubtful.bytes),
       random: options.random.number,
+      noticeAt: options.noticeAt,
       ...options.bounds,
     });
     this.#banned = new BannedOrigins(options);

@@ -26,6 +26,8 @@ export interface DownloadManagerOptions extends Partial<DownloadBounds> {
   readonly doubtful?: Bitfield;
   /** Numbers from 0 to below 1. */
   readonly random: () => number;
+  /** R5: by then the user hears that nobody has a chunk, if that is so since the beginning. */
+  readonly noticeAt?: number | undefined;
 }
 
 type DropReason = Extract<DownloadEffect, { type: "drop" }>["reason"];
@@ -61,13 +63,13 @@ export class DownloadManager {
   #isPaused = false;
   #hasEnded = false;
 
-  constructor({ chunkCount, chunkLength, have, doubtful, random, ...bounds }: DownloadManagerOptions) {
+  constructor({ chunkCount, chunkLength, have, doubtful, random, noticeAt, ...bounds }: DownloadManagerOptions) {
     this.have = have;
     this.#bounds = { ...DOWNLOAD_BOUNDS, ...bounds };
     this.#chunkLength = chunkLength;
     this.#random = random;
     this.#state = new FetchState(chunkCount, have, doubtful, random, this.#bounds);
-    this.#holders = new HolderWatch(this.#state.picker, chunkCount, this.#bounds);
+    this.#holders = new HolderWatch(this.#state.picker, chunkCount, this.#bounds, noticeAt);
     this.#proofs = new ProofWatch(this.#state, this.#bounds);
     this.#scheduler = new Scheduler(this.#state, this.#bounds, random, {
       requestExact: (source, chunk) => this.#requestExact(source, chunk),

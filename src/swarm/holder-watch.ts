@@ -20,6 +20,7 @@ export type LossReason = "left" | "lied" | "refused";
 export class HolderWatch {
   readonly #picker: Picker;
   readonly #bounds: DownloadBounds;
+  readonly #noticeAt: number;
   /** Chunks that a source held at some time, or that were not missing at the start. */
   readonly #known: ChunkBits;
   #unknownCount: number;
@@ -35,10 +36,15 @@ export class HolderWatch {
   #findIntervalMs: number;
   #isFinding = false;
 
-  /** The wanted chunks of the picker are those that are missing; nobody is known to hold any. */
-  constructor(picker: Picker, chunkCount: number, bounds: DownloadBounds) {
+  /**
+   * The wanted chunks of the picker are those that are missing; nobody is known to hold any.
+   *
+   * @param noticeAt A wait for a holder that begins before it ends by then (R5).
+   */
+  constructor(picker: Picker, chunkCount: number, bounds: DownloadBounds, noticeAt = Number.NEGATIVE_INFINITY) {
     this.#picker = picker;
     this.#bounds = bounds;
+    this.#noticeAt = noticeAt;
     this.#known = emptyBits(chunkCount);
     this.#left = emptyBits(chunkCount);
     this.#lied = emptyBits(chunkCount);
@@ -84,11 +90,16 @@ export class HolderWatch {
     if (this.#lostFailsAt !== undefined) this.#lostFailsAt = now + this.#bounds.holderLeftMs;
   }
 
+  #waitEndsAt(now: number): number {
+    const endsAt = now + this.#bounds.noHolderMs;
+    return now < this.#noticeAt ? Math.min(endsAt, this.#noticeAt) : endsAt;
+  }
+
   /** Starts and stops the clocks after a change. `isStarved`: every source has stalled. */
   update(now: number, isStarved: boolean): void {
     const orphanCount = this.#picker.orphanCount;
     if (this.#unknownCount === 0) this.#unknownFailsAt = undefined;
-    else this.#unknownFailsAt ??= now + this.#bounds.noHolderMs;
+    else this.#unknownFailsAt ??= this.#waitEndsAt(now);
     if (orphanCount > this.#unknownCount) this.#lostFailsAt ??= now + Math.min(this.#waitMs, this.#lostLeftMs);
     else if (this.#lostFailsAt !== undefined) {
       this.#lostLeftMs = this.#lostFailsAt - now;
