@@ -180,11 +180,8 @@ export class Fetches {
       (await this.#manifestFrom(holders, target.contentId, deadline));
     const manifest = decodeManifest(manifestBytes);
     const part = await store.openPart({ destination, contentId: target.contentId, manifest });
-    if (this.#closed) {
-      await part.close();
-      throw new P2pfsError("cancelled", "the peer is ending");
-    }
     try {
+      if (this.#closed) throw new P2pfsError("cancelled", "the peer is ending");
       repository.addUnfinished({ ...target, destination });
     } catch (thrown) {
       await (part.doubtful.count > 0 ? part.close() : part.discard());
