@@ -354,11 +354,8 @@ export class Connection implements FrameHandler {
   /** The other side refused one request, or closes the connection (no request id). */
   #handleError(message: Message<"ERROR">): void {
     const error = errorFrom(message);
-    if (message.request === null) {
-      this.#closeCause = error;
-      return;
-    }
-    this.#pending.refuse(message.request, error);
+    if (message.request === null) this.#closeCause = error;
+    else this.#pending.refuse(message.request, error);
   }
 
   #serve(message: Message<RequestName>): void {

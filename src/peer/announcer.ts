@@ -53,7 +53,7 @@ export class Announcer {
     this.#lastSession = session;
     const shares = repository.shares();
     const shared = new Set(shares.map(({ contentId }) => contentId));
-    const held = [...library.offers()].filter(({ contentId }) => !shared.has(contentId));
+    const held = Array.from(library.offers()).filter(({ contentId }) => !shared.has(contentId));
     const next = [
       ...shares.map((share) => () => this.#shareAnnouncement(share, session)),
       ...held.map(

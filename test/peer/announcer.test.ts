@@ -237,7 +237,7 @@ describe("during a session", () => {
     const part = parts.addPart(abc);
     told();
     const refusals = () => parts.logged.filter((line) => line.includes("refused"));
-    expect(refusals()).toEqual([`warn: the tracker refused the chunks of ${abc.contentId.slice(0, 12)}: another size`]);
+    expect(refusals()).toEqual([`warn: the tracker refused the chunks of ${abc.contentId}: another size`]);
     const breaking: Answers["REQUEST_CHUNK_REGISTER"] = (_message, connection) => {
       connection.close();
       return undefined;

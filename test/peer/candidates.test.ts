@@ -37,11 +37,11 @@ function searching(pageOf: (query: Query) => Page | Promise<Page> | undefined, a
       return page && { type: "REPLY_FILE_LIST", file_list: [...page.rows], next: page.next };
     },
   });
-  const link = parts.linkTo(tracker.at);
-  link.open();
-  room.until(() => link.isUp);
+  const directory = parts.directoryAt(tracker.at);
+  directory.open();
+  room.until(() => directory.isUp);
   const find = (subject: FetchSubject, withinMs = 1700) =>
-    findTarget(link, subject, parts.within(withinMs), parts.process.system);
+    findTarget(directory, subject, parts.within(withinMs), parts.process.system);
   return { room, parts, tracker, find };
 }
 

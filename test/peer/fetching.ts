@@ -74,12 +74,12 @@ export function fetching(
   parts = new Parts(room),
 ) {
   const tracker = trackerIn(room, answersFor(listings));
-  const link = parts.linkTo(tracker.at);
-  link.open();
+  const directory = parts.directoryAt(tracker.at);
+  directory.open();
   const { clock } = parts.process.system;
   const fetches = new Fetches({
     ...parts.shared,
-    link: () => link,
+    directory,
     neighbours: parts.neighbours,
     swarms: parts.swarms,
     sharing: parts.sharing,
@@ -88,14 +88,14 @@ export function fetching(
     system: parts.process.system,
     events: parts.events,
   });
-  room.until(() => link.isUp);
+  room.until(() => directory.isUp);
   const events: string[] = [];
   parts.events.subscribe((event) => {
     if ("fetch" in event) events.push(`${event.type} ${event.fetch.fname}: ${event.fetch.state}`);
   });
   const start = (what = "film", destination?: string) => fetches.start({ what, destination }, room.now);
   const done = (job: FetchJob) => room.wait(job.done);
-  return { room, parts, tracker, link, fetches, events, start, done };
+  return { room, parts, tracker, directory, fetches, events, start, done };
 }
 
 export type Side = ReturnType<typeof fetching>;

@@ -39,6 +39,8 @@ function searching(options: Partial<HolderSearchOptions> = {}, answers: Answers 
     },
     sourceCount: () => side.sources,
     isKnown: () => false,
+    delayed: () => {},
+    log: parts.log,
     ...options,
   });
   const joins = (actor: Actor) => actor.all("REQUEST_JOIN_SWARM").map(({ chunks }) => chunksIn(chunks));

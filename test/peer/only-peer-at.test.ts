@@ -12,15 +12,15 @@ function asking(answer: Answers["REQUEST_PEERS"], lookUpMs = 0) {
   const room = new Room();
   const parts = new Parts(room);
   const tracker = trackerIn(room, { REQUEST_PEERS: answer! });
-  const link = parts.linkTo(tracker.at);
-  link.open();
-  room.until(() => link.isUp);
+  const directory = parts.directoryAt(tracker.at);
+  directory.open();
+  room.until(() => directory.isUp);
   const { clock } = parts.process.system;
   const lookUp = async (host: string) => {
     await sleep(clock, lookUpMs);
     return host === "some.host" ? ["10.0.0.7"] : [];
   };
-  const ask = (host: string) => onlyPeerAt(host, link, parts.within(1700), { clock, lookUp });
+  const ask = (host: string) => onlyPeerAt(host, directory, parts.within(1700), { clock, lookUp });
   return { room, tracker, ask };
 }
 

@@ -6,6 +6,7 @@ import type { Address, HostPort } from "../../src/core/address.ts";
 import { Bitfield } from "../../src/core/bitfield.ts";
 import { deadlineIn } from "../../src/core/deadline.ts";
 import { DIGEST_BYTES } from "../../src/core/limits.ts";
+import { type Log, textOf } from "../../src/core/log.ts";
 import {
   type ContentId,
   chunkCountFor,
@@ -29,9 +30,10 @@ import { PeerEvents } from "../../src/peer/events.ts";
 import { Library } from "../../src/peer/library.ts";
 import { Neighbours } from "../../src/peer/neighbours.ts";
 import { RateLimiter } from "../../src/peer/rate-limiter.ts";
-import { Repository } from "../../src/peer/repository.ts";
+import { openRepository } from "../../src/peer/repository.ts";
 import { Sharing } from "../../src/peer/sharing.ts";
 import { Swarms } from "../../src/peer/swarms.ts";
+import { TrackerDirectory } from "../../src/peer/tracker-directory.ts";
 import { TrackerLink, type TrackerLinkOptions } from "../../src/peer/tracker-link.ts";
 import { UploadQueue } from "../../src/swarm/upload-queue.ts";
 import type { Message, MessageName, RequestName, Role } from "../../src/wire/messages.ts";
@@ -243,7 +245,7 @@ export class Parts {
   readonly address: Address;
   readonly disk = new MountableDisk();
   readonly store: MemoryStore;
-  readonly repository = new Repository(":memory:");
+  readonly repository = openRepository(":memory:");
   readonly library: Library;
   readonly uploads: UploadQueue;
   readonly swarms: Swarms;
@@ -252,7 +254,7 @@ export class Parts {
   readonly neighbours: Neighbours;
   readonly endpoint: Endpoint;
   readonly events = new PeerEvents();
-  /** Lines of the log, with their level. */
+  /** Lines of the log, with their level, from info on. */
   readonly logged: string[] = [];
   /** How long the disk takes; may throw, as a disk that fails. */
   accessMs: () => number = () => 1;
@@ -286,6 +288,7 @@ export class Parts {
       ownAddress: () => this.address,
       handlersOf: (neighbour) => this.sharing.handlersOf(neighbour),
       events: this.events,
+      log: this.log,
     });
     for (const follower of [this.sharing, this.swarms])
       this.library.events.subscribe((event) => follower.follow(event));
@@ -296,7 +299,9 @@ export class Parts {
     return { clock: this.process.system.clock, store, library, repository, log: this.log };
   }
 
-  readonly log = (level: string, line: string): void => void this.logged.push(`${level}: ${line}`);
+  readonly log: Log = (level, ...entry) => {
+    if (level !== "debug") this.logged.push(`${level}: ${textOf(...entry)}`);
+  };
 
   /** Takes connections of other peers. */
   listen(): void {
@@ -327,6 +332,24 @@ export class Parts {
       log: this.log,
       ...options,
     });
+  }
+
+  /** The tracker as a directory, which announces what changes; not opened yet. */
+  directoryAt(tracker: HostPort): TrackerDirectory {
+    const directory = new TrackerDirectory({
+      tracker,
+      peerIdAt: () => peerId(1),
+      hostName: "test-host",
+      endpoint: this.endpoint,
+      listening: async () => ({ address: this.address, advertised: false }),
+      registered: () => {},
+      events: this.events,
+      library: this.library,
+      repository: this.repository,
+      log: this.log,
+    });
+    this.library.events.subscribe((event) => directory.follow(event));
+    return directory;
   }
 
   /** A file with this content, known to the repository and served. */

@@ -7,9 +7,7 @@ import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { parseTicket } from "../../src/core/ticket.ts";
 import { SECOND_MS } from "../../src/core/units.ts";
 import { sleep } from "../../src/net/system.ts";
-import { Announcer } from "../../src/peer/announcer.ts";
 import { Publisher } from "../../src/peer/publisher.ts";
-import type { TrackerLink } from "../../src/peer/tracker-link.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { Room } from "../support/room.ts";
 import { type Answers, address, CHUNK, contentOf, fileName, Parts, trackerAnswers, trackerIn } from "./parts.ts";
@@ -22,19 +20,17 @@ function publishing(answers: Answers = {}) {
   const room = new Room();
   const parts = new Parts(room);
   const tracker = trackerIn(room, answers);
-  const announcer = new Announcer(parts.shared);
-  parts.library.events.subscribe((event) => announcer.follow(event));
-  const link: TrackerLink = parts.linkTo(tracker.at, { announce: (session) => announcer.announceAll(session) });
-  link.open();
-  room.until(() => link.isUp);
+  const directory = parts.directoryAt(tracker.at);
+  directory.open();
+  room.until(() => directory.isUp);
   tracker.received.length = 0;
-  const publisher = new Publisher({ ...parts.shared, link: () => link, announcer });
+  const publisher = new Publisher({ ...parts.shared, directory });
   parts.disk.write("/home/me/f", content.bytes);
   const publish = (path = "/home/me/f", fname?: string) => publisher.publish({ path, lname: `./${path}`, fname }, {});
   const unpublish = (name = "f") => publisher.unpublish(fileName(name), parts.within(1700));
   /** Whether the tracker, this peer's repository and its library agree that the file is not shared. */
   const isNowhere = () => parts.repository.shareCount() === 0 && parts.library.contentCount === 0;
-  return { room, parts, tracker, link, publish, unpublish, isNowhere };
+  return { room, parts, tracker, directory, publish, unpublish, isNowhere };
 }
 
 const silent = () => undefined;
@@ -85,9 +81,9 @@ describe("a publish", () => {
   });
 
   test("with no tracker fails within the time of a notice, before the file is read", () => {
-    const { room, parts, tracker, link, publish, isNowhere } = publishing();
+    const { room, parts, tracker, directory, publish, isNowhere } = publishing();
     tracker.process.kill();
-    room.until(() => !link.isUp);
+    room.until(() => !directory.isUp);
     let reads = 0;
     parts.accessMs = () => ++reads;
     const publishingNow = publish();
@@ -97,7 +93,7 @@ describe("a publish", () => {
   });
 
   test("that took long to hash has a new deadline for the tracker, and the address of the session that there is by then", () => {
-    const { room, parts, tracker, link, publish } = publishing();
+    const { room, parts, tracker, directory, publish } = publishing();
     parts.accessMs = () => 10 * SECOND_MS;
     const publishingNow = publish();
     room.run(5 * SECOND_MS);
@@ -107,7 +103,7 @@ describe("a publish", () => {
     };
     tracker.open[0]!.close();
     room.run(SECOND_MS);
-    expect(link.address).toBe(address("10.9.9.9:1"));
+    expect(directory.address).toBe(address("10.9.9.9:1"));
     expect(room.wait(publishingNow)).toMatchObject({ key: "f_10.9.9.9_1", address: address("10.9.9.9:1") });
   });
 });
@@ -219,11 +215,11 @@ describe("a tracker that", () => {
   });
 
   test("closes in the midst of a publish hears nothing of that file in the next session", () => {
-    const { room, tracker, link, publish, isNowhere } = publishing({ REQUEST_PUBLISH: breaking });
+    const { room, tracker, directory, publish, isNowhere } = publishing({ REQUEST_PUBLISH: breaking });
     expect(room.failure(publish())).toMatchObject({ code: "tracker_unreachable" });
     tracker.answers = trackerAnswers;
     tracker.received.length = 0;
-    room.until(() => link.isUp);
+    room.until(() => directory.isUp);
     expect(isNowhere()).toBe(true);
     expect(tracker.types).toEqual(["REQUEST_REGISTER", "REQUEST_ANNOUNCED"]);
   });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { foldFileName } from "../../src/core/file-name.ts";
-import { Repository, type Share } from "../../src/peer/repository.ts";
+import { openRepository, type Share } from "../../src/peer/repository.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { contentOf, fileName } from "./parts.ts";
 
@@ -23,7 +23,7 @@ describe("shares", () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-        const repository = new Repository(":memory:");
+        const repository = openRepository(":memory:");
         const kept: Share[] = [];
         const foldOf = (name: string) => foldFileName(fileName(name));
         for (const { isAdded, name, path } of steps) {
@@ -52,7 +52,7 @@ describe("shares", () => {
   });
 
   test("are read in pages by path, from the first after one", () => {
-    const repository = new Repository(":memory:");
+    const repository = openRepository(":memory:");
     for (const number of [3, 1, 4, 2, 5]) repository.addShare(shareOf(`f${number}`, `/${number}`), manifestBytes);
     const pathsAfter = (path: string, limit: number) => repository.sharesAfter(path, limit).map((share) => share.path);
     expect(pathsAfter("", 2)).toEqual(["/1", "/2"]);
@@ -63,7 +63,7 @@ describe("shares", () => {
 });
 
 test("a manifest is kept once for all that have its content, and still there when one of them is removed", () => {
-  const repository = new Repository(":memory:");
+  const repository = openRepository(":memory:");
   expect(repository.manifest(contentId)).toBeUndefined();
   repository.addShare(shareOf("a", "/1"), manifestBytes);
   repository.addShare(shareOf("b", "/2"), manifestBytes);
@@ -73,7 +73,7 @@ test("a manifest is kept once for all that have its content, and still there whe
 });
 
 test("a fetched file of the same path takes the place of the earlier one", () => {
-  const repository = new Repository(":memory:");
+  const repository = openRepository(":memory:");
   const other = contentOf(6, 2);
   repository.addFetched({ contentId, path: "/1", size: 5, mtimeNs: "1" }, manifestBytes);
   repository.addFetched({ contentId: other.contentId, path: "/1", size: 6, mtimeNs: "2" }, other.manifestBytes);
@@ -83,7 +83,7 @@ test("a fetched file of the same path takes the place of the earlier one", () =>
 });
 
 test("an unfinished fetch is known by its destination, the latest one", () => {
-  const repository = new Repository(":memory:");
+  const repository = openRepository(":memory:");
   const fetch = { contentId, fname: fileName("a"), destination: "/files/a" };
   repository.addUnfinished(fetch);
   repository.addUnfinished({ ...fetch, contentId: contentOf(6, 2).contentId });

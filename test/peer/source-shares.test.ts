@@ -45,10 +45,10 @@ describe("the holders of a content", () => {
   function locating(location: Answers["REQUEST_FILE_LOCATION"]) {
     const room = new Room();
     const parts = new Parts(room);
-    const link = parts.linkTo(trackerIn(room, { REQUEST_FILE_LOCATION: location! }).at);
-    link.open();
-    room.until(() => link.isUp);
-    return { room, parts, find: () => holdersOf(content.contentId, parts.library, link, parts.within(1700)) };
+    const directory = parts.directoryAt(trackerIn(room, { REQUEST_FILE_LOCATION: location! }).at);
+    directory.open();
+    room.until(() => directory.isUp);
+    return { room, parts, find: () => holdersOf(content.contentId, parts.library, directory, parts.within(1700)) };
   }
   const held = [{ address: address("10.0.0.9:1"), chunks: ranges(0, 1) }];
 

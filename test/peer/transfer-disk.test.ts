@@ -45,6 +45,7 @@ function transferring(writeMs: number) {
     manifest: content.manifest,
     part,
     neighbours: parts.neighbours,
+    log: parts.log,
     swarms: parts.swarms,
     buffers,
     downThrottle: new RateLimiter(clock),
