@@ -170,7 +170,9 @@ export class Announcer {
   /** None where the content is not held any more: that was announced as a change. */
   #holdingAnnouncement(contentId: ContentId): Announcement {
     const offer = this.#options.library.offer(contentId);
-    return offer === undefined ? [] : registerRequests(offer, offer.have.count > 0);
+    if (offer === undefined) return [];
+    // A fetch without a chunk takes nothing back; of an empty content, having nothing is having all.
+    return registerRequests(offer, offer.have.count > 0 || offer.have.isFull);
   }
 
   get #session(): TrackerSession | undefined {

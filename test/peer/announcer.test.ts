@@ -82,6 +82,12 @@ describe("the start of a session", () => {
     expect(join()).toEqual(["publish f", "abc: only nothing", "announced"]);
   });
 
+  test("of an empty file that was fetched says that it is held, as a file without chunks can be", () => {
+    const { parts, join } = announcing();
+    parts.addCopy(empty);
+    expect(join()).toEqual(["empty: only nothing", "announced"]);
+  });
+
   test("leaves out an empty file that is lost: it has no chunks that could be taken back", () => {
     const { parts, join } = announcing();
     const share = parts.addShare(empty, "nothing");
