@@ -7,7 +7,7 @@ import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { reportableError } from "../core/defects.ts";
-import { errorBody, P2pfsError } from "../core/errors.ts";
+import { asP2pfsError, errorBody, P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import { NOTICE_MS_MAX } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
@@ -158,9 +158,9 @@ export class FetchJob {
   }
 
   async #run(holders: readonly Address[]): Promise<FetchReceipt> {
-    const { part, finished, predecessor } = this.#options;
+    const { part, finished } = this.#options;
     try {
-      if (predecessor !== undefined) await Promise.race([predecessor.catch(() => {}), this.#stopSignal.promise]);
+      await this.#awaitPredecessor();
       await this.#gather(holders);
       await part.finish({ placed: finished });
       this.#state = "done";
@@ -174,6 +174,16 @@ export class FetchJob {
       await (this.#discarding ? part.discard() : part.close());
       throw error;
     }
+  }
+
+  /** What an earlier fetch could not get from anybody is not waited for all over again. */
+  async #awaitPredecessor(): Promise<void> {
+    const { part, predecessor = Promise.resolve() } = this.#options;
+    const ended = predecessor.catch((thrown: unknown) => {
+      const { code } = asP2pfsError(thrown);
+      if ((code === "no_holder" || code === "integrity") && !part.isNoneMissing) throw thrown;
+    });
+    await Promise.race([ended, this.#stopSignal.promise]);
   }
 
   /** Resolves when every chunk is verified, those of an earlier process included. */

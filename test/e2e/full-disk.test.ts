@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, expect } from "bun:test";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_TRACKER } from "../../src/core/listening.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
-import type { Peer } from "../../src/peer/peer.ts";
+import { Peer } from "../../src/peer/peer.ts";
 import { openDataFolder } from "../../src/store/data-folder.ts";
 import { needsRoot, withMount } from "../disk/fixtures.ts";
 import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
@@ -117,7 +118,13 @@ needsRoot("a role whose data folder is full does not start, and says why", async
   const full = cluster.path("full");
   await withMount(full, "size=64k,mode=700", async () => {
     writeFileSync(join(full, "filler"), new Uint8Array(64 * KiB));
-    const error = await errorOf(Promise.resolve().then(() => openDataFolder({ role: "peer", flag: full })));
-    expect(error).toMatchObject({ code: "disk", message: expect.stringContaining("full") });
+    const dataFolder = openDataFolder({ role: "peer", flag: full });
+    const place = { listen: { host: "127.0.0.1", port: 0 }, tracker: DEFAULT_TRACKER, filesFolder: full };
+    const opening = Peer.open({ dataFolder, ...place, advertise: undefined, open: false, log: () => {} });
+    expect(await errorOf(opening)).toMatchObject({
+      code: "disk",
+      message: expect.stringContaining("no space is left"),
+    });
+    dataFolder.close();
   });
 });

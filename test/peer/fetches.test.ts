@@ -225,3 +225,12 @@ describe("R5: the notice is out within 2 seconds", () => {
     expect(done(room.wait(start()))).toMatchObject({ bytes_fetched: film.size });
   });
 });
+
+test("a fetch that waits for an earlier one of the same content ends with it, where nobody gives a chunk to that", () => {
+  const { room, fetches, start } = fetching([filmListed]);
+  honest(room, { PEER_REQUEST_CHUNK: () => undefined });
+  const jobs = ["/files/one", "/files/two", "/files/three"].map((path) => room.wait(start("film", path)));
+  for (const job of jobs) expect(room.failure(job.done)).toMatchObject({ code: "no_holder" });
+  expect(room.now).toBeLessThan(3 * MINUTE_MS);
+  expect(fetches.runningCount).toBe(0);
+});
