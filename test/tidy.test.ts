@@ -1,6 +1,6 @@
 /**
  * The rules of this project that a compiler does not check: which module may import which, what the pure modules must
- * not use, and some on files and documents. Each rule is a function from a file to its faults. It runs over the whole
+ * not use, that there are no import cycles, and some on files and documents. Each rule is a function from a file to its faults. It runs over the whole
  * tree, and over canaries that break it, so that a rule that finds nothing any more fails as well.
  */
 import { describe, expect, test } from "bun:test";
@@ -405,6 +405,73 @@ const innocents: Readonly<Partial<Record<RuleName, readonly ProjectFile[]>>> = {
     },
   ],
 };
+
+/** Nodes that reach themselves, each cycle once, from its first node in the order of the alphabet. */
+function cyclesIn(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  function visit(node: string, path: readonly string[]): void {
+    const begin = path.indexOf(node);
+    if (begin >= 0) cycles.push([...path.slice(begin), node].join(" → "));
+    if (begin >= 0 || done.has(node)) return;
+    for (const next of edges.get(node) ?? []) visit(next, [...path, node]);
+    done.add(node);
+  }
+  for (const node of [...edges.keys()].toSorted()) visit(node, []);
+  return cycles;
+}
+
+/** The imports among these files, those of types and those of `import(…)` included. */
+function importGraph(files: readonly ProjectFile[]): Map<string, Set<string>> {
+  const paths = new Set(files.map(({ path }) => path));
+  const targetsOf = (file: ProjectFile) => importsOf(file).map(({ target }) => target);
+  return new Map(files.map((file) => [file.path, new Set(targetsOf(file).filter((target) => paths.has(target)))]));
+}
+
+/** The same among folders. A folder and what lies below it count as one part of the program, and may refer to each other. */
+function folderGraph(files: readonly ProjectFile[]): Map<string, Set<string>> {
+  const isWithin = (one: string, other: string) => `${one}/`.startsWith(`${other}/`);
+  const edges = new Map<string, Set<string>>();
+  for (const [path, targets] of importGraph(files)) {
+    const from = dirname(path);
+    const others = [...targets].map((target) => dirname(target));
+    const apart = others.filter((to) => !isWithin(from, to) && !isWithin(to, from));
+    edges.set(from, new Set([...(edges.get(from) ?? []), ...apart]));
+  }
+  return edges;
+}
+
+describe("no import cycles", () => {
+  const importing = (path: string, ...lines: string[]): ProjectFile => ({
+    path: `src/${path}`,
+    text: lines.join("\n"),
+  });
+
+  test("among the files of src", () => expect(cyclesIn(importGraph(readFiles(isSource)))).toEqual([]));
+
+  test("among the folders of src", () => expect(cyclesIn(folderGraph(readFiles(isSource)))).toEqual([]));
+
+  test.each([
+    ['import { b } from "./b.ts"; b();'],
+    ['import type { B } from "./b.ts"; export type A = B;'],
+    ['export const load = () => import("./b.ts");'],
+  ])("a cycle by %p is found", (line) => {
+    const files = [importing("cli/a.ts", line), importing("cli/b.ts", 'export * from "./a.ts";')];
+    expect(cyclesIn(importGraph(files))).toEqual(["src/cli/a.ts → src/cli/b.ts → src/cli/a.ts"]);
+  });
+
+  test("a cycle of folders whose files have none is found, a folder below another is none", () => {
+    const files = [
+      importing("net/a.ts", 'export * from "../wire/a.ts";'),
+      importing("wire/a.ts"),
+      importing("wire/b.ts", 'export * from "../net/b.ts";', 'export * from "./parts/c.ts";'),
+      importing("wire/parts/c.ts", 'export * from "../a.ts";'),
+      importing("net/b.ts"),
+    ];
+    expect(cyclesIn(importGraph(files))).toEqual([]);
+    expect(cyclesIn(folderGraph(files))).toEqual(["src/net → src/wire → src/net"]);
+  });
+});
 
 const topLevel = [
   "src",

@@ -278,7 +278,12 @@ function start() {
         ...logFlags,
       },
     },
-    loader: async () => (await roleActions()).startPeer,
+    loader: async () => {
+      const { startPeer } = await roleActions();
+      return function (flags) {
+        return startPeer(this, peerShellCommands(), flags);
+      };
+    },
   });
 }
 

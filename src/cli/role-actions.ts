@@ -7,7 +7,7 @@ import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
-import { type CliContext, type CommonFlags, type ShellSession, wantsJson } from "./context.ts";
+import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
 import type { Io } from "./io.ts";
@@ -29,7 +29,7 @@ import {
   parseText,
   settingOf,
 } from "./settings.ts";
-import { type CommandSource, runPipedCommands, runShell } from "./shell.ts";
+import { type CommandSource, type Reach, runPipedCommands, runShell, type ShellCommands } from "./shell.ts";
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
@@ -45,25 +45,36 @@ export interface PeerStartFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly open?: boolean;
 }
 
+/** `shell` has the commands that the running role takes, here and in the functions below. */
 export async function startTracker(
-  this: CliContext,
+  context: CliContext,
+  shell: ShellCommands,
   flags: TrackerStartFlags,
   host?: string,
   port?: number,
 ): Promise<void> {
   const listen =
     host === undefined
-      ? { host: hostToListen(isOpen(this, flags)), port: DEFAULT_TRACKER.port }
+      ? { host: hostToListen(isOpen(context, flags)), port: DEFAULT_TRACKER.port }
       : hostAndPort(host, port);
-  await runTracker(this, flags, listen);
+  await runTracker(context, shell, flags, listen);
 }
 
 /** `p2pfs tracker`: does not listen before the command `start`. */
-export async function openTrackerShell(this: CliContext, flags: TrackerStartFlags): Promise<void> {
-  await runTracker(this, flags, undefined);
+export async function openTrackerShell(
+  context: CliContext,
+  shell: ShellCommands,
+  flags: TrackerStartFlags,
+): Promise<void> {
+  await runTracker(context, shell, flags, undefined);
 }
 
-async function runTracker(context: CliContext, flags: TrackerStartFlags, listen: HostPort | undefined): Promise<void> {
+async function runTracker(
+  context: CliContext,
+  shell: ShellCommands,
+  flags: TrackerStartFlags,
+  listen: HostPort | undefined,
+): Promise<void> {
   const { openTracker } = await import("../admin/open-tracker.ts");
   const options = {
     dataFolder: dataFolderOf(context, flags),
@@ -73,6 +84,7 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   await runRole(
     context,
     "tracker",
+    shell,
     flags,
     (log) => openTracker({ ...options, log }),
     async (role) => {
@@ -84,12 +96,12 @@ async function runTracker(context: CliContext, flags: TrackerStartFlags, listen:
   );
 }
 
-export async function startPeer(this: CliContext, flags: PeerStartFlags): Promise<void> {
-  const { env } = this.io;
-  const open = isOpen(this, flags);
+export async function startPeer(context: CliContext, shell: ShellCommands, flags: PeerStartFlags): Promise<void> {
+  const { env } = context.io;
+  const open = isOpen(context, flags);
   const { openPeer } = await import("../admin/open-peer.ts");
   const options = {
-    dataFolder: dataFolderOf(this, flags),
+    dataFolder: dataFolderOf(context, flags),
     filesFolder: settingOf(env, "P2PFS_FILES", flags.files, parseText),
     listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? { host: hostToListen(open), port: 0 },
     advertise: settingOf(env, "P2PFS_ADVERTISE", flags.advertise, parseHostAndPort),
@@ -97,11 +109,12 @@ export async function startPeer(this: CliContext, flags: PeerStartFlags): Promis
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? PEER_ADMIN,
     open,
     limits: limitSettings(env, flags),
-    browseFolder: browseFolderOf(this, flags),
+    browseFolder: browseFolderOf(context, flags),
   };
   await runRole(
-    this,
+    context,
     "peer",
+    shell,
     flags,
     (log) => openPeer({ ...options, log }),
     async (role) => {
@@ -140,6 +153,7 @@ interface StartReport {
 async function runRole(
   context: CliContext,
   name: "tracker" | "peer",
+  shell: ShellCommands,
   flags: CommonFlags & LogFlags,
   open: (log: Log) => Promise<RunningRole>,
   begin: (role: RunningRole) => Promise<StartReport>,
@@ -151,7 +165,7 @@ async function runRole(
     role = await open(output.log);
     const report = await begin(role);
     writeStartReport(context, flags, role, report);
-    const reach = { role: role.name, connection: role.connection };
+    const reach = { role: role.name, connection: role.connection, shell };
     const commands = takeCommands(context.io, reach, report.data_folder);
     if (commands !== undefined) output.sink = commands.backgroundIo.stderr;
     const signal = await Promise.race([role.shutdownRequested, interruption.happened]);
@@ -175,11 +189,7 @@ function writeStartReport({ io }: CliContext, flags: CommonFlags, role: RunningR
 }
 
 /** A background job of a terminal takes no commands: the system would stop it when it reads from the terminal. */
-function takeCommands(
-  io: Io,
-  reach: Pick<ShellSession, "role" | "connection">,
-  dataFolder: string,
-): CommandSource | undefined {
+function takeCommands(io: Io, reach: Reach, dataFolder: string): CommandSource | undefined {
   if (io.stdin.isTTY !== true) return runPipedCommands(io, reach);
   if (!isInForeground()) return undefined;
   return io.stdout.isTerminal ? runShell(io, reach, new History(dataFolder)) : runPipedCommands(io, reach);

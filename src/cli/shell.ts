@@ -3,9 +3,10 @@
  * same typed client as one-shot commands, without a socket.
  */
 import { createInterface } from "node:readline";
+import type { RouteMap } from "@stricli/core";
 import { asP2pfsError } from "../core/errors.ts";
 import { completeLine } from "./completion.ts";
-import type { ShellSession } from "./context.ts";
+import type { CliContext, ShellSession } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { HISTORY_LINES_MAX, type History } from "./history.ts";
 import type { Io } from "./io.ts";
@@ -22,7 +23,11 @@ export interface CommandSource {
   stop(): number;
 }
 
-type Reach = Pick<ShellSession, "role" | "connection">;
+/** The commands of one role, as its shell takes them. */
+export type ShellCommands = RouteMap<CliContext>;
+
+/** The role that takes the commands, and which ones. */
+export type Reach = Pick<ShellSession, "role" | "connection"> & { readonly shell: ShellCommands };
 
 /** Runs the lines of standard input one after another, up to `exit`. The end of input does not end the role. */
 export function runPipedCommands(io: Io, reach: Reach): CommandSource {
@@ -156,7 +161,7 @@ class Commands {
 
   async complete(line: string): Promise<[string[], string]> {
     const session = this.#session(NEVER.happened);
-    return completeLine(line, { io: this.#io, commands: await commandsOf(session), session });
+    return completeLine(line, { io: this.#io, commands: this.#reach.shell, session });
   }
 
   async #codeOf(line: string, interrupted: Promise<void>): Promise<number> {
@@ -166,7 +171,7 @@ class Commands {
     try {
       const args = canonicalArguments(splitLine(line), 1);
       const asked = args[0] === "help" ? [...args.slice(1), "--help"] : args;
-      return await runCommand({ name: "", commands: await commandsOf(session), args: asked, io, session });
+      return await runCommand({ name: "", commands: this.#reach.shell, args: asked, io, session });
     } catch (thrown) {
       const failure = asP2pfsError(thrown);
       reportFailure(failure, io, line.split(" "));
@@ -179,11 +184,7 @@ class Commands {
       this.#isOver = true;
     };
     const background = this.#background;
-    return { ...this.#reach, interrupted, onExit, ...(background === undefined ? {} : { background }) };
+    const { role, connection } = this.#reach;
+    return { role, connection, interrupted, onExit, ...(background === undefined ? {} : { background }) };
   }
-}
-
-async function commandsOf({ role }: Reach) {
-  if (role === "tracker") return (await import("./tracker-commands.ts")).trackerShellCommands();
-  return (await import("./peer-commands.ts")).peerShellCommands();
 }

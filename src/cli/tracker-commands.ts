@@ -63,12 +63,22 @@ function runCommands() {
         ),
       },
       parameters: { flags: startFlags, positional: maybeHostAndPort },
-      loader: async () => (await roleActions()).startTracker,
+      loader: async () => {
+        const { startTracker } = await roleActions();
+        return function (flags, host, port) {
+          return startTracker(this, trackerShellCommands(), flags, host, port);
+        };
+      },
     }),
     shell: buildCommand<TrackerStartFlags, [], CliContext>({
       docs: { brief: "Run a tracker that does not listen yet" },
       parameters: { flags: startFlags },
-      loader: async () => (await roleActions()).openTrackerShell,
+      loader: async () => {
+        const { openTrackerShell } = await roleActions();
+        return function (flags) {
+          return openTrackerShell(this, trackerShellCommands(), flags);
+        };
+      },
     }),
   };
 }

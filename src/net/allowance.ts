@@ -1,11 +1,15 @@
 /** A rate limit for one kind of message of one connection: a rate per second, and a burst after a pause. */
-
 import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
-import type { Connection } from "./connection.ts";
 
 /** A connection is never paused for longer at a time, so that its other messages are read meanwhile. */
 const HOLD_BACK_MS_MAX = SECOND_MS;
+
+/** A connection: it is not read as long as one pauser has not resumed it. */
+export interface Pausable {
+  pause(pauser: object): void;
+  resume(pauser: object): void;
+}
 
 export interface AllowanceOptions {
   readonly perSecond: number;
@@ -39,7 +43,7 @@ export class Allowance {
    * Takes `count` even where fewer are left; then the connection is not read until the rate has made up for them. No
    * message is lost: unread bytes wait in the kernel, which slows the sender down.
    */
-  holdBack(connection: Connection, count: number): void {
+  holdBack(connection: Pausable, count: number): void {
     this.#refill();
     this.#left -= count;
     if (this.#left >= 0 || this.#isHolding) return;

@@ -5,7 +5,7 @@
 import type { ChunkRanges } from "../core/bitfield.ts";
 import { addBit, coversAll, emptyBits, forEachBit, hasBit, removeBit } from "./chunk-bits.ts";
 import { RarestFirst } from "./picker.ts";
-import type { SourceState } from "./source.ts";
+import type { SourceState } from "./source-state.ts";
 import type { SourceId } from "./types.ts";
 
 export class Availability {

@@ -10,9 +10,8 @@ import { addBit, type ChunkBits, emptyBits, forEachInRanges, hasBit, rangesInclu
 import { FetchState } from "./fetch-state.ts";
 import { HolderWatch, type LossReason } from "./holder-watch.ts";
 import { ProofWatch } from "./proof-watch.ts";
-import type { Request } from "./request.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { Source } from "./source.ts";
+import type { Request, Source } from "./source.ts";
 import { StallWatch } from "./stall-watch.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent, SourceId } from "./types.ts";
 

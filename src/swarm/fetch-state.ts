@@ -7,16 +7,10 @@ import type { Bitfield, ChunkRanges } from "../core/bitfield.ts";
 import { Availability } from "./availability.ts";
 import type { DownloadBounds } from "./bounds.ts";
 import type { Picker } from "./picker.ts";
-import {
-  becomeOpened,
-  becomeReleased,
-  countOvertaken,
-  newChoiceRequest,
-  newExactRequest,
-  type Request,
-} from "./request.ts";
-import { type Source, SourceState } from "./source.ts";
+import { becomeOpened, becomeReleased, countOvertaken, newChoiceRequest, newExactRequest } from "./request.ts";
+import type { Request, Source } from "./source.ts";
 import { type BanReason, type SourceRecord, SourceRecords } from "./source-records.ts";
+import { SourceState } from "./source-state.ts";
 import type { RequestId, SourceId } from "./types.ts";
 
 /**

@@ -1,63 +1,18 @@
 /**
- * A request for a chunk to one source, in one of three states. The types are read-only and say which fields a state
- * has; only the FetchState makes requests and changes them.
+ * Making and changing requests: a request for a chunk to one source is in one of three states. Its types are read-only
+ * and say which fields a state has (`source.ts`); only the FetchState calls what is here.
  */
 import { type ChunkRanges, rangeOfOne } from "../core/bitfield.ts";
-import type { Flow } from "./flow.ts";
-import type { Source } from "./source.ts";
+import type {
+  ChoiceRequest,
+  ExactRequest,
+  OpenedRequest,
+  ReleasedRequest,
+  Request,
+  RequestFields,
+  Source,
+} from "./source.ts";
 import type { RequestId } from "./types.ts";
-
-interface RequestFields {
-  readonly id: RequestId;
-  readonly source: Source;
-  /** Any one of these chunks answers the request. */
-  readonly chunks: ChunkRanges;
-  readonly sentAt: number;
-  /** Our requests that the source had before this one. */
-  readonly ahead: number;
-  /** Later requests to the same source that were answered before this one. */
-  readonly overtaken: number;
-  /** How the answer comes in, once its header is here. */
-  readonly flow: Flow | undefined;
-}
-
-/** Sent, for one chunk, which it claims. */
-export interface ExactRequest extends RequestFields {
-  readonly state: "waiting";
-  readonly isChoice: false;
-  readonly chunk: number;
-  readonly openedAt: undefined;
-}
-
-/** Sent, for any one of several chunks: the uploader chooses. Claims no chunk. */
-export interface ChoiceRequest extends RequestFields {
-  readonly state: "waiting";
-  readonly isChoice: true;
-  readonly chunk: undefined;
-  readonly openedAt: undefined;
-}
-
-/** The header of the answer is here: it brings this chunk, which the request claims. */
-export interface OpenedRequest extends RequestFields {
-  readonly state: "opened";
-  readonly isChoice: boolean;
-  readonly chunk: number;
-  readonly openedAt: number;
-}
-
-/** Cancelled: claims no chunk, but a late answer is still used. */
-export interface ReleasedRequest extends RequestFields {
-  readonly state: "released";
-  readonly isChoice: boolean;
-  readonly chunk: undefined;
-  readonly openedAt: undefined;
-}
-
-/**
- * Where the state says that a request claims a chunk, it is the one in `chunk`, unless the host has meanwhile written
- * that chunk from elsewhere: `FetchState.claimOf` knows.
- */
-export type Request = ExactRequest | ChoiceRequest | OpenedRequest | ReleasedRequest;
 
 /** A request as the functions below see it: one object for life, whatever its state, so that no change allocates. */
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };

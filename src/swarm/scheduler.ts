@@ -8,18 +8,14 @@ import { SECOND_MS } from "../core/units.ts";
 import type { DownloadBounds } from "./bounds.ts";
 import { longestRanges, lowestInWord } from "./chunk-bits.ts";
 import type { FetchView } from "./fetch-state.ts";
-import type { ChoiceRequest, Request } from "./request.ts";
-import type { Source } from "./source.ts";
-import { Stealing } from "./stealing.ts";
+import type { ChoiceRequest, Request, Source } from "./source.ts";
+import { Stealing, type StealingActions } from "./stealing.ts";
 
 /** What the scheduler wants done; the manager changes the state accordingly and emits the effects. */
-export interface SchedulerActions {
-  requestExact(source: Source, chunk: number): void;
+export interface SchedulerActions extends StealingActions {
   requestChoice(source: Source, chunks: ChunkRanges): void;
   cancel(request: Request): void;
-  /** Cancels the request because a faster source is asked for its chunk. */
-  cancelToMove(request: Request): void;
-  /** The same because a faster source gets its place in the window; its source is not asked for a while. */
+  /** Cancels the request because a faster source gets its place in the window; its source is not asked for a while. */
   displace(request: Request): void;
 }
 

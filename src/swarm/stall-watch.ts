@@ -5,8 +5,7 @@
  */
 import type { DownloadBounds } from "./bounds.ts";
 import type { FetchView } from "./fetch-state.ts";
-import type { Request } from "./request.ts";
-import type { Source } from "./source.ts";
+import type { Request, Source } from "./source.ts";
 
 /** What the watch wants done; the manager changes the state accordingly and emits the effects. */
 export interface StallActions {

@@ -6,14 +6,19 @@
  */
 import type { DownloadBounds } from "./bounds.ts";
 import type { FetchView } from "./fetch-state.ts";
-import type { Request } from "./request.ts";
-import type { SchedulerActions } from "./scheduler.ts";
-import type { Source } from "./source.ts";
+import type { Request, Source } from "./source.ts";
+
+/** What is done to move a request to another source. */
+export interface StealingActions {
+  requestExact(source: Source, chunk: number): void;
+  /** Cancels the request because a faster source is asked for its chunk. */
+  cancelToMove(request: Request): void;
+}
 
 export class Stealing {
   readonly #state: FetchView;
   readonly #bounds: DownloadBounds;
-  readonly #actions: SchedulerActions;
+  readonly #actions: StealingActions;
   /** How many requests a source may have at a time. */
   readonly #limitOf: (source: Source, now: number) => number;
   #checkedAt = Number.NEGATIVE_INFINITY;
@@ -23,7 +28,7 @@ export class Stealing {
   constructor(
     state: FetchView,
     bounds: DownloadBounds,
-    actions: SchedulerActions,
+    actions: StealingActions,
     limitOf: (source: Source, now: number) => number,
   ) {
     this.#state = state;

@@ -5,8 +5,7 @@
 import type { Bitfield } from "../../src/core/bitfield.ts";
 import { hasBit } from "../../src/swarm/chunk-bits.ts";
 import type { FetchState } from "../../src/swarm/fetch-state.ts";
-import type { Request } from "../../src/swarm/request.ts";
-import type { Source } from "../../src/swarm/source.ts";
+import type { Request, Source } from "../../src/swarm/source.ts";
 
 /** A state, and what its test knows of it from outside. */
 export interface Watched {

@@ -8,8 +8,8 @@ import { Bitfield } from "../../src/core/bitfield.ts";
 import { DOWNLOAD_BOUNDS } from "../../src/swarm/bounds.ts";
 import { type BindResult, type ChunkState, FetchState } from "../../src/swarm/fetch-state.ts";
 import type { RarestFirst } from "../../src/swarm/picker.ts";
-import type { Request } from "../../src/swarm/request.ts";
-import type { Source, SourceState } from "../../src/swarm/source.ts";
+import type { Request, Source } from "../../src/swarm/source.ts";
+import type { SourceState } from "../../src/swarm/source-state.ts";
 import { chunksOf, INVARIANTS, pendingOf, releasedOf, violations, type Watched } from "./fetch-invariants.ts";
 import { allOf, CHUNK_BYTES, chunksIn, rangesOf, seededRandom } from "./support.ts";
 
