@@ -21,7 +21,7 @@ test("sizes are in binary units, three digits", () => {
   expect(formatRate(1536.4)).toBe("1.50 KiB/s");
 });
 
-test("durations are as exact as they are long", () => {
+test("durations have a unit that fits their length", () => {
   expect([0.12, 5.5, 999, 1500, 61_000, 3_600_000, 200_000_000].map(formatDuration)).toEqual([
     "0.12 ms",
     "5.50 ms",
@@ -33,12 +33,12 @@ test("durations are as exact as they are long", () => {
   ]);
 });
 
-test("text from strangers can neither move the cursor nor turn the line round", () => {
+test("text from others cannot move the cursor or reverse the line", () => {
   expect(printable("a\u001b[2Jb\u202Ec\u200Bd\ne")).toBe("a\\u{1b}[2Jb\\u{202e}c\\u{200b}d\\u{a}e");
   expect(printable("été 漢字 👍.txt")).toBe("été 漢字 👍.txt");
 });
 
-test("tables align by what shows, without trailing blanks", () => {
+test("tables are aligned by visible width, without trailing spaces", () => {
   const sink = memorySink();
   writeTable(
     sink,
@@ -55,7 +55,7 @@ test("tables align by what shows, without trailing blanks", () => {
   expect(sink.text).toBe(["NAME          SIZE  END", "漢字             5  x", "longer name  12345  x", ""].join("\n"));
 });
 
-test("facts stand one a line", () => {
+test("status has one fact a line", () => {
   const sink = memorySink();
   writeFacts(sink, [
     ["role", "peer"],
@@ -64,7 +64,7 @@ test("facts stand one a line", () => {
   expect(sink.text).toBe("role         peer\ndata folder  /x\n");
 });
 
-test("a count of holders that went no further says so", () => {
+test("a number of holders at its bound has a plus sign", () => {
   const shown = fileColumns.find(({ heading }) => heading === "HOLDERS")!;
   const cell = (holders: number) => shown.cell({ holders } as FileInfo);
   expect([0, HOLDERS_COUNTED_MAX - 1, HOLDERS_COUNTED_MAX].map(cell)).toEqual(["0", "999", "1000+"]);

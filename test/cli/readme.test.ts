@@ -49,7 +49,7 @@ const sections = new Map(
     .filter(([, section]) => section.includes("| field")),
 );
 
-test("every table is of a known answer, and every answer has its table", () => {
+test("every table is of a command, and every command has its table", () => {
   expect([...sections.keys()]).toEqual(Object.keys(schemaOf));
 });
 

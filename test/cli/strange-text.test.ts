@@ -72,7 +72,7 @@ const linesOf = (text: string) => text.split("\n");
 
 const cases = (["tracker", "peer"] as const).flatMap((role) => commandsOf[role].map((line) => [role, line] as const));
 
-test.each(cases)("%s %s prints strange text harmlessly", async (role, line) => {
+test.each(cases)("%s %s prints control characters escaped", async (role, line) => {
   for (const connection of [withStrangeRows, withStrangeErrors]) {
     const { stdout, stderr } = await run(role, line, connection);
     expect(linesOf(stdout.text + stderr.text).filter((text) => misleading.test(text))).toEqual([]);
@@ -80,7 +80,7 @@ test.each(cases)("%s %s prints strange text harmlessly", async (role, line) => {
   }
 });
 
-test.each(cases)("%s %s --json escapes strange text, and loses nothing of it", async (role, line) => {
+test.each(cases)("%s %s --json escapes control characters, and loses nothing of them", async (role, line) => {
   const { stdout } = await run(role, `${line} --json`, withStrangeRows);
   expect(linesOf(stdout.text).filter((text) => misleading.test(text))).toEqual([]);
   const last = line.startsWith("fetch") ? stdout.text.trim().split("\n").at(-1)! : stdout.text;

@@ -18,7 +18,7 @@ import {
 import { address, numRuns } from "./arbitraries.ts";
 
 describe("an address", () => {
-  test("takes apart and together again", () => {
+  test("is split into host and port, and made of them again", () => {
     fc.assert(
       fc.property(address, (text) => {
         expect(v.parse(AddressSchema, text)).toBe(text);
@@ -110,7 +110,7 @@ describe("a host and port as typed", () => {
     },
   );
 
-  test("reading never throws", () => {
+  test("parsing never throws", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => void parseHostPort(text)),
       { numRuns },
@@ -118,7 +118,7 @@ describe("a host and port as typed", () => {
   });
 });
 
-test("loopback and wildcard hosts are known", () => {
+test("loopback and wildcard hosts are recognised", () => {
   for (const host of ["127.0.0.1", "127.255.0.3", "::1", "localhost"]) expect(isLoopback(host)).toBe(true);
   for (const host of ["128.0.0.1", "10.0.0.1", "::2", "0.0.0.0", "127.evil.example", "1.127.0.0.1"])
     expect(isLoopback(host)).toBe(false);
@@ -126,7 +126,7 @@ test("loopback and wildcard hosts are known", () => {
   expect(isWildcard("127.0.0.1")).toBe(false);
 });
 
-test("an IP is told from a name", () => {
+test("an IP is distinguished from a host name", () => {
   for (const ip of ["10.0.0.1", "::1", "fe80::1"]) expect(isIp(ip)).toBe(true);
   for (const name of ["localhost", "", "10.0.0", "1.2.3.4.5", "a:b"]) expect(isIp(name)).toBe(false);
   expect(canonicalIp("::ffff:1.2.3.4")).toBe("1.2.3.4");

@@ -58,7 +58,7 @@ function apply(field: Bitfield, model: Model, step: Step): void {
 }
 
 describe("Bitfield", () => {
-  test("is a set of numbers, whatever is done to it", () => {
+  test("behaves as a set of numbers under any operations", () => {
     fc.assert(
       fc.property(sizes, steps, (size, todo) => {
         const field = new Bitfield(size);
@@ -98,7 +98,7 @@ describe("Bitfield", () => {
     expect(field.has(0)).toBe(true);
   });
 
-  test("takes fewer bytes than the size asks for as absent chunks", () => {
+  test("reads missing bytes as absent chunks", () => {
     expect([...new Bitfield(20, Uint8Array.of(0x80))]).toEqual([0]);
   });
 
@@ -159,12 +159,12 @@ describe("ChunkRanges", () => {
     );
   });
 
-  test("prints as people read them", () => {
+  test("is formatted as ranges like 0-2,9", () => {
     expect(formatRanges(ranges(0, 99, 120, 120))).toBe("0-99,120");
     expect(formatRanges(NO_CHUNKS)).toBe("");
   });
 
-  test("tells the one chunk that it names", () => {
+  test("gives the only chunk of a range of one", () => {
     expect(onlyChunk(rangeOfOne(7))).toBe(7);
     expect(onlyChunk(ranges(7, 8))).toBeUndefined();
     expect(onlyChunk(ranges(7, 7, 9, 9))).toBeUndefined();

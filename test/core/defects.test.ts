@@ -21,7 +21,7 @@ function logged(thrown: unknown, during = "testing"): { told: P2pfsError; lines:
   return { told, lines, fields };
 }
 
-test("a defect is logged with its stack, under a reference that is told as well", () => {
+test("a defect is logged with its stack, under the reference that the error has", () => {
   const { told, lines, fields } = logged(new TypeError("x is no function"));
   const reference = told.message.match(/^x is no function \(reference ([0-9a-f]{6})\)$/)?.[1];
   expect(told).toMatchObject({ code: "internal", hint: expect.stringContaining("log") });
@@ -40,7 +40,7 @@ test("the same defect has the same reference, another place another one", () => 
   expect(logged(defect, "elsewhere").told.message).not.toBe(logged(defect).told.message);
 });
 
-test("what is thrown and no Error, even nothing at all, is a defect too", () => {
+test("a thrown value that is no Error, undefined included, is a defect", () => {
   for (const thrown of ["a text", undefined, null, 7]) {
     const { told, lines } = logged(thrown);
     expect(told.message).toMatch(/\(reference [0-9a-f]{6}\)$/);
@@ -48,13 +48,13 @@ test("what is thrown and no Error, even nothing at all, is a defect too", () => 
   }
 });
 
-test("a defect is logged once, however many edges it passes", () => {
+test("a defect is logged once, however often it is converted", () => {
   const { told } = logged(asP2pfsError(new Error("deep inside")));
   expect(told.message).toContain("(reference ");
   expect(logged(told)).toEqual({ told, lines: [], fields: [] });
 });
 
-test("operating errors, and the defects of others, are told as they are and not logged", () => {
+test("operating errors, and defects of the other side, are passed on unchanged and not logged", () => {
   for (const error of [new P2pfsError("disk", "full", { cause: new Error() }), new P2pfsError("internal", "theirs")])
     expect(logged(error)).toEqual({ told: error, lines: [], fields: [] });
 });

@@ -50,7 +50,7 @@ describe("the error table", () => {
     expect(isErrorCode(code) && errorTable[code].exitCode).toBe(exitCode);
   });
 
-  test("exits with contracted codes only", () => {
+  test("has exit codes of the contract only", () => {
     const contracted = new Set<number>(Object.values(exitCodes));
     for (const code of errorCodes) expect(contracted.has(errorTable[code].exitCode)).toBe(true);
   });
@@ -61,7 +61,7 @@ describe("the error table", () => {
 });
 
 describe("P2pfsError", () => {
-  test("carries the table's hint unless given a better one", () => {
+  test("has the hint of the table unless another is given", () => {
     expect(new P2pfsError("usage", "no").hint).toBe("see --help");
     expect(new P2pfsError("usage", "no", { hint: "say yes" }).hint).toBe("say yes");
   });
@@ -73,7 +73,7 @@ describe("P2pfsError", () => {
     expect(error.name).toBe("P2pfsError");
   });
 
-  test("is what anything thrown becomes", () => {
+  test("is made from any thrown value", () => {
     const error = new P2pfsError("busy", "later");
     expect(asP2pfsError(error)).toBe(error);
     expect(asP2pfsError(new TypeError("x is undefined"))).toMatchObject({
@@ -84,13 +84,13 @@ describe("P2pfsError", () => {
     expect(asP2pfsError(undefined).code).toBe("internal");
   });
 
-  test("stands in JSON as code, message and hint", () => {
+  test("is code, message and hint in JSON", () => {
     expect(errorBody(new P2pfsError("not_found", "no such file"))).toEqual({
       error: { code: "not_found", message: "no such file", hint: "list-files shows what is shared" },
     });
   });
 
-  test("knows the names of the table and no inherited ones", () => {
+  test("accepts the codes of the table and no inherited property names", () => {
     expect(isErrorCode("busy")).toBe(true);
     for (const name of ["toString", "__proto__", "constructor", "", "BUSY"]) expect(isErrorCode(name)).toBe(false);
   });

@@ -116,25 +116,25 @@ describe("a file name", () => {
     expect(parsed.issues?.[0].message).toBe("a name cannot contain / or \\");
   });
 
-  test("is brought into normalisation form C", () => {
+  test("is normalised to form C", () => {
     const decomposed = "e\u0301.txt";
     expect(v.parse(FileNameSchema, decomposed)).toBe("é.txt" as never);
   });
 
-  test("is measured in form C", () => {
+  test("is measured in bytes of form C", () => {
     const decomposed = "e\u0301".repeat(127);
     expect(new TextEncoder().encode(decomposed).length).toBeGreaterThan(255);
     expect(fileNameFault(decomposed)).toBeUndefined();
   });
 
-  test("that is accepted stays the same when it is read again", () => {
+  test("that is accepted is accepted unchanged again", () => {
     fc.assert(
       fc.property(fileName, (name) => expect(v.parse(FileNameSchema, name)).toBe(name)),
       { numRuns },
     );
   });
 
-  test("is refused or accepted in form C as in any other", () => {
+  test("is accepted or refused alike in every normalisation form", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         fc.pre(text.isWellFormed());
@@ -200,7 +200,7 @@ describe("the fold of a name", () => {
     expect(differing).toEqual([]);
   });
 
-  test("makes the same names equal as one that looks at each character alone, without the rule of the final sigma", () => {
+  test("makes the same names equal as a fold character by character, without the rule of the final sigma", () => {
     const foldAlone = (name: string) =>
       Array.from(name, (character) => character.toLowerCase().toUpperCase().toLowerCase())
         .join("")

@@ -64,7 +64,7 @@ describe("the chunk size", () => {
     if (sizeMax < TiB) expect(chunkSizeFor(sizeMax + 1)).toBe(chunkSize * 2);
   });
 
-  test("of nothing and of one byte is the smallest", () => {
+  test("of an empty content and of one byte is the smallest", () => {
     expect([chunkSizeFor(0), chunkSizeFor(1)]).toEqual([64 * KiB, 64 * KiB]);
   });
 
@@ -187,11 +187,11 @@ describe("bytes that are no manifest", () => {
     for (let length = 0; length < good.length; length++) expectRefused(good.slice(0, length));
   });
 
-  test("every prolongation is refused", () => {
+  test("additional bytes are refused", () => {
     for (const more of [1, 31, 32, 33]) expectRefused(Uint8Array.from([...good, ...new Uint8Array(more)]));
   });
 
-  test("a changed byte is refused, or is a digest's", () => {
+  test("a changed byte is refused unless it is part of a digest", () => {
     for (let offset = 0; offset < good.length; offset++) {
       const bytes = altered(offset, ((good[offset]! ^ 0x01) & 0xff).toString(16).padStart(2, "0"));
       if (offset >= 26) {
@@ -223,7 +223,7 @@ describe("bytes that are no manifest", () => {
     expectRefused(bytes, reason);
   });
 
-  test("random bytes are refused or canonical", () => {
+  test("random bytes are refused, or are a canonical manifest", () => {
     const anyBytes = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.uint8Array({ maxLength: 200 }).map((rest) => Uint8Array.from([...good.subarray(0, 16), ...rest])),

@@ -8,7 +8,7 @@ import { PathTextSchema, PeerIdSchema, parsePublicationKey, publicationKey, Size
 import { address, fileName, numRuns } from "./arbitraries.ts";
 
 describe("a publication's key", () => {
-  test("is read back to what it was made of", () => {
+  test("is parsed to the name and address that it was made of", () => {
     fc.assert(
       fc.property(fileName, address, (fname, at) => {
         expect(parsePublicationKey(publicationKey(fname, at))).toEqual({ fname, address: at });

@@ -19,18 +19,18 @@ function walkUntilFault(rows: number, text = row): { pages: number; why: string 
   }
 }
 
-test("a walk goes from cursor to cursor to the last page, which may be empty", () => {
+test("a walk follows the cursors to the last page, which may be empty", () => {
   const walk = new PageWalk(0);
   expect(walk.after(page(2, "a"), 1)).toBe("a");
   expect(walk.after(page(1, "b"), 2)).toBe("b");
   expect(walk.after(page(0, null), 3)).toBeNull();
 });
 
-test("a page with a cursor and no row is a fault", () => {
+test("a page with a cursor and no row is a protocol error", () => {
   expect(() => new PageWalk(0).after(page(0, "a"), 0)).toThrow("empty page");
 });
 
-test("a cursor that was there before is a fault, however long ago", () => {
+test("a cursor that has occurred before is a protocol error", () => {
   const walk = new PageWalk(0);
   for (const cursor of ["a", "b", "c"]) walk.after(page(1, cursor), 0);
   expect(() => walk.after(page(1, "a"), 0)).toThrow("earlier");

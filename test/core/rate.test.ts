@@ -42,7 +42,7 @@ describe("parseRateLimit", () => {
   ])("%p is refused", (text) => expect(() => parseRateLimit(text)).toThrow(SyntaxError));
 });
 
-test("the schema takes what the parser gives", () => {
+test("the schema accepts what the parser returns", () => {
   for (const text of ["none", "4MiB/s", "1KiB/s"])
     expect(v.is(RateLimitSchema, asRateLimit(parseRateLimit(text)))).toBe(true);
   for (const wrong of [0, 1.5 * RATE_LIMIT_MIN + 0.5, -1, Number.POSITIVE_INFINITY, Number.NaN, "4MiB/s"])

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { KiB, MiB } from "../../src/core/units.ts";
 import { BufferPool } from "../../src/disk/buffer-pool.ts";
 
-test("buffers have the asked length and are used again, within the bound", () => {
+test("buffers have the requested length and are used again, up to the bound", () => {
   const pool = new BufferPool(2 * MiB);
   const first = pool.acquire(MiB);
   expect(first.length).toBe(MiB);
@@ -21,7 +21,7 @@ test("buffers have the asked length and are used again, within the bound", () =>
   expect(pool.takenBytes).toBe(MiB);
 });
 
-test("a buffer is given back once, and only where it came from", () => {
+test("a buffer is released once, and only to the pool that it came from", () => {
   const pool = new BufferPool(MiB);
   const buffer = pool.acquire(5);
   pool.release(buffer);

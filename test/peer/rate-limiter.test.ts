@@ -45,7 +45,7 @@ describe("a rate limiter", () => {
     expect(sender.bytes).toBeGreaterThan((rate * seconds) / 4);
   });
 
-  test("serves those who share it in turns", async () => {
+  test("serves several senders in turns", async () => {
     const limiter = new RateLimiter(systemClock, 4 * MiB);
     const senders = Array.from({ length: 8 }, () => new Sender(limiter));
     await run(senders, 400);
@@ -53,7 +53,7 @@ describe("a rate limiter", () => {
     expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(2 * senders[0]!.portionMax);
   });
 
-  test("takes a new limit at once, also for who waits already", async () => {
+  test("applies a new limit at once, also to senders that wait", async () => {
     const limiter = new RateLimiter(systemClock, 64 * KiB);
     const sender = new Sender(limiter);
     await run([sender], 50);
@@ -78,7 +78,7 @@ describe("a rate limiter", () => {
     expect(resumed).toBe(1);
   });
 
-  test("gives back what was spent for nothing", async () => {
+  test("refunds what was spent and not sent", async () => {
     const limiter = new RateLimiter(systemClock, MiB);
     limiter.allow(() => {});
     limiter.spend(64 * KiB);
@@ -91,7 +91,7 @@ describe("a rate limiter", () => {
   });
 });
 
-test("two limits in series are the lower one, and the shared one is shared", async () => {
+test("of two limits in series the lower one counts, and a shared one is shared", async () => {
   const shared = new RateLimiter(systemClock, 4 * MiB);
   const slow = new Sender(inSeries(shared, new RateLimiter(systemClock, MiB)));
   const fast = new Sender(inSeries(shared));

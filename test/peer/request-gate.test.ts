@@ -34,7 +34,7 @@ function gateWith(valve: Valve) {
   return { gate, pass, sent, holding };
 }
 
-test("an open gate sends at once and holds nothing", () => {
+test("without a limit requests are sent at once", () => {
   const { pass, sent, holding } = gateWith(new Valve());
   pass(1);
   pass(2);
@@ -58,7 +58,7 @@ test("waiting requests are sent in their order, and `holding` is called once for
   expect(valve.spent).toBe(40);
 });
 
-test("what is withdrawn is neither sent nor paid for", () => {
+test("a withdrawn request is neither sent nor counted", () => {
   const valve = new Valve();
   const { gate, pass, sent, holding } = gateWith(valve);
   valve.open = 1;

@@ -45,17 +45,17 @@ describe("a fetch from one source", () => {
     expect(driver.manager.deadline()).toBeUndefined();
   });
 
-  test("of nothing is done at once", () => {
+  test("of an empty content is done at once", () => {
     const driver = new Driver(0);
     expect(driver.drain()).toEqual([{ type: "done" }]);
     expect(driver.manager.deadline()).toBeUndefined();
   });
 
-  test("of which everything is here is done at once", () => {
+  test("whose chunks are all held is done at once", () => {
     expect(new Driver(3, { have: Bitfield.full(3) }).drain()).toEqual([{ type: "done" }]);
   });
 
-  test("asks only for what is missing", () => {
+  test("requests only missing chunks", () => {
     const driver = new Driver(5, { have: Bitfield.fromRanges(5, rangesOf([0, 3])) });
     driver.join("a", allOf(5));
     expect(driver.waiting.size).toBe(3);
@@ -73,7 +73,7 @@ describe("a fetch from one source", () => {
     expect(driver.waiting.size).toBe(WINDOW_SIZE);
   });
 
-  test("is done when the last write returned, not before", () => {
+  test("is done when the last write has returned, not before", () => {
     const driver = new Driver(1);
     driver.join("a", allOf(1));
     const [request] = driver.waiting.values();
@@ -85,7 +85,7 @@ describe("a fetch from one source", () => {
     expect(driver.manager.have.isFull).toBe(true);
   });
 
-  test("asks for nothing while the disk is behind, and does not take the wait for a stall", () => {
+  test("requests nothing while the disk is behind, and does not count that wait as a stall", () => {
     const driver = new Driver(100);
     driver.join("a", allOf(100));
     driver.send({ type: "paused", paused: true });
@@ -102,10 +102,10 @@ describe("a fetch from one source", () => {
   });
 });
 
-describe("what an earlier process wrote and is still to be checked", () => {
+describe("a doubtful chunk, which an earlier process wrote,", () => {
   const doubtful = (...chunks: number[]) => Bitfield.fromRanges(5, rangesOf(chunks));
 
-  test("is not asked for, and the fetch is done when all of it was found right", () => {
+  test("is not requested, and the fetch is done when all are found right", () => {
     const driver = new Driver(5, { doubtful: doubtful(0, 1, 2, 3, 4) });
     driver.join("a", allOf(5));
     driver.advance(60_000);
@@ -115,14 +115,14 @@ describe("what an earlier process wrote and is still to be checked", () => {
     expect(driver.send({ type: "chunk_written", chunk: 4 })).toEqual([{ type: "done" }]);
   });
 
-  test("needs no source", () => {
+  test("needs no source to become held", () => {
     const driver = new Driver(5, { doubtful: doubtful(0, 1, 2, 3, 4) });
     driver.advance(60_000);
     for (let chunk = 0; chunk < 5; chunk++) driver.send({ type: "chunk_written", chunk });
     expect(driver.effects).toEqual([{ type: "done" }]);
   });
 
-  test("is asked for once it was found damaged, also when everything else is here", () => {
+  test("is requested once it was found damaged, also when all others are held", () => {
     const driver = new Driver(5, { doubtful: doubtful(1, 2, 3, 4) });
     driver.join("a", allOf(5));
     serveAll(driver);
@@ -135,7 +135,7 @@ describe("what an earlier process wrote and is still to be checked", () => {
     expect(driver.manager.counters).toMatchObject({ requestsSent: 2, rerequests: 0 });
   });
 
-  test("is lost once: a chunk that is had or on its way stays so", () => {
+  test("is reported lost once: one that is held or requested by then stays so", () => {
     const driver = new Driver(5, { doubtful: doubtful(1, 2) });
     driver.join("a", allOf(5));
     driver.send({ type: "chunk_written", chunk: 1 });
@@ -149,7 +149,7 @@ describe("what an earlier process wrote and is still to be checked", () => {
     expect(driver.manager.counters.duplicates).toBe(0);
   });
 
-  test("D7, R5: is told of in time when it is damaged and nobody ever had it", () => {
+  test("D7, R5: that is damaged and never had a holder is reported in time", () => {
     const driver = new Driver(5, { doubtful: doubtful(1, 2) });
     driver.join("a", rangesOf([0, 3, 4]));
     serveAll(driver);
@@ -159,7 +159,7 @@ describe("what an earlier process wrote and is still to be checked", () => {
     expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 2 });
   });
 
-  test("D7: waits longer for a damaged chunk whose holder has just left", () => {
+  test("D7: that is damaged is waited for longer where its holder has just left", () => {
     const driver = new Driver(5, { doubtful: doubtful(2) });
     driver.join("a", allOf(5));
     serveAll(driver);
@@ -171,7 +171,7 @@ describe("what an earlier process wrote and is still to be checked", () => {
     expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 2 });
   });
 
-  test("D7, R5: a missing chunk that nobody ever had is named although sources have what is here already", () => {
+  test("D7, R5: does not delay the report of a missing chunk that never had a holder", () => {
     const driver = new Driver(5, { have: doubtful(0, 1, 2) });
     driver.join("a", rangesOf([0, 1, 2, 3]));
     serveAll(driver);
@@ -199,7 +199,7 @@ describe("D1, D2: which chunk from whom", () => {
     expect(order).toEqual([2, 1, 3, 0]);
   });
 
-  test("chunks that a source tells of change which chunk is rarest", () => {
+  test("HAVE changes which chunk is rarest", () => {
     const driver = new Driver(3, { windowSize: 1, scarceHoldersMax: 0 });
     driver.send({ type: "paused", paused: true });
     driver.join("a", allOf(3));
@@ -211,7 +211,7 @@ describe("D1, D2: which chunk from whom", () => {
     else expect([0, 2]).toContain(onlyChunk(first.chunks)!);
   });
 
-  test("the only holder of chunks is left the choice, and the chunk that it chooses is asked from no other source", () => {
+  test("the only holder of several chunks gets choice requests, and the chunk that it chooses is requested from no other source", () => {
     const driver = new Driver(50);
     driver.join("seeder", allOf(50));
     const [request] = driver.waitingAt("seeder");
@@ -221,7 +221,7 @@ describe("D1, D2: which chunk from whom", () => {
     expect(driver.waitingAt("leecher")).toEqual([]);
   });
 
-  test("room is made in a full window for a source that would be idle", () => {
+  test("a request is cancelled in a full window to make room for a source that would be idle", () => {
     const driver = new Driver(100);
     driver.join("seeder", allOf(100));
     driver.now = 100;
@@ -232,7 +232,7 @@ describe("D1, D2: which chunk from whom", () => {
   });
 });
 
-describe("chunks that sources tell of (HAVE)", () => {
+describe("chunks announced by HAVE", () => {
   const has = (source: string, chunk: number) => ({ type: "source_has", source, chunks: rangeOfOne(chunk) }) as const;
 
   test("of an idle source are used at once", () => {
@@ -254,7 +254,7 @@ describe("chunks that sources tell of (HAVE)", () => {
     expect(driver.waiting.size).toBe(WINDOW_SIZE);
   });
 
-  test("are never more than the bound before they are entered", () => {
+  test("are never more than the bound before they are applied", () => {
     const driver = new Driver(1000, { pendingHavesMax: 10 });
     driver.join("a", allOf(1000));
     driver.join("b", NO_ONE);
@@ -263,7 +263,7 @@ describe("chunks that sources tell of (HAVE)", () => {
   });
 });
 
-test("sources that come and go and send nothing leave no trace; one that sent something does", () => {
+test("a source that is gone is remembered only if it sent something", () => {
   const driver = new Driver(10);
   for (let index = 0; index < 50; index++) {
     driver.join(`passer-by ${index}`, allOf(10));
@@ -275,7 +275,7 @@ test("sources that come and go and send nothing leave no trace; one that sent so
   expect([...driver.manager.counters.bySource.keys()]).toEqual(["giver"]);
 });
 
-test("sources that gave something and are gone are remembered up to a bound", () => {
+test("the number of remembered sources is bounded", () => {
   const count = 2 * DOWNLOAD_BOUNDS.pastRecordsMax;
   const driver = new Driver(count + 1, { scarceHoldersMax: 0 });
   for (let index = 0; index < count; index++) {
@@ -286,8 +286,8 @@ test("sources that gave something and are gone are remembered up to a bound", ()
   expect(driver.manager.counters.bySource.size).toBeLessThanOrEqual(DOWNLOAD_BOUNDS.pastRecordsMax);
 });
 
-describe("D3, D5, D6: pending", () => {
-  test("requests of a source that is gone go to others", () => {
+describe("D3, D5, D6: pending requests", () => {
+  test("of a source that is gone go to others", () => {
     const driver = new Driver(10);
     driver.join("a", allOf(10));
     driver.join("b", allOf(10));
@@ -299,7 +299,7 @@ describe("D3, D5, D6: pending", () => {
     expect(driver.manager.counters.bySource.get("b")!.chunks).toBe(10);
   });
 
-  test("a stalled source's requests go to others; its late answers are used", () => {
+  test("of a stalled source go to others; its late answers are used", () => {
     const driver = new Driver(6, { scarceHoldersMax: 0 });
     driver.send({ type: "paused", paused: true });
     driver.join("slow", allOf(6));
@@ -322,7 +322,7 @@ describe("D3, D5, D6: pending", () => {
     expect(driver.types().filter((type) => type === "write")).toHaveLength(6);
   });
 
-  test("a duplicate is discarded, whoever was first", () => {
+  test("are answered once: a duplicate is discarded", () => {
     const driver = new Driver(1);
     driver.join("slow", allOf(1));
     const [late] = driver.waitingAt("slow");
@@ -336,7 +336,7 @@ describe("D3, D5, D6: pending", () => {
     expect(driver.manager.counters.duplicates).toBe(1);
   });
 
-  test("a busy source is asked again, later each time; a source that has it not is not", () => {
+  test("are sent again to a busy source, later each time, but not to one that has not the chunk", () => {
     const driver = new Driver(1);
     driver.join("a", allOf(1));
     const waits: number[] = [];
@@ -360,7 +360,7 @@ describe("D3, D5, D6: pending", () => {
     expect(last(effects)).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
   });
 
-  test("a request that is passed over for ever goes to another source", () => {
+  test("that are overtaken again and again go to another source", () => {
     const driver = new Driver(200, { scarceHoldersMax: 0 });
     driver.join("unfair", allOf(200));
     const [victim] = driver.waitingAt("unfair");
@@ -373,7 +373,7 @@ describe("D3, D5, D6: pending", () => {
     expect(driver.manager.have.has(chunk)).toBe(false);
   });
 
-  test("the last requests move from a slow source to an idle one, and are cancelled where they were", () => {
+  test("move from a slow source to an idle one at the end, and are cancelled at the slow one", () => {
     const driver = new Driver(40, { scarceHoldersMax: 0 });
     driver.join("quick", allOf(40));
     driver.join("slow", allOf(40));
@@ -418,7 +418,7 @@ describe("a source that is slow beside a fast one", () => {
     }
   }
 
-  test("loses a chunk that trickles in, at the end, long before any silence", () => {
+  test("loses a trickling chunk in the endgame, long before it counts as silent", () => {
     const { driver, opened, chunk } = beside(40);
     serveFast(driver, 1000, opened, (ms) => Math.floor(ms / 1000));
     expect(driver.effects).toContainEqual({ type: "cancel", source: "slow", request: opened.request });
@@ -426,7 +426,7 @@ describe("a source that is slow beside a fast one", () => {
     expect(last(driver.effects)).toEqual({ type: "done" });
   });
 
-  test("keeps a chunk that is nearly here", () => {
+  test("keeps a chunk of which little is missing", () => {
     const { driver, opened } = beside(40);
     serveFast(driver, 1000, opened, (ms) => Math.min(CHUNK_BYTES - 1, CHUNK_BYTES * 0.95 + ms / 10));
     expect(driver.effects).not.toContainEqual({ type: "cancel", source: "slow", request: opened.request });
@@ -434,7 +434,7 @@ describe("a source that is slow beside a fast one", () => {
     expect(driver.manager.counters.duplicates).toBe(0);
   });
 
-  test("is used for what it delivers in the end, where that is still missing", () => {
+  test("is used for what it delivers late, where that is still missing", () => {
     const { driver, opened, chunk } = beside(60);
     for (const ms of [100, 200, 300]) {
       driver.advance(100);
@@ -444,7 +444,7 @@ describe("a source that is slow beside a fast one", () => {
     expect(effects).toContainEqual({ type: "write", request: opened.request, chunk });
   });
 
-  test("is asked for one chunk at a time while the fast one is there, and for all of them alone", () => {
+  test("has one request at a time while the fast one is there, and a full window when it is alone", () => {
     const { driver, opened } = beside(400);
     serveFast(driver, 2500, opened, (ms) => ms);
     expect(driver.waitingAt("slow").length).toBeLessThanOrEqual(1 + WINDOW_SIZE / 2);
@@ -455,7 +455,7 @@ describe("a source that is slow beside a fast one", () => {
     expect(driver.waitingAt("slow").length).toBeGreaterThan(0);
   });
 
-  test("does not keep a fast one out of a full window", () => {
+  test("does not fill the window at the cost of a fast one", () => {
     const driver = new Driver(400, { scarceHoldersMax: 0 });
     driver.join("slow", allOf(400));
     expect(driver.waitingAt("slow")).toHaveLength(WINDOW_SIZE);
@@ -468,7 +468,7 @@ describe("a source that is slow beside a fast one", () => {
     expect(driver.manager.have.count).toBeGreaterThan(90);
   });
 
-  test("each chunk is moved a bounded number of times, however many trickle", () => {
+  test("causes a bounded number of moves for each chunk, however many sources trickle", () => {
     const sources = Array.from({ length: 20 }, (_, index) => `trickle ${index}`);
     const driver = new Driver(1, { scarceHoldersMax: 0 });
     for (const source of sources) driver.join(source, allOf(1));
@@ -483,7 +483,7 @@ describe("a source that is slow beside a fast one", () => {
   });
 });
 
-test("the last request does not go to and fro between idle sources", () => {
+test("does not make the last request move to and fro between idle sources", () => {
   const driver = new Driver(60, { scarceHoldersMax: 0 });
   for (const source of ["a", "b", "c"]) driver.join(source, allOf(60));
   for (let steps = 0; driver.waiting.size > 1 && steps < 200; steps++) {
@@ -497,8 +497,8 @@ test("the last request does not go to and fro between idle sources", () => {
   expect(last(driver.effects)).toMatchObject({ type: "failed" });
 });
 
-describe("F21: damaged and uncalled-for chunks", () => {
-  test("a bad chunk is asked from another holder, a liar is dropped after a bounded number", () => {
+describe("F21: damaged and unrequested chunks", () => {
+  test("a bad chunk is requested from another holder, and a source is banned after a bounded number of them", () => {
     const driver = new Driver(40);
     driver.send({ type: "paused", paused: true });
     driver.join("liar", allOf(40));
@@ -519,7 +519,7 @@ describe("F21: damaged and uncalled-for chunks", () => {
     expect(driver.manager.counters.bySource.get("liar")).toMatchObject({ chunks: 0, rejected: 3 });
   });
 
-  test("a liar that joins again is dropped again", () => {
+  test("a banned source that joins again is dropped again", () => {
     const driver = new Driver(3);
     driver.join("liar", allOf(3));
     while (driver.waiting.size > 0) driver.answer([...driver.waiting.values()][0]!, { valid: false });
@@ -527,14 +527,14 @@ describe("F21: damaged and uncalled-for chunks", () => {
     expect(driver.waiting.size).toBe(0);
   });
 
-  test("the only holder gets another try, for lines flip bits", () => {
+  test("the only holder gets another try, since a line can flip bits", () => {
     const driver = new Driver(1);
     driver.join("a", allOf(1));
     driver.answer([...driver.waiting.values()][0]!, { valid: false });
     expect(last(driver.answer([...driver.waiting.values()][0]!))).toEqual({ type: "done" });
   });
 
-  test("when every holder lied, the fetch ends with integrity within the time of R5", () => {
+  test("when every holder sent bad chunks, the fetch ends with integrity within the time of R5", () => {
     const driver = new Driver(5);
     driver.join("liar", allOf(5));
     while (driver.waiting.size > 0) driver.answer([...driver.waiting.values()][0]!, { valid: false });
@@ -548,7 +548,7 @@ describe("F21: damaged and uncalled-for chunks", () => {
     expect(driver.manager.counters.chunksRejected).toBe(1);
   });
 
-  test("wrong and unasked chunks are discarded, their sender dropped after a bounded number", () => {
+  test("unrequested chunks are discarded, and their sender is banned after a bounded number", () => {
     const driver = new Driver(100, { scarceHoldersMax: 0 });
     driver.join("a", allOf(100));
     const [first, second] = driver.waiting.values();
@@ -567,7 +567,7 @@ describe("F21: damaged and uncalled-for chunks", () => {
 });
 
 describe("D7: a chunk that nobody owns", () => {
-  test("R5: with no source at all, holders are looked for and the notice comes within 2 s", () => {
+  test("R5: with no source at all, holders are searched and the fetch fails within 2 s", () => {
     const driver = new Driver(10);
     expect(driver.manager.deadline()).toBeLessThanOrEqual(0);
     const effects = driver.advance(1499);
@@ -577,7 +577,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(driver.advance(501)).toEqual([{ type: "failed", code: "no_holder", chunk: 0 }]);
   });
 
-  test("R5: names the lowest such chunk, also while others arrive", () => {
+  test("R5: the lowest such chunk is named, also while others arrive", () => {
     const driver = new Driver(100, { windowSize: 1 });
     driver.send({ type: "tick" });
     driver.join("a", rangesOf([...Array(100).keys()].filter((chunk) => chunk !== 41 && chunk !== 77)));
@@ -590,7 +590,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(driver.now).toBeLessThanOrEqual(2000);
   });
 
-  test("a chunk whose holder left waits longer for another", () => {
+  test("a chunk whose holder has left is waited for longer", () => {
     const driver = new Driver(3);
     driver.join("a", allOf(3));
     driver.gone("a");
@@ -598,7 +598,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(last(driver.advance(200))).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
   });
 
-  test("a holder that comes in time is used", () => {
+  test("a holder that joins in time is used", () => {
     const driver = new Driver(3);
     driver.join("a", allOf(3));
     driver.gone("a");
@@ -608,7 +608,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(last(driver.effects)).toEqual({ type: "done" });
   });
 
-  test("while sources still get chunks themselves, the missing one may yet come", () => {
+  test("while sources still announce chunks, the missing one is waited for", () => {
     const driver = new Driver(20);
     driver.join("leecher", NO_ONE);
     for (let chunk = 0; chunk < 19; chunk++) {
@@ -620,7 +620,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(last(driver.advance(2000))).toEqual({ type: "failed", code: "no_holder", chunk: 19 });
   });
 
-  test("a holder that says nothing at all is given up in the end", () => {
+  test("a holder that is silent is given up in the end", () => {
     const driver = new Driver(2);
     driver.join("silent", allOf(2));
     driver.advance(120_000);
@@ -628,7 +628,7 @@ describe("D7: a chunk that nobody owns", () => {
     expect(last(driver.effects)).toEqual({ type: "failed", code: "no_holder", chunk: 0 });
   });
 
-  test("what is being written when the fetch fails still counts", () => {
+  test("a chunk that is being written when the fetch fails is kept", () => {
     const driver = new Driver(2);
     driver.join("a", rangesOf([1]));
     const [request] = driver.waiting.values();

@@ -13,8 +13,8 @@ export interface Watched {
   readonly have: Bitfield;
   readonly windowSize: number;
   readonly releasedMax: number;
-  /** By source: the chunks that it told of and did not take back. */
-  readonly told: ReadonlyMap<string, ReadonlySet<number>>;
+  /** By source: the chunks that it announced and did not take back. */
+  readonly announced: ReadonlyMap<string, ReadonlySet<number>>;
   /** By source: the chunks that were bad from there and that another source has had ever since. */
   readonly avoided: ReadonlyMap<string, ReadonlySet<number>>;
   /** Every request that was ever made. */
@@ -87,11 +87,11 @@ export const INVARIANTS: Record<string, (watched: Watched) => boolean> = {
       state.picker.orphans(),
       missing(state).filter((chunk) => holders(state, chunk) === 0),
     ),
-  "a source has what it told of, but for bad chunks that others have": ({ avoided, state, told }) =>
+  "a source has the chunks that it announced, but for bad ones that others have": ({ avoided, state, announced }) =>
     sourcesOf(state).every((source) =>
       chunksOf(state).every(
         (chunk) =>
-          source.has(chunk) === (told.get(source.id)!.has(chunk) && avoided.get(source.id)?.has(chunk) !== true),
+          source.has(chunk) === (announced.get(source.id)!.has(chunk) && avoided.get(source.id)?.has(chunk) !== true),
       ),
     ),
   "the useful chunks of each source are counted": ({ state }) =>

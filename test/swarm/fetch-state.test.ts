@@ -20,7 +20,7 @@ const RELEASED_MAX = 2;
 
 const operation = fc.record({
   kind: fc.constantFrom(
-    ...["join", "joinFull", "tell", "refuse", "leave", "ban", "exact", "exact", "choice", "choice", "choice"],
+    ...["join", "joinFull", "announce", "refuse", "leave", "ban", "exact", "exact", "choice", "choice", "choice"],
     ...["open", "open", "open", "report", "release", "move", "write", "write", "bad", "busy", "overtake"],
     ...["elsewhere", "check", "damage", "cancelSurplus", "stall", "hear"],
   ),
@@ -47,7 +47,7 @@ class Operator implements Watched {
   readonly have: Bitfield;
   readonly windowSize = WINDOW;
   readonly releasedMax = RELEASED_MAX;
-  readonly told = new Map<string, Set<number>>();
+  readonly announced = new Map<string, Set<number>>();
   readonly avoided = new Map<string, Set<number>>();
   readonly issued: Request[] = [];
   /** How often each operation was carried out: the generator must reach all of them. */
@@ -94,7 +94,7 @@ class Operator implements Watched {
   retryAvoided(): void {
     for (const chunk of chunksOf(this.state)) {
       const isAvoided = (id: string) => this.avoided.get(id)?.has(chunk) === true;
-      if ([...this.told].some(([id, told]) => told.has(chunk) && !isAvoided(id))) continue;
+      if ([...this.announced].some(([id, announced]) => announced.has(chunk) && !isAvoided(id))) continue;
       for (const avoided of this.avoided.values()) avoided.delete(chunk);
     }
   }
@@ -104,11 +104,11 @@ class Operator implements Watched {
     const isKnown = this.state.sources.has(id);
     const ranges = chunks.length === this.state.chunkCount ? allOf(chunks.length) : rangesOf(chunks);
     expect(this.state.join(id, ranges, this.now)).toBe(banned ?? (isKnown ? "joined_before" : "joined"));
-    if (banned === undefined) this.tell(id, chunks);
+    if (banned === undefined) this.announce(id, chunks);
   }
 
-  tell(id: string, chunks: readonly number[]): void {
-    this.told.set(id, new Set([...(this.told.get(id) ?? []), ...chunks]));
+  announce(id: string, chunks: readonly number[]): void {
+    this.announced.set(id, new Set([...(this.announced.get(id) ?? []), ...chunks]));
   }
 
   forget(source: Source): void {
@@ -116,7 +116,7 @@ class Operator implements Watched {
     const expected = chunksOf(this.state).filter((chunk) => source.has(chunk) && !this.have.has(chunk));
     this.state.removeSource(source, (chunk) => lost.push(chunk));
     expect(lost).toEqual(expected);
-    this.told.delete(source.id);
+    this.announced.delete(source.id);
     this.avoided.delete(source.id);
     expect(this.state.sources.has(source.id)).toBe(false);
     const { banned, chunks, rejected } = source.record;
@@ -127,16 +127,16 @@ class Operator implements Watched {
   changeSource(kind: string, source: Source, chunks: readonly number[], pick: number): void {
     const wanted = chunksOf(this.state).filter((chunk) => this.state.picker.isWanted(chunk) && source.has(chunk));
     const hasRoom = this.state.unanswered < WINDOW && wanted.length > 0;
-    if (kind === "tell") {
+    if (kind === "announce") {
       const before = chunks.filter((chunk) => source.has(chunk)).length;
       const result = this.state.addChunks(source, rangesOf(chunks));
-      this.tell(source.id, chunks);
+      this.announce(source.id, chunks);
       expect(result).toBe(chunks.filter((chunk) => source.has(chunk)).length > before ? "gained" : "nothing_new");
     } else if (kind === "refuse") {
       const chunk = pick % this.state.chunkCount;
       const expected = source.has(chunk) ? "removed" : "not_held";
       expect(this.state.removeChunk(source, chunk)).toBe(expected);
-      this.told.get(source.id)!.delete(chunk);
+      this.announced.get(source.id)!.delete(chunk);
       this.avoided.get(source.id)?.delete(chunk);
     } else if (kind === "leave") {
       this.forget(source);
@@ -294,7 +294,7 @@ const examples: [Setting, Operation[]][] = [
   ],
 ];
 
-test("after any sequence of operations every count equals a recount, and the results say what happened", () => {
+test("after any sequence of operations every counter equals a recount, and every result is right", () => {
   const reached = new Map<string, number>();
   fc.assert(
     fc.property(setting, operations, (setting, operations) => {
@@ -311,7 +311,7 @@ test("after any sequence of operations every count equals a recount, and the res
   expect(Math.min(...reached.values())).toBeGreaterThan(0);
 });
 
-test("what is held stays held, whatever follows", () => {
+test("a held chunk stays held under any later operation", () => {
   fc.assert(
     fc.property(setting, operations, (setting, operations) => {
       const operator = new Operator(setting);
@@ -326,7 +326,7 @@ test("what is held stays held, whatever follows", () => {
   );
 });
 
-test("a chunk that was bad from a source is asked for there again once nobody else has it, but not if the source refused it", () => {
+test("a chunk that was bad from a source is requested there again once nobody else has it, but not if the source refused it", () => {
   for (const isRefused of [false, true]) {
     const { state } = new Operator({ chunkCount: 2, held: [], doubtful: [], seed: 1 });
     for (const id of ["a", "b"]) state.join(id, allOf(2), 0);
@@ -339,7 +339,7 @@ test("a chunk that was bad from a source is asked for there again once nobody el
   }
 });
 
-test("of cancelled requests the one whose answer comes in is not forgotten", () => {
+test("among many released requests the one whose answer is arriving is kept", () => {
   const operator = new Operator({ chunkCount: 10, held: [], doubtful: [], seed: 1 });
   const { state } = operator;
   operator.join("a", chunksOf(state));
@@ -380,8 +380,8 @@ const CANARIES: Record<string, (broken: Broken) => void> = {
   "the picker wants the missing chunks": ({ picker }) => picker.unwant(2),
   "the picker counts the holders of each chunk": ({ picker }) => picker.addHolder(2),
   "the picker knows the missing chunks without a holder": ({ picker }) => picker.addHolder(10),
-  "a source has what it told of, but for bad chunks that others have": ({ operator }) =>
-    operator.told.get("b")!.add(15),
+  "a source has the chunks that it announced, but for bad ones that others have": ({ operator }) =>
+    operator.announced.get("b")!.add(15),
   "the useful chunks of each source are counted": ({ a }) => a.usefulCount++,
   "the open choices of each source are counted": ({ a }) => a.openChoices++,
   "over-asked are the sources with more choices than useful chunks": ({ b, operator }) =>

@@ -1,4 +1,4 @@
-/** Who is told of which chunks, and when. */
+/** Which members get HAVE for which chunks, and when. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { CHUNK_RANGES_MAX } from "../../src/core/limits.ts";
@@ -6,19 +6,19 @@ import { GOSSIP_BOUNDS } from "../../src/swarm/bounds.ts";
 import { Gossip, type GossipTurn } from "../../src/swarm/gossip.ts";
 import { chunksIn } from "./support.ts";
 
-function toldIn(turns: readonly GossipTurn<string>[]): [string, number[]][] {
+function sentIn(turns: readonly GossipTurn<string>[]): [string, number[]][] {
   return turns.flatMap(({ members, pages }) =>
     members.map((member): [string, number[]] => [member, pages.flatMap(chunksIn)]),
   );
 }
 
-test("what is gained after a pause is told at once, what comes soon after it in the next turn", () => {
+test("a chunk after a pause is sent in a HAVE at once, one soon after it in the next turn", () => {
   const gossip = new Gossip<string>();
   gossip.join("a");
   expect(gossip.deadline()).toBeUndefined();
   gossip.gain(7);
   expect(gossip.deadline()).toBeLessThanOrEqual(1000);
-  expect(toldIn(gossip.next(1000))).toEqual([["a", [7]]]);
+  expect(sentIn(gossip.next(1000))).toEqual([["a", [7]]]);
   gossip.gain(9);
   gossip.gain(8);
   expect(gossip.deadline()).toBe(1000 + GOSSIP_BOUNDS.turnMs);
@@ -27,26 +27,26 @@ test("what is gained after a pause is told at once, what comes soon after it in 
   expect(gossip.deadline()).toBeUndefined();
 });
 
-test("members are told in turns, those who have waited longest first, all within one round", () => {
+test("members get their HAVE in turns, those that have waited longest first, all within one round", () => {
   const gossip = new Gossip<string>();
   const names = Array.from({ length: 50 }, (_, index) => `m${index}`);
   for (const name of names) gossip.join(name);
   gossip.gain(1);
-  const heard: string[] = [];
+  const received: string[] = [];
   for (let turn = 0; turn < GOSSIP_BOUNDS.turnsPerRound; turn++) {
-    const told = toldIn(gossip.next(turn * GOSSIP_BOUNDS.turnMs));
-    expect(told).toHaveLength(50 / GOSSIP_BOUNDS.turnsPerRound);
-    heard.push(...told.map(([name]) => name));
+    const sent = sentIn(gossip.next(turn * GOSSIP_BOUNDS.turnMs));
+    expect(sent).toHaveLength(50 / GOSSIP_BOUNDS.turnsPerRound);
+    received.push(...sent.map(([name]) => name));
     if (turn === 0) gossip.gain(2);
   }
-  expect(heard).toEqual(names);
-  expect(toldIn(gossip.next(1000)).map(([name, chunks]) => [name, chunks])).toEqual(
+  expect(received).toEqual(names);
+  expect(sentIn(gossip.next(1000)).map(([name, chunks]) => [name, chunks])).toEqual(
     names.slice(0, 10).map((name) => [name, [2]]),
   );
   expect(gossip.deadline()).toBeUndefined();
 });
 
-test("who joins is told of what comes later only, who left of nothing", () => {
+test("a member that joins gets HAVE for later chunks only, one that left for none", () => {
   const gossip = new Gossip<string>();
   gossip.join("old");
   gossip.gain(1);
@@ -55,10 +55,10 @@ test("who joins is told of what comes later only, who left of nothing", () => {
   expect(gossip.leave("old")).toBe(false);
   expect(gossip.deadline()).toBeUndefined();
   gossip.gain(2);
-  expect(toldIn(gossip.next(0))).toEqual([["new", [2]]]);
+  expect(sentIn(gossip.next(0))).toEqual([["new", [2]]]);
 });
 
-test("more ranges than a message takes are told in several", () => {
+test("more ranges than a HAVE takes are sent in several", () => {
   const gossip = new Gossip<string>();
   gossip.join("a");
   for (let index = 0; index <= CHUNK_RANGES_MAX; index++) gossip.gain(2 * index);
@@ -68,17 +68,17 @@ test("more ranges than a message takes are told in several", () => {
 
 const operation = fc.record({ kind: fc.constantFrom("gain", "join", "leave", "turn"), member: fc.nat(30) });
 
-test("every member is told once of each chunk gained while it was one, whatever happens in between", () => {
+test("every member gets each chunk that arrives while it is a member in exactly one HAVE, under any sequence of events", () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 300 }), (operations) => {
       const gossip = new Gossip<string>({ turnsPerRound: 3, membersPerTurnMin: 2 });
       const expected = new Map<string, number[]>();
-      const told = new Map<string, number[]>();
+      const sent = new Map<string, number[]>();
       let chunk = 0;
       const takeTurn = () => {
-        const heard = toldIn(gossip.next(0));
-        expect(heard.length).toBeLessThanOrEqual(Math.max(2, Math.ceil(gossip.size / 3)));
-        for (const [member, chunks] of heard) told.get(member)!.push(...chunks);
+        const received = sentIn(gossip.next(0));
+        expect(received.length).toBeLessThanOrEqual(Math.max(2, Math.ceil(gossip.size / 3)));
+        for (const [member, chunks] of received) sent.get(member)!.push(...chunks);
       };
       for (const { kind, member: index } of operations) {
         const member = `m${index}`;
@@ -89,14 +89,14 @@ test("every member is told once of each chunk gained while it was one, whatever 
         } else if (kind === "join" && !gossip.has(member)) {
           gossip.join(member);
           expected.set(member, []);
-          told.set(member, []);
+          sent.set(member, []);
         } else if (kind === "leave") {
           expect(gossip.leave(member)).toBe(expected.delete(member));
-          told.delete(member);
+          sent.delete(member);
         } else if (kind === "turn" && gossip.deadline() !== undefined) takeTurn();
       }
       while (gossip.deadline() !== undefined) takeTurn();
-      expect([...told].sort()).toEqual([...expected].sort());
+      expect([...sent].sort()).toEqual([...expected].sort());
     }),
   );
 });

@@ -21,7 +21,7 @@ test("D1: fewest holders first, ties at random", () => {
   expect(firsts).toEqual(new Set([1, 2]));
 });
 
-test("complete holders change no order and make nothing an orphan", () => {
+test("holders of all chunks change no order, and leave no chunk without a holder", () => {
   const picker = pickerOf(3);
   picker.addHolder(1);
   expect(picker.orphanCount).toBe(2);
@@ -35,7 +35,7 @@ test("complete holders change no order and make nothing an orphan", () => {
   expect([...picker.orphans()].sort()).toEqual([0, 2]);
 });
 
-test("finds the only wanted chunk of a holder among very many", () => {
+test("finds the only wanted chunk of a source among very many", () => {
   const picker = pickerOf(100_000);
   const held = emptyBits(100_000);
   for (let chunk = 0; chunk < 100_000; chunk++) picker.addHolder(chunk);

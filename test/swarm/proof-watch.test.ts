@@ -27,7 +27,7 @@ function open(driver: Driver, request: RequestEffect): void {
   driver.send({ type: "chunk_opened", source: request.source, request: request.request, chunk });
 }
 
-describe("a sole holder that never delivers", () => {
+describe("a fetch from a sole holder that never delivers ends when the holder", () => {
   const silent = () => {};
   const stalling = (driver: Driver) => {
     const [first] = driver.waiting.values();
@@ -49,7 +49,7 @@ describe("a sole holder that never delivers", () => {
 
   test.each<[string, (driver: Driver, step: number) => void]>([
     ["is silent", silent],
-    ["stalls in the midst of a chunk", stalling],
+    ["stalls within a chunk", stalling],
     ["trickles", trickling],
     ["is always busy", busy],
     ["sends something damaged and then nothing", lying],
@@ -68,7 +68,7 @@ describe("a sole holder that never delivers", () => {
     expect(driver.manager.have.count).toBe(1);
   });
 
-  test("leaves and comes back again and again: each return stops the clock, and none sets it back", () => {
+  test("leaves and comes back again and again", () => {
     const driver = new Driver(4);
     const ended = endMs(driver, () => {
       driver.join("sole", allOf(4));
@@ -77,7 +77,7 @@ describe("a sole holder that never delivers", () => {
     expect(ended).toBeLessThanOrEqual(DOWNLOAD_BOUNDS.holderLeftMs + SECOND_MS);
   });
 
-  test("refuses, and says again that it has the chunk", () => {
+  test("refuses the chunk and announces it again", () => {
     const driver = new Driver(1);
     driver.join("sole", allOf(1));
     const ended = endMs(driver, () => {
@@ -102,8 +102,8 @@ describe("a sole holder that never delivers", () => {
   });
 });
 
-describe("a sole holder that is merely slow is not given up", () => {
-  /** Serves one chunk at this rate, in portions, told of ten times a second; whether it came to its end. */
+describe("a fetch from a sole holder that is slow goes on", () => {
+  /** Serves one chunk at this rate, in portions, ten a second; whether it came to its end. */
   function serve(driver: Driver, bytesPerSecond: number, portionBytes: number, chunkBytes: number): boolean {
     const [request] = driver.waiting.values();
     open(driver, request!);
@@ -133,7 +133,7 @@ describe("a sole holder that is merely slow is not given up", () => {
     expect(driver.effects.at(-1)).toEqual({ type: "done" });
   });
 
-  test("but what comes at such a rate and never ends is", () => {
+  test("and ends where a chunk at that rate never becomes whole", () => {
     const driver = new Driver(1);
     driver.join("sole", allOf(1));
     const [request] = driver.waiting.values();
@@ -146,7 +146,7 @@ describe("a sole holder that is merely slow is not given up", () => {
   });
 });
 
-test("while the fetch itself is held back, the clock stands still", () => {
+test("time in which the fetch holds its requests back is not counted", () => {
   const driver = new Driver(2, { silenceDropMs: 20 * MINUTE_MS });
   driver.join("sole", allOf(2));
   driver.advance(SECOND_MS);
@@ -158,7 +158,7 @@ test("while the fetch itself is held back, the clock stands still", () => {
   expect(failed(driver)).toBe(false);
 });
 
-test("R5: a chunk that never had a holder is told of in 2 s although a holder of others is silent", () => {
+test("R5: a chunk that never had a holder is reported within 2 s although a holder of others is silent", () => {
   const driver = new Driver(2);
   driver.join("silent", rangeOfOne(0));
   driver.advance(2 * SECOND_MS);

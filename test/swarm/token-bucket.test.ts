@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { TokenBucket } from "../../src/swarm/token-bucket.ts";
 
-test("the average keeps to the rate although what is sent is larger than the burst", () => {
+test("the average rate is kept although each portion is larger than the burst", () => {
   const bucket = new TokenBucket(1000, 100, 0);
   let now = 0;
   let sent = 0;
@@ -39,14 +39,14 @@ test("the rate may change while running, also to none", () => {
   for (let i = 0; i < 100; i++) expect(bucket.take(1e9, 1000)).toBe(true);
 });
 
-test("time that runs backwards gives nothing", () => {
+test("a clock that runs backwards gives nothing", () => {
   const bucket = new TokenBucket(1000, 100, 1000);
   bucket.take(200, 1000);
   expect(bucket.waitMs(0)).toBe(100);
   expect(bucket.waitMs(1000)).toBe(100);
 });
 
-test("a rate or burst of nothing is a defect of the caller", () => {
+test("a rate or burst of zero throws a RangeError", () => {
   expect(() => new TokenBucket(0, 1, 0)).toThrow(RangeError);
   expect(() => new TokenBucket(1, 0, 0)).toThrow(RangeError);
 });

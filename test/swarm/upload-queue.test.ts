@@ -19,8 +19,8 @@ function makeQueue(chunkCount: number, options: Partial<UploadQueueOptions> = {}
   return { queue, ask };
 }
 
-describe("binding as late as it is sent", () => {
-  test("hands out every chunk once before any twice, whoever asks", () => {
+describe("binding a request to a chunk when it is sent", () => {
+  test("sends every chunk once before any twice, whoever requests", () => {
     const { queue, ask } = makeQueue(12);
     for (let i = 0; i < 6; i++) for (const requester of ["a", "b", "c", "d"]) ask(requester);
     const chunks = Array.from({ length: 24 }, () => queue.next(always)!.chunk!);
@@ -28,7 +28,7 @@ describe("binding as late as it is sent", () => {
     expect(new Set(chunks.slice(12)).size).toBe(12);
   });
 
-  test("equals go out in order from a random place, so that the disk is read in order", () => {
+  test("equally rare chunks are sent in order from a random start, so that the disk is read in order", () => {
     const starts = [1, 2, 3, 4].map((seed) => {
       const { queue, ask } = makeQueue(100, { random: seededRandom(seed) });
       for (let i = 0; i < 100; i++) ask("a");
@@ -39,7 +39,7 @@ describe("binding as late as it is sent", () => {
     expect(new Set(starts).size).toBeGreaterThan(1);
   });
 
-  test("a requester gets no chunk twice while it asks for others as well, not even a rarer one", () => {
+  test("a requester gets no chunk twice while it requests others as well, not even a rarer one", () => {
     const { queue, ask } = makeQueue(3);
     for (let i = 0; i < 3; i++) ask("a", rangesOf([0, 1]));
     ask("b", rangesOf([0, 1]));
@@ -50,13 +50,13 @@ describe("binding as late as it is sent", () => {
     expect(grants.find((grant) => grant.requester === "b")!.chunk).toBe(1);
   });
 
-  test("a request for one chunk is answered with it, as often as it is asked for", () => {
+  test("a request for one chunk is answered with that chunk, as often as it comes", () => {
     const { queue, ask } = makeQueue(5);
     for (let i = 0; i < 3; i++) ask("a", rangeOfOne(4));
     expect(Array.from({ length: 3 }, () => queue.next(always)!.chunk)).toEqual([4, 4, 4]);
   });
 
-  test("only what is held is handed out, and holdings may grow", () => {
+  test("only held chunks are sent, also those that are held later", () => {
     const queue = new UploadQueue({ random: seededRandom(1) });
     const have = new Bitfield(10);
     queue.setHoldings(CONTENT, have);
@@ -71,7 +71,7 @@ describe("binding as late as it is sent", () => {
   });
 });
 
-test("ranges beyond the content cost no more than the content", () => {
+test("ranges beyond the content take no more memory than the content", () => {
   const beyond = rangesOfAscending([0, 1, 2, ...Array.from({ length: 1000 }, (_, index) => 5 + index)]);
   let looks = 0;
   const holdings = {
@@ -112,14 +112,14 @@ describe("a free-rider", () => {
     expect(sent.get("free-rider")!.length).toBeLessThan(300 / 4);
   });
 
-  test("does not get chunks that nobody has; what it alone was sent goes to others as well", () => {
+  test("does not get chunks that nobody else has; what only it was sent is sent to others as well", () => {
     const sent = swarmWithFreeRider(300);
     const toOthers = new Set(["one", "two", "three"].flatMap((name) => sent.get(name)!));
     const unshared = sent.get("free-rider")!.filter((chunk) => !toOthers.has(chunk));
     expect(unshared.length).toBeLessThanOrEqual(8);
   });
 
-  test("a requester that is alone gets everything, in turn", () => {
+  test("a requester that is alone gets everything", () => {
     const { queue, ask } = makeQueue(100);
     for (let i = 0; i < 100; i++) ask("only");
     expect(new Set(Array.from({ length: 100 }, () => queue.next(always)!.chunk)).size).toBe(100);
@@ -148,7 +148,7 @@ describe("F4: fair over requesters", () => {
     expect(turns).toEqual({ ahead: 10, "further ahead": 10, behind: 40 });
   });
 
-  test("every other turn is that of what the fewest have; what is passed over gets its turn in the end", () => {
+  test("every other turn sends the rarest chunk; the others are sent in the end", () => {
     const { queue, ask } = makeQueue(100);
     for (let index = 0; index < 10; index++) queue.noteHeld(`owner ${index}`, CONTENT, rangeOfOne(0));
     for (const requester of ["one", "two"]) queue.noteHeld(requester, CONTENT, rangesOf([50, 51]));
@@ -163,7 +163,7 @@ describe("F4: fair over requesters", () => {
     expect(turns.at(-1)).toBe("one");
   });
 
-  test("having the fewest chunks of one content gives no turn over those who ask for another", () => {
+  test("having the fewest chunks of one content gives no precedence over requesters of another", () => {
     const { queue, ask } = makeQueue(8);
     queue.setHoldings(OTHER, Bitfield.full(8));
     queue.noteHeld("a", CONTENT, allOf(4));
@@ -178,7 +178,7 @@ describe("F4: fair over requesters", () => {
     expect(turns.slice(0, 2)).toEqual(["a", "b"]);
   });
 
-  test("a requester that cannot be sent to keeps nobody waiting, nor loses its turn", () => {
+  test("a requester whose connection takes nothing delays nobody, and does not lose its turn", () => {
     const { queue, ask } = makeQueue(100);
     for (const requester of ["a", "b", "a", "b"]) ask(requester);
     expect(queue.next((requester) => requester === "b")!.requester).toBe("b");
@@ -204,7 +204,7 @@ describe("bounds", () => {
     expect(ask("c")).toBe("busy");
   });
 
-  test("requesters served, and the memory of ranges", () => {
+  test("the number of requesters and the memory for ranges are bounded", () => {
     const { queue, ask } = makeQueue(100, { requestersMax: 1, rangeNumbersMax: 6 });
     expect(ask("a", rangesOf([1, 3]))).toBe("queued");
     expect(ask("a", rangesOf([1, 3]))).toBe("busy");
@@ -221,7 +221,7 @@ describe("bounds", () => {
   });
 });
 
-describe("taking back", () => {
+describe("cancelling", () => {
   test("a cancelled request is not answered; one that was sent is not cancelled", () => {
     const { queue, ask } = makeQueue(5);
     ask("a");
@@ -233,7 +233,7 @@ describe("taking back", () => {
     expect(queue.next(always)).toBeUndefined();
   });
 
-  test("a requester that is gone leaves nothing behind", () => {
+  test("a requester that is gone leaves no request behind", () => {
     const { queue, ask } = makeQueue(5);
     for (const requester of ["a", "b", "a"]) ask(requester);
     expect(queue.dropRequester("a")).toEqual([0, 2]);
@@ -242,7 +242,7 @@ describe("taking back", () => {
     expect(queue.dropRequester("a")).toEqual([]);
   });
 
-  test("a content that is not served any more returns what is to be refused, and nothing else", () => {
+  test("removing a content returns its requests, which are to be refused, and no others", () => {
     const { queue, ask } = makeQueue(5);
     queue.setHoldings(OTHER, Bitfield.full(5));
     ask("a");

@@ -22,7 +22,7 @@ function threeLeechers(): ChunklessLeechers {
   return chunklessLeechers;
 }
 
-test("each hears of the others, the latest first, and holds nothing", () => {
+test("each is named to the others, the latest first, with no chunks", () => {
   const chunklessLeechers = threeLeechers();
   expect(addressesOf(chunklessLeechers, { ...here, peerId: one })).toEqual(["127.0.0.1:3", "10.0.0.2:2"]);
   expect(addressesOf(chunklessLeechers, here, 1)).toEqual(["127.0.0.1:3"]);
@@ -34,7 +34,7 @@ test("a loopback address is not named to another host", () => {
   expect(addressesOf(threeLeechers(), { sameHost: false })).toEqual(["10.0.0.2:2", "10.0.0.1:1"]);
 });
 
-test("who holds a chunk, gives up or goes is a newcomer no longer", () => {
+test("a leecher that holds a chunk, gives up or goes offline is not named any more", () => {
   const chunklessLeechers = threeLeechers();
   chunklessLeechers.leave(content, two);
   chunklessLeechers.drop(three);
@@ -42,7 +42,7 @@ test("who holds a chunk, gives up or goes is a newcomer no longer", () => {
   expect(addressesOf(chunklessLeechers, here)).toEqual(["10.0.0.1:1"]);
 });
 
-test("one peer cannot fill the tracker's memory with beginnings", () => {
+test("the number of contents for one peer is bounded", () => {
   const chunklessLeechers = new ChunklessLeechers();
   for (let index = 0; index < 2000; index++) {
     chunklessLeechers.enter(index.toString(16).padStart(64, "0") as ContentId, one, "10.0.0.1:1" as Address);
@@ -51,7 +51,7 @@ test("one peer cannot fill the tracker's memory with beginnings", () => {
   expect(addressesOf(chunklessLeechers, here)).toEqual([]);
 });
 
-test("of many that begin at once the latest are named, and no more are looked at than a few replies hold", () => {
+test("of many leechers the latest are named, and a bounded number is looked at", () => {
   const chunklessLeechers = new ChunklessLeechers();
   const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
   const count = 10_000;

@@ -118,7 +118,7 @@ test.each(Object.entries(items))("no frame full of %s costs much, whatever its t
   expectCheap("an unknown message", rawFrame(UNKNOWN_ID, fullHeader("HAVE", many)));
 });
 
-test("the largest valid frames do not cost much", () => {
+test("the largest valid frames are decoded within the time limit", () => {
   const request = 1;
   const contentId = "ab".repeat(32);
   const row = {
@@ -149,7 +149,7 @@ test("the largest valid frames do not cost much", () => {
   }
 });
 
-test("no frame that is valid, or nearly so, costs much", () => {
+test("no frame that is valid, or nearly so, exceeds the limits of time and memory", () => {
   const change = fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }) });
   const message = fc.constantFrom(...messageNames).chain(messageOf);
   fc.assert(

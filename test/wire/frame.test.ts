@@ -1,4 +1,4 @@
-/** Frames: what is encoded is decoded, however the stream is cut; what is no frame is told as the fault that it is. */
+/** Frames: what is encoded is decoded, however the stream is cut; what is no frame is reported as a fault. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
@@ -49,7 +49,7 @@ describe("the message table", () => {
     expect(asked.filter((name) => !(name in messageTable))).toEqual([]);
   });
 
-  test("gives every request its reply, another one each, and ids to both", () => {
+  test("gives every request a reply of its own, and request ids to both", () => {
     const requests = messageNames.filter(isRequest);
     const replies: MessageName[] = requests.map((name) => replyNameOf(name));
     const inTable = messageNames.filter((name) => messageTable[name].kind === "reply" && name !== "ERROR");
@@ -108,7 +108,7 @@ describe("encoding and decoding", () => {
     expect(Recorder.of(bytes).messages).toEqual([{ message: chunk, payload: Uint8Array.of(0xaa, 0xbb, 0xcc) }]);
   });
 
-  test("reads what other encoders write: fixmap, wide integers, unknown keys", () => {
+  test("decodes the forms that other encoders write: fixmap, wide integers, unknown keys", () => {
     const fixmap = Uint8Array.fromHex("81a77265717565737401"); // {"request": 1}
     const wide = Uint8Array.fromHex("81a772657175657374cf0000000000000001"); // {"request": 1 as uint64}
     const float = Uint8Array.fromHex("81a772657175657374cb3ff0000000000000"); // {"request": 1.0}
@@ -135,7 +135,7 @@ describe("a stream in pieces", () => {
     { message: heartbeat, payload: undefined },
   ] as const;
 
-  test("tells how much of a payload is here, while it is being received", () => {
+  test("reports the received bytes of a payload while it arrives", () => {
     const recorder = new Recorder();
     expect(recorder.decoder.payloadBytesReceived).toBe(0);
     recorder.decoder.push(concat(heartbeatBytes, encodeFrame(chunk, 100), new Uint8Array(30)));
@@ -189,7 +189,7 @@ describe("a stream in pieces", () => {
     );
   });
 
-  test("may be skipped: the next frame is found", () => {
+  test("may be skipped: the next frame is decoded", () => {
     const recorder = new Recorder({ takePayloads: false });
     recorder.decoder.push(stream);
     expect(recorder.messages.map(({ message }) => message.type)).toEqual([
@@ -200,7 +200,7 @@ describe("a stream in pieces", () => {
     expect(recorder.messages[1]!.payload).toBeUndefined();
   });
 
-  test("stops at once when the decoder is closed in the midst of it", () => {
+  test("is not decoded further once the decoder is closed", () => {
     const types: string[] = [];
     const decoder = new FrameDecoder({
       ...welcoming,
@@ -216,7 +216,7 @@ describe("a stream in pieces", () => {
     expect(types).toEqual(["HEARTBEAT"]);
   });
 
-  test("a buffer of another length than the payload is a defect of the handler", () => {
+  test("a buffer of another length than the payload throws a RangeError", () => {
     const decoder = new FrameDecoder({
       ...welcoming,
       openPayload: () => new Uint8Array(3),
@@ -268,13 +268,13 @@ describe("a fatal fault ends the stream", () => {
     expect(recorder.faults.length).toBe(1);
   });
 
-  test("a header of exactly the limit is none", () => {
+  test("a header of exactly the limit is accepted", () => {
     const recorder = Recorder.of(rawFrame(0x05, nothing, nothing, { headerBytes: headerMax, bodyBytes: headerMax }));
     expect(recorder.faults).toEqual([]);
   });
 });
 
-describe("any other fault leaves the stream in step", () => {
+describe("any other fault leaves the next frame readable", () => {
   const missing = pack({ request: 9 });
   test.each([
     ["an unknown type", rawFrame(UNKNOWN_ID, pack({ request: 9, what: 1 })), "unknown_message", 9],
@@ -331,8 +331,8 @@ describe("any other fault leaves the stream in step", () => {
   });
 });
 
-describe("whoever takes the frames", () => {
-  test("can turn a frame down by its lengths, before anything is allocated", () => {
+describe("the handler of frames", () => {
+  test("can refuse a frame by its lengths, before anything is allocated", () => {
     const asked: unknown[] = [];
     const checkFrame = (...frame: unknown[]) => {
       asked.push(frame);
@@ -344,7 +344,7 @@ describe("whoever takes the frames", () => {
     expect(recorder.faults).toMatchObject([{ fatal: true, message: "not now" }]);
   });
 
-  test("can turn a message down by its type and request, before anything is built", () => {
+  test("can refuse a message by its type and request id, before its header is decoded", () => {
     const asked: unknown[] = [];
     const checkHeader = (...header: unknown[]) => {
       asked.push(header);
@@ -357,7 +357,7 @@ describe("whoever takes the frames", () => {
     expect(recorder.messages).toEqual([]);
   });
 
-  test("can end its turn after any frame, and goes on with what was left", () => {
+  test("can pause after any frame, and continues with the rest", () => {
     const recorder = new Recorder();
     const stream = concat(heartbeatBytes, encodeFrame(chunk, 5), new Uint8Array(5), heartbeatBytes);
     const hadPayloads: boolean[] = [];

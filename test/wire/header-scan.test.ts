@@ -63,7 +63,7 @@ describe("a header is refused", () => {
   });
 });
 
-test("every message that can be sent is let through, and its request is known", () => {
+test("every valid message is accepted, and its request id found", () => {
   fc.assert(
     fc.property(anyMessage, (message) => {
       const header = encodeFrame(message).subarray(FRAME_PREFIX_BYTES);
@@ -74,7 +74,7 @@ test("every message that can be sent is let through, and its request is known", 
   );
 });
 
-test("what is let through is read as the library reads it", () => {
+test("accepted headers are decoded as the library decodes them", () => {
   const leaf = fc.oneof(fc.integer(), fc.double(), fc.string({ unit: "binary" }), fc.boolean(), fc.constant(null));
   const value = fc.letrec((tie) => ({
     value: fc.oneof({ depthSize: "small" }, leaf, fc.uint8Array({ maxLength: 9 }), tie("list"), tie("map")),
@@ -134,13 +134,13 @@ describe("a value is read", () => {
     expect(read(digits)).toEqual(expected);
   });
 
-  test("but no prototype", () => {
+  test("a header cannot set a prototype", () => {
     const fields = readHeaderValues(hex("82 a95f5f70726f746f5f5f 81a16101 a162 02")) as Record<string, unknown>;
     expect(fields).toEqual({ b: 2 });
     expect(fields.a).toBeUndefined();
   });
 
-  test("and a binary is a copy", () => {
+  test("a binary value is a copy", () => {
     const header = hex("81 a161 c401 07");
     const { a } = readHeaderValues(header) as { a: Uint8Array };
     header.fill(0);

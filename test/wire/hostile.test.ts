@@ -77,7 +77,7 @@ describe("a hostile header", () => {
     },
   );
 
-  test("cannot reach a prototype", () => {
+  test("cannot change a prototype", () => {
     for (const [, header] of headers) Recorder.of(rawFrame(0x05, header));
     expect("polluted" in {}).toBe(false);
     const prototype = hex("82 a772657175657374 01 a95f5f70726f746f5f5f 81 a8706f6c6c75746564 c3");
@@ -90,7 +90,7 @@ describe("a hostile header", () => {
     expect(Recorder.of(rawFrame(0x05, header)).messages[0]!.message.type).toBe("HEARTBEAT");
   });
 
-  test("leaves the decoder of other connections alone", () => {
+  test("does not affect the decoder of other connections", () => {
     const defining = hex("d5 72 40 00 91 a772657175657374 01");
     Recorder.of(rawFrame(0x05, defining));
     expect(Recorder.of(rawFrame(0x05, hex("40"))).messages).toEqual([]);

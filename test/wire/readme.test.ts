@@ -75,7 +75,7 @@ test.each(messageNames.map((name) => [name]))("%s is documented with its id, kin
   expect(missing).toEqual([]);
 });
 
-test("no message is documented that does not exist", () => {
+test("every documented message exists", () => {
   const documented = rows.filter((cells) => /^0x[0-9a-f]{2}$/.test(cells[0]!)).map((cells) => cells[1]!);
   expect(documented.toSorted()).toEqual(messageNames.toSorted());
   const sections = [...readme.matchAll(/^#### (.+)$/gm)].map((match) => match[1]!);
@@ -188,7 +188,7 @@ function documentedCodePoints(): Set<number>[] {
   });
 }
 
-test("the characters that no file name has are those of the code, each of them", () => {
+test("the characters that file names must not have are those of the code", () => {
   const [control, invisible] = documentedCodePoints();
   const differing: string[] = [];
   for (let point = 0; point <= 0x10_ffff; point++) {
@@ -202,7 +202,7 @@ test("the characters that no file name has are those of the code, each of them",
   expect(differing).toEqual([]);
 });
 
-test("what is invisible in this version of Unicode is in the list; a new version has to be looked at", () => {
+test("the invisible characters of this version of Unicode are in the list", () => {
   const [control, invisible] = documentedCodePoints();
   const missing: string[] = [];
   for (let point = 0; point <= 0x10_ffff; point++) {
@@ -214,7 +214,7 @@ test("what is invisible in this version of Unicode is in the list; a new version
   expect(readme).toContain(`category Cf in Unicode ${Number.parseInt(process.versions.unicode!, 10)}`);
 });
 
-test("the names of devices are those of the code", () => {
+test("the device names are those of the code", () => {
   const sentence = readme.slice(readme.indexOf("is the name of a Windows device")).split(";", 1)[0]!;
   const quoted = [...sentence.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
   const words = quoted.filter((word) => /^(?:con|prn|aux|nul|conin\$|conout\$)$/.test(word));
@@ -228,7 +228,7 @@ test("the names of devices are those of the code", () => {
     expect([name, fileNameFault(name)]).toEqual([name, undefined]);
 });
 
-test("R2: which names are equal but for case is as in the table", () => {
+test("R2: the names that are equal except for case are those of the table", () => {
   const table = rows.filter((cells) => cells.length === 3 && /^(?:yes|no)$/.test(cells[2]!));
   expect(table.length).toBeGreaterThan(5);
   for (const [one, other, equal] of table) {

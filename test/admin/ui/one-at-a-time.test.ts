@@ -1,4 +1,4 @@
-/** Questions that are asked again and again: never two under way, and the last wish is always answered. */
+/** Requests that are made again and again: never two under way, and the last call is always answered. */
 import { expect, test } from "bun:test";
 import { oneAtATime } from "../../../src/admin/ui/one-at-a-time.ts";
 
@@ -11,7 +11,7 @@ function manualWork() {
 
 const settled = () => new Promise((resolve) => setTimeout(resolve));
 
-test("a hundred wishes during a run are one run more, which begins after it", async () => {
+test("a hundred calls during a run cause one more run, which begins after it", async () => {
   const { runs, begin } = manualWork();
   const first = begin();
   const ended: number[] = [];
@@ -26,7 +26,7 @@ test("a hundred wishes during a run are one run more, which begins after it", as
   expect(runs).toHaveLength(2);
 });
 
-test("a wish is answered by a run that began after it, at whatever moment it comes", async () => {
+test("a call is answered by a run that began after it, at whatever moment it comes", async () => {
   const { runs, begin } = manualWork();
   const first = begin();
   const second = begin();
