@@ -1,7 +1,5 @@
 /** A tracker whose lists have no end keeps neither a fetch nor a list busy, and fills no memory. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { ClientResponse } from "hono/client";
 import { allPagesOf, connectInProcess, peerClient } from "../../src/admin/client.ts";
@@ -9,21 +7,19 @@ import { createPeerApp } from "../../src/admin/peer-app.ts";
 import { WALK_PAGES_MAX } from "../../src/core/page-walk.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { Page } from "../../src/tracker/types.ts";
-import { listedFile, openTestPeer, TestTracker } from "../peer/test-tracker.ts";
-import { errorOf, fileName } from "../tracker/fixtures.ts";
+import { expectError } from "../support/errors.ts";
+import { FakeTracker } from "../support/fake-tracker.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { openPeer } from "../support/roles.ts";
+import { fileName, listedFile } from "../support/values.ts";
 
 let folder: string;
-let tracker: TestTracker;
+let tracker: FakeTracker;
 let peer: Peer;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "p2pfs-endless-"));
-  tracker = await TestTracker.start();
-  peer = await openTestPeer(tracker.at, folder);
-});
-afterEach(async () => {
-  await peer.close();
-  tracker.stop();
-  rmSync(folder, { recursive: true, force: true });
+  folder = temporaryFolder();
+  tracker = await FakeTracker.start();
+  peer = await openPeer({ tracker: tracker.at, filesFolder: folder });
 });
 
 const token = "t";
@@ -52,21 +48,19 @@ test.each(Object.entries(endless))(
     ];
     for (const ask of asked) {
       pages = 0;
-      expect(await errorOf(ask())).toMatchObject({ code: "protocol" });
+      await expectError("protocol", ask());
       expect(pages).toBeLessThan(6);
     }
   },
 );
 
-test("a fetch looks at so many candidates and no more, and waits no longer for all pages than for one", async () => {
+test("a fetch reads a bounded number of candidates", async () => {
   let pages = 0;
   const rows = Array.from({ length: 500 }, () => listedFile("f", 1));
   tracker.answers = {
     REQUEST_FILE_LIST: () => ({ type: "REPLY_FILE_LIST", file_list: rows, next: `page ${pages++}` }),
   };
-  expect(await errorOf(peer.fetch({ what: fileName("f"), destination: join(folder, "f") }))).toMatchObject({
-    code: "no_holder",
-  });
+  await expectError("no_holder", peer.fetch({ what: fileName("f"), destination: join(folder, "f") }));
   expect(pages).toBe(4);
 });
 
@@ -76,6 +70,6 @@ test("a list of pages without end is given up", async () => {
     const page = { rows: [{ key: "k" }], next: `page ${pages++}` };
     return Response.json(page) as unknown as ClientResponse<Page<{ key: string }>>;
   };
-  expect(await errorOf(allPagesOf(answer))).toMatchObject({ code: "protocol" });
+  await expectError("protocol", allPagesOf(answer));
   expect(pages).toBe(WALK_PAGES_MAX);
 });

@@ -1,6 +1,7 @@
-/** The feed keeps what is of record, bounded, and tells what passes at most once a tick. */
+/** The feed keeps a bounded number of recorded events, and sends transient ones at most once a tick. */
 import { describe, expect, test } from "bun:test";
 import { EVENTS_KEPT_MAX, EventFeed, type FeedEvent, READERS_MAX, TICK_MS } from "../../src/admin/event-feed.ts";
+import { expectError } from "../support/errors.ts";
 
 const types = (events: readonly FeedEvent[] | undefined) => events?.map(({ data }) => data.type);
 
@@ -9,7 +10,7 @@ function reader() {
   return { events, event: (event: FeedEvent) => void events.push(event) };
 }
 
-describe("events of record", () => {
+describe("recorded events", () => {
   test("are numbered, dated and given to every reader in order", () => {
     const feed = new EventFeed();
     const [one, other] = [reader(), reader()];
@@ -26,7 +27,7 @@ describe("events of record", () => {
     expect(types(one.events)).toEqual(["a", "b"]);
   });
 
-  test("can be gone on with after any of them", () => {
+  test("can be read from any of them on", () => {
     const feed = new EventFeed();
     const begin = feed.lastId;
     const ids = ["a", "b", "c"].map((type) => {
@@ -38,7 +39,7 @@ describe("events of record", () => {
     expect(types(feed.since(ids[2]!))).toEqual([]);
   });
 
-  test("that are no longer kept, or of another run, are told to be missed", () => {
+  test("that are no longer kept, or are of another run, are reported as missed", () => {
     const feed = new EventFeed();
     const begin = feed.lastId;
     feed.emit({ type: "first" });
@@ -52,8 +53,8 @@ describe("events of record", () => {
   });
 });
 
-describe("passing events", () => {
-  test("are told once a tick for each key, joined, and are not kept", async () => {
+describe("transient events", () => {
+  test("are sent once a tick for each key, merged, and are not kept", async () => {
     const feed = new EventFeed();
     const one = reader();
     const stop = feed.read(one);
@@ -70,7 +71,7 @@ describe("passing events", () => {
     stop();
   });
 
-  test("cost nothing while nobody reads", async () => {
+  test("are not sampled while nobody reads", async () => {
     let samples = 0;
     const feed = new EventFeed({ sample: () => void samples++ });
     feed.emitTransient("key", { type: "p" });
@@ -85,10 +86,10 @@ describe("passing events", () => {
   });
 });
 
-test("readers are bounded", () => {
+test("there are at most READERS_MAX readers", () => {
   const feed = new EventFeed();
   const stops = Array.from({ length: READERS_MAX }, () => feed.read(reader()));
-  expect(() => feed.read(reader())).toThrow(expect.objectContaining({ code: "busy" }));
+  expectError("busy", () => feed.read(reader()));
   stops[0]!();
   stops.push(feed.read(reader()));
   for (const stop of stops) stop();

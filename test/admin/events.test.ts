@@ -1,34 +1,33 @@
 /** The stream of events over HTTP, as the page reads it. */
-import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { describe, expect } from "bun:test";
 import { answerOf, linesOf } from "../../src/admin/client.ts";
 import { TICK_MS } from "../../src/admin/event-feed.ts";
-import { MiB } from "../../src/core/units.ts";
+import { KiB, MiB } from "../../src/core/units.ts";
 import { readAdminFile } from "../../src/store/data-folder.ts";
-import { story } from "../story.ts";
-import { openSwarm, type Swarm, until } from "./roles.ts";
+import { closeNow, openForAll } from "../support/closing.ts";
+import { AdminRoles, type PeerWithAdmin, requestAs } from "../support/roles.ts";
+import { story } from "../support/story.ts";
+import { until } from "../support/until.ts";
 
 const step = story();
-let swarm: Swarm;
-let seeder: Awaited<ReturnType<Swarm["addPeer"]>>;
-let leecher: Awaited<ReturnType<Swarm["addPeer"]>>;
+let roles: AdminRoles;
+let seeder: PeerWithAdmin;
+let leecher: PeerWithAdmin;
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  seeder = await swarm.addPeer("seeder");
-  leecher = await swarm.addPeer("leecher");
+openForAll(async () => {
+  roles = await AdminRoles.open();
+  seeder = await roles.addPeer("seeder");
+  leecher = await roles.addPeer("leecher");
 });
-afterAll(() => swarm.close());
 
-interface Told {
+interface ReceivedEvent {
   readonly id: string;
   readonly atMs: number;
   readonly data: { readonly type: string; readonly [field: string]: unknown };
 }
 
 class Stream {
-  readonly events: Told[] = [];
+  readonly events: ReceivedEvent[] = [];
   readonly response: Response;
   readonly #leaving: AbortController;
   readonly ended: Promise<void>;
@@ -40,11 +39,10 @@ class Stream {
   }
 
   static async open(data: string, lastId?: string): Promise<Stream> {
-    const { url, token } = readAdminFile(data)!;
     const leaving = new AbortController();
-    const headers = { Authorization: `Bearer ${token}`, ...(lastId === undefined ? {} : { "Last-Event-ID": lastId }) };
-    const stream = new Stream(await fetch(`${url}/api/events`, { headers, signal: leaving.signal }), leaving);
-    await until("the stream greets", () => stream.types.includes("hello"));
+    const headers: Record<string, string> = lastId === undefined ? {} : { "Last-Event-ID": lastId };
+    const stream = new Stream(await requestAs(data, "/api/events", { headers, signal: leaving.signal }), leaving);
+    await until("hello", () => stream.types.includes("hello"));
     return stream;
   }
 
@@ -52,7 +50,7 @@ class Stream {
     return this.events.map(({ data }) => data.type);
   }
 
-  of(type: string): Told[] {
+  of(type: string): ReceivedEvent[] {
     return this.events.filter(({ data }) => data.type === type);
   }
 
@@ -85,21 +83,21 @@ class Stream {
   }
 }
 
-let sources = 0;
-async function publish(name: string, bytes: number): Promise<void> {
-  const path = join(swarm.folder, `source ${sources++}`);
-  writeFileSync(path, new Uint8Array(bytes).fill(sources));
-  await Array.fromAsync(linesOf(seeder.client.api.shares.$post({ json: { path, lname: name, fname: name } })));
+async function publish(fname: string, bytes: number): Promise<void> {
+  await roles.publish(seeder, fname, new Uint8Array(bytes).fill(bytes % 251));
 }
 
-describe("a stream", () => {
-  step("tells the tracker's joins, leaves and publications", async () => {
-    const stream = await Stream.open(swarm.trackerData);
+/** What the leecher receives at most, for all its fetches. */
+const limitTo = (down_limit: number | null) => answerOf(leecher.client.api.limits.$put({ json: { down_limit } }));
+
+describe("the event stream", () => {
+  step("has the joins, leaves and publications at a tracker", async () => {
+    const stream = await Stream.open(roles.trackerData);
     expect(stream.response.headers.get("Content-Type")).toStartWith("text/event-stream");
-    const guest = await swarm.addPeer("guest");
+    const guest = await roles.addPeer("guest");
     await publish("one", 10);
-    await guest.role.close();
-    await until("all is told", () => stream.types.includes("peer_left"));
+    await closeNow(guest.role);
+    await until("peer_left", () => stream.types.includes("peer_left"));
     expect(stream.of("peer_joined").at(-1)!.data).toMatchObject({ host_name: expect.any(String) });
     expect(stream.of("published").at(-1)!.data).toMatchObject({ size: 10, key: expect.stringContaining("one_") });
     for (const { id, data } of stream.events) {
@@ -108,25 +106,25 @@ describe("a stream", () => {
     await stream.close();
   });
 
-  step("begins with what was before, and goes on where another stopped", async () => {
-    const first = await Stream.open(swarm.trackerData);
+  step("begins with the latest events, or after the event that the client received last", async () => {
+    const first = await Stream.open(roles.trackerData);
     expect(first.types.slice(0, -1)).toContain("published");
     expect(first.types.at(-1)).toBe("hello");
     const { id } = first.of("hello")[0]!;
     await first.close();
     await publish("while away", 11);
-    const second = await Stream.open(swarm.trackerData, id);
+    const second = await Stream.open(roles.trackerData, id);
     expect(second.of("published").map(({ data }) => data.size)).toEqual([11]);
     expect(second.of("hello")[0]!.data).toMatchObject({ missed: false });
     await second.close();
-    const stranger = await Stream.open(swarm.trackerData, "another-run-7");
+    const stranger = await Stream.open(roles.trackerData, "another-run-7");
     expect(stranger.of("hello")[0]!.data).toMatchObject({ missed: true });
     await stranger.close();
   });
 
-  step("tells a fetch from beginning to end, its progress at most ten times a second, every chunk once", async () => {
+  step("has a fetch from start to end, its progress at most ten times a second, every chunk once", async () => {
     await publish("film", 6 * MiB);
-    await answerOf(leecher.client.api.limits.$put({ json: { down_limit: 4 * MiB } }));
+    await limitTo(4 * MiB);
     const stream = await Stream.open(leecher.data);
     const json = { what: "film", detached: true };
     const lines = await Array.fromAsync(linesOf<{ event: string }>(leecher.client.api.fetches.$post({ json })));
@@ -144,8 +142,9 @@ describe("a stream", () => {
     await stream.close();
   });
 
-  step("of a detached fetch that is asked for twice ends with neither of them", async () => {
-    await publish("show", 4 * MiB);
+  step("is not what a detached fetch depends on, nor is a client that reads its progress", async () => {
+    await publish("show", MiB);
+    await limitTo(64 * KiB);
     const json = { what: "show" };
     await Array.fromAsync(linesOf(leecher.client.api.fetches.$post({ json: { ...json, detached: true } })));
     const watcher = linesOf<{ event: string }>(leecher.client.api.fetches.$post({ json }));
@@ -154,10 +153,11 @@ describe("a stream", () => {
     const state = async () =>
       (await answerOf(leecher.client.api.fetches.$get())).find(({ fname }) => fname === "show")?.state;
     expect(await state()).toBe("running");
+    await limitTo(null);
     await until("it is done", async () => (await state()) === "done");
   });
 
-  step("needs the token, and two hundred idle ones are nothing", async () => {
+  step("needs the token, and two hundred idle ones do not slow the role down", async () => {
     const { url } = readAdminFile(leecher.data)!;
     expect((await fetch(`${url}/api/events`)).status).toBe(401);
     const streams = await Promise.all(Array.from({ length: 200 }, () => Stream.open(leecher.data)));
@@ -165,11 +165,10 @@ describe("a stream", () => {
     await answerOf(leecher.client.api.status.$get());
     expect(performance.now() - before).toBeLessThan(500);
     await publish("seen by all", 12);
-    await answerOf(leecher.client.api.connect.$post({ json: swarm.trackerAddress }));
+    await answerOf(leecher.client.api.connect.$post({ json: roles.trackerAddress }));
     await Promise.all(streams.map((stream) => stream.close()));
-    const { token } = readAdminFile(leecher.data)!;
     await until("the streams are gone", async () => {
-      const response = await fetch(`${url}/metrics`, { headers: { Authorization: `Bearer ${token}` } });
+      const response = await requestAs(leecher.data, "/metrics");
       return /^p2pfs_event_streams 0$/m.test(await response.text());
     });
   });

@@ -1,18 +1,15 @@
 /** Nobody without the token, from another site or under another host name gets anything out of an endpoint. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { describe, expect, test } from "bun:test";
 import type { Hono } from "hono";
 import { createPeerApp } from "../../src/admin/peer-app.ts";
 import { createTrackerApp } from "../../src/admin/tracker-app.ts";
-import { Peer } from "../../src/peer/peer.ts";
-import { openDataFolder } from "../../src/store/data-folder.ts";
-import { Tracker } from "../../src/tracker/tracker.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import type { Tracker } from "../../src/tracker/tracker.ts";
+import { openForAll } from "../support/closing.ts";
+import { openPeer, openTracker } from "../support/roles.ts";
 
 const token = "right-token";
 const authorised = { Authorization: `Bearer ${token}` };
-const log = () => undefined;
 /** With what they answer to somebody without a token: a code that is none, an asset that is none. */
 const openRoutes: Readonly<Record<string, number>> = {
   "GET /": 200,
@@ -21,8 +18,6 @@ const openRoutes: Readonly<Record<string, number>> = {
   "POST /api/session": 400,
 };
 
-const folder = mkdtempSync(join(tmpdir(), "p2pfs-guard-"));
-const dataFolder = openDataFolder({ role: "tracker", flag: folder });
 let tracker: Tracker;
 let peer: Peer;
 let apps: Hono[];
@@ -33,26 +28,10 @@ function appsBoundTo(host: string): Hono[] {
   return [createTrackerApp(tracker, options), createPeerApp(peer, options)] as unknown as Hono[];
 }
 
-beforeAll(async () => {
-  const anyPort = { host: "127.0.0.1", port: 0 };
-  tracker = await Tracker.open({ dataFolder, log });
-  peer = await Peer.open({
-    dataFolder: undefined,
-    filesFolder: folder,
-    listen: anyPort,
-    advertise: undefined,
-    tracker: { host: "127.0.0.1", port: 1 },
-    open: false,
-    log,
-  });
+openForAll(async () => {
+  tracker = await openTracker();
+  peer = await openPeer();
   apps = appsBoundTo("127.0.0.1");
-});
-
-afterAll(async () => {
-  await peer.close();
-  await tracker.close();
-  dataFolder.close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 interface Route {
@@ -76,7 +55,7 @@ const send = ({ app, method, path }: Route, headers: Record<string, string> = {}
   });
 
 describe("every route", () => {
-  test("needs the token, but for health and the page", async () => {
+  test("needs the token, except health and the page", async () => {
     const seen = new Set<string>();
     for (const route of routes()) {
       seen.add(route.path);
@@ -99,7 +78,7 @@ describe("every route", () => {
     expect(shutdowns).toBe(0);
   });
 
-  test("tells the unauthorised nothing but that, unknown paths included", async () => {
+  test("answers the unauthorised with nothing else, unknown paths included", async () => {
     for (const app of apps) {
       const answer = await app.request("/api/nothing-there");
       expect(answer.status).toBe(401);
@@ -138,7 +117,7 @@ describe("host names", () => {
     }
   });
 
-  test("on every interface are any address, and still no foreign name", async () => {
+  test("of an endpoint on every interface are any address, and still no foreign name", async () => {
     for (const app of appsBoundTo("0.0.0.0")) {
       expect(await statusFor(app, "10.0.0.7:7701")).toBe(200);
       expect(await statusFor(app, "evil.example")).toBe(403);
@@ -146,7 +125,7 @@ describe("host names", () => {
     for (const app of appsBoundTo("admin.example")) expect(await statusFor(app, "admin.example:7701")).toBe(200);
   });
 
-  test("count even without a token, so that a rebound page cannot load", async () => {
+  test("are checked without a token as well, so that a rebound page cannot load", async () => {
     for (const app of apps) expect((await app.request("http://evil.example/")).status).toBe(403);
   });
 });
@@ -179,13 +158,15 @@ describe("pages of other sites", () => {
 });
 
 describe("bodies", () => {
-  test("that are too large are refused", async () => {
-    const answer = await apps[1]!.request("/api/connect", {
+  const post = (path: string, body: string) =>
+    apps[1]!.request(path, {
       method: "POST",
       headers: { ...authorised, "Content-Type": "application/json" },
-      body: JSON.stringify({ host: "x".repeat(100_000), port: 1 }),
+      body,
     });
-    expect(answer.status).toBe(413);
+
+  test("that are too large are refused", async () => {
+    expect((await post("/api/connect", JSON.stringify({ host: "x".repeat(100_000), port: 1 }))).status).toBe(413);
   });
 
   test.each([
@@ -195,26 +176,18 @@ describe("bodies", () => {
     ["a field of another type", '{"host":"a","port":"1"}'],
     ["a port out of range", '{"host":"a","port":65536}'],
     ["an empty host", '{"host":"","port":1}'],
-  ])("that are %s are told as usage", async (_case, body) => {
-    const answer = await apps[1]!.request("/api/connect", {
-      method: "POST",
-      headers: { ...authorised, "Content-Type": "application/json" },
-      body,
-    });
+  ])("that are %s are a usage error", async (_case, body) => {
+    const answer = await post("/api/connect", body);
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ error: { code: "usage" } });
   });
 
-  test("may not make the peer read or write paths that depend on its own folder", async () => {
+  test("with a relative path, which would depend on the peer's own folder, are refused", async () => {
     for (const [path, body] of [
       ["/api/shares", { path: "relative.txt", lname: "relative.txt" }],
       ["/api/fetches", { what: "a.txt", destination: "../a.txt" }],
     ] as const) {
-      const answer = await apps[1]!.request(path, {
-        method: "POST",
-        headers: { ...authorised, "Content-Type": "application/json" },
-        body: JSON.stringify(body),
-      });
+      const answer = await post(path, JSON.stringify(body));
       expect(answer.status).toBe(400);
       expect(await answer.text()).toContain("absolute path");
     }

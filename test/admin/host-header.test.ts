@@ -1,17 +1,17 @@
-/** A request that does not say clearly which host it means is malformed: over real sockets, as no client would send it. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+/** A request without one clear Host is malformed: over real sockets, as no client would send it. */
+import { expect, test } from "bun:test";
 import { readAdminFile } from "../../src/store/data-folder.ts";
-import { openSwarm, type Swarm } from "./roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { AdminRoles } from "../support/roles.ts";
 
-let swarm: Swarm;
 let port: number;
 let token: string;
-beforeAll(async () => {
-  swarm = await openSwarm();
-  port = Number(new URL(swarm.trackerRole.url).port);
-  token = readAdminFile(swarm.trackerData)!.token;
+openForAll(async () => {
+  const { trackerData } = await AdminRoles.open();
+  const admin = readAdminFile(trackerData)!;
+  port = Number(new URL(admin.url).port);
+  token = admin.token;
 });
-afterAll(() => swarm.close());
 
 /** Status and body of the answer to a request with these header lines. */
 async function answerTo(path: string, version: string, ...hosts: readonly string[]) {

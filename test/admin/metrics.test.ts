@@ -1,31 +1,26 @@
-/** The numbers of both roles, in a form that Prometheus takes and by its conventions. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+/** The metrics of both roles, in the format of Prometheus and by its conventions. */
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { answerOf, linesOf } from "../../src/admin/client.ts";
 import { Metrics } from "../../src/admin/metrics.ts";
-import { readAdminFile } from "../../src/store/data-folder.ts";
-import { openSwarm, type Swarm } from "./roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { AdminRoles, type PeerWithAdmin, requestAs } from "../support/roles.ts";
 
-let swarm: Swarm;
-let seeder: Awaited<ReturnType<Swarm["addPeer"]>>;
-let leecher: Awaited<ReturnType<Swarm["addPeer"]>>;
+let roles: AdminRoles;
+let seeder: PeerWithAdmin;
+let leecher: PeerWithAdmin;
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  seeder = await swarm.addPeer("seeder");
-  leecher = await swarm.addPeer("leecher");
-  const path = join(swarm.folder, "source");
-  writeFileSync(path, new Uint8Array(300_000));
-  await Array.fromAsync(linesOf(seeder.client.api.shares.$post({ json: { path, lname: "source", fname: "a" } })));
+openForAll(async () => {
+  roles = await AdminRoles.open();
+  seeder = await roles.addPeer("seeder");
+  leecher = await roles.addPeer("leecher");
+  await roles.publish(seeder, "a", new Uint8Array(300_000));
   await Array.fromAsync(linesOf(leecher.client.api.fetches.$post({ json: { what: "a" } })));
-  await answerOf(swarm.tracker.api.status.$get());
+  await answerOf(roles.tracker.api.status.$get());
 });
-afterAll(() => swarm.close());
 
 async function metricsOf(data: string): Promise<string> {
-  const { url, token } = readAdminFile(data)!;
-  const response = await fetch(`${url}/metrics`, { headers: { Authorization: `Bearer ${token}` } });
+  const response = await requestAs(data, "/metrics");
   expect(response.headers.get("Content-Type")).toStartWith("text/plain; version=0.0.4");
   return response.text();
 }
@@ -39,7 +34,7 @@ async function faultsOf(text: string): Promise<string[]> {
     const sample = /^([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)$/.exec(line);
     if (type !== null) {
       const [, name, kind] = type as unknown as [string, string, string];
-      if (typeOf.has(name)) faults.push(`${name} is told twice`);
+      if (typeOf.has(name)) faults.push(`${name} stands twice`);
       typeOf.set(name, kind);
       if ((kind === "counter") !== name.endsWith("_total")) faults.push(`${name}: _total is for counters`);
       if (/_(?:ms|milliseconds|kb|mb|kilobytes)(?:_|$)/.test(name)) faults.push(`${name} is not in a base unit`);
@@ -58,13 +53,13 @@ async function faultsOf(text: string): Promise<string[]> {
   return [...faults, ...(await child.stderr.text()).split("\n").filter((line) => line !== "")];
 }
 
-describe("what the roles tell", () => {
-  test.each(["tracker", "seeder", "leecher"])("of the %s is taken by Prometheus without complaint", async (name) => {
-    expect(await faultsOf(await metricsOf(join(swarm.folder, name)))).toEqual([]);
+describe("the metrics", () => {
+  test.each(["tracker", "seeder", "leecher"])("of the %s are valid for Prometheus", async (name) => {
+    expect(await faultsOf(await metricsOf(join(roles.folder, name)))).toEqual([]);
   });
 
-  test("has the registry and the requests of peers by type, with how long they took", async () => {
-    const text = await metricsOf(swarm.trackerData);
+  test("have the registry and the requests of peers by type, with their durations", async () => {
+    const text = await metricsOf(roles.trackerData);
     for (const line of [
       /^p2pfs_peers 2$/m,
       /^p2pfs_files 1$/m,
@@ -78,7 +73,7 @@ describe("what the roles tell", () => {
       expect(text).toMatch(line);
   });
 
-  test("has chunks and bytes by what became of them", async () => {
+  test("have chunks and bytes by result", async () => {
     const text = await metricsOf(leecher.data);
     expect(text).toMatch(/^p2pfs_fetched_chunks_total\{result="verified"\} 5$/m);
     expect(text).toMatch(/^p2pfs_fetched_chunks_total\{result="rejected"\} 0$/m);
@@ -88,8 +83,8 @@ describe("what the roles tell", () => {
   });
 });
 
-describe("metrics", () => {
-  test("count in buckets that add up", () => {
+describe("a Metrics object", () => {
+  test("counts in cumulative buckets", () => {
     const metrics = new Metrics();
     const histogram = metrics.histogram("a_seconds", "A.");
     for (const seconds of [0.0001, 0.002, 0.002, 9]) histogram.observe(seconds, { way: 'x"\\\n' });
@@ -101,7 +96,7 @@ describe("metrics", () => {
     expect(text).toContain('a_seconds_sum{way="x\\"\\\\\\n"} 9.0041\n');
   });
 
-  test("of ever new labels do not fill the memory", () => {
+  test("bounds the number of labels", () => {
     const metrics = new Metrics();
     const counter = metrics.counter("a_total", "A.");
     for (let index = 0; index < 2000; index++) counter.add(1, { index: String(index) });
@@ -109,7 +104,7 @@ describe("metrics", () => {
   });
 });
 
-test("the check of these tests finds what it looks for", async () => {
+test("the check of these tests finds faults", async () => {
   for (const text of [
     "# HELP a A.\n# TYPE a counter\na 1\n",
     "# HELP a_total A.\n# TYPE a_total gauge\na_total 1\n",

@@ -1,35 +1,20 @@
-/** The description of both roles' routes holds together: what it refers to is there, and it forgets no route. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+/** The OpenAPI description of both roles is consistent and complete. */
+import { beforeAll, describe, expect, test } from "bun:test";
 import type { Hono } from "hono";
 import { createPeerApp } from "../../src/admin/peer-app.ts";
 import { createTrackerApp } from "../../src/admin/tracker-app.ts";
 import { errorCodes } from "../../src/core/errors.ts";
-import { Peer } from "../../src/peer/peer.ts";
-import { type DataFolder, openDataFolder } from "../../src/store/data-folder.ts";
-import { Tracker } from "../../src/tracker/tracker.ts";
-import { removeFolder, temporaryFolder } from "../binary/binary.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import type { Tracker } from "../../src/tracker/tracker.ts";
+import { openForAll } from "../support/closing.ts";
+import { openPeer, openTracker } from "../support/roles.ts";
 
 const METHODS = ["get", "put", "post", "delete"];
-const log = () => undefined;
-let folder = "";
-let dataFolder: DataFolder;
 let tracker: Tracker;
 let peer: Peer;
-
-beforeAll(async () => {
-  folder = await temporaryFolder();
-  dataFolder = openDataFolder({ role: "tracker", flag: folder });
-  tracker = await Tracker.open({ dataFolder, log });
-  const anyPort = { host: "127.0.0.1", port: 0 };
-  const dead = { host: "127.0.0.1", port: 1 };
-  const options = { dataFolder: undefined, filesFolder: folder, advertise: undefined, open: false, log };
-  peer = await Peer.open({ ...options, listen: anyPort, tracker: dead });
-});
-afterAll(async () => {
-  await peer.close();
-  await tracker.close();
-  dataFolder.close();
-  await removeFolder(folder);
+openForAll(async () => {
+  tracker = await openTracker();
+  peer = await openPeer();
 });
 
 interface Operation {
@@ -58,7 +43,7 @@ function appOf(role: "tracker" | "peer"): Hono {
   return (role === "tracker" ? createTrackerApp(tracker, options) : createPeerApp(peer, options)) as unknown as Hono;
 }
 
-describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
+describe.each(["tracker", "peer"] as const)("the OpenAPI description of the %s", (role) => {
   let app: Hono;
   let description: Description;
   let operations: { path: string; method: string; operation: Operation }[];
@@ -72,7 +57,7 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
     );
   });
 
-  test("it is OpenAPI 3.1 with every operation named once, summed up and tagged", () => {
+  test("is OpenAPI 3.1 with a unique name, a summary and a tag for every operation", () => {
     expect(description.openapi).toMatch(/^3\.1\.\d+$/);
     const ids = operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
@@ -83,7 +68,7 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
     }
   });
 
-  test("it names the server, as it was asked: whoever makes a client from it calls this role", async () => {
+  test("names the server by the address that was asked, so that a client made from it calls this role", async () => {
     const address = "http://127.0.0.1:4711";
     const headers = { Authorization: "Bearer t", Host: "127.0.0.1:4711" };
     const answer = await app.request(`${address}/api/openapi.json`, { headers });
@@ -91,7 +76,7 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
     expect(description.servers).toHaveLength(1);
   });
 
-  test("every route below /api is in it, and nothing else", () => {
+  test("has every route below /api, and nothing else", () => {
     const registered = app.routes
       .filter(({ method, path }) => method !== "ALL" && path.startsWith("/api/") && path !== "/api/openapi.json")
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
@@ -99,7 +84,7 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
     expect(described.toSorted()).toEqual([...new Set(registered)].toSorted());
   });
 
-  test("every part of a path is a parameter, and the reverse", () => {
+  test("declares every part of a path as a parameter, and the reverse", () => {
     for (const { path, operation } of operations) {
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
       const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === "path");
@@ -107,7 +92,7 @@ describe.each(["tracker", "peer"] as const)("of the %s", (role) => {
     }
   });
 
-  test("every schema is there, and the errors are those of the table", () => {
+  test("has every schema, and the errors of the error table", () => {
     expect(JSON.stringify(description)).not.toContain('"$ref"');
     for (const { operation } of operations) {
       const { 200: done, default: failed } = operation.responses;

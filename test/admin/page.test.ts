@@ -1,24 +1,23 @@
-/** The page and its door: links that work once, assets that are there, and clients that are slow or too loud. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+/** The page: links that work once, its assets, and clients that are slow or send too much. */
+import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { answerOf } from "../../src/admin/client.ts";
 import { createPeerApp } from "../../src/admin/peer-app.ts";
-import { Peer } from "../../src/peer/peer.ts";
 import { readAdminFile } from "../../src/store/data-folder.ts";
-import { openSwarm, type Swarm } from "./roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { AdminRoles, openPeer, type PeerWithAdmin, requestAs } from "../support/roles.ts";
 
-let swarm: Swarm;
-let peer: Awaited<ReturnType<Swarm["addPeer"]>>;
+let roles: AdminRoles;
+let peer: PeerWithAdmin;
 let url = "";
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  peer = await swarm.addPeer("peer");
+openForAll(async () => {
+  roles = await AdminRoles.open();
+  peer = await roles.addPeer("peer");
   url = readAdminFile(peer.data)!.url;
 });
-afterAll(() => swarm.close());
 
-const enter = (code: string) =>
+const redeem = (code: string) =>
   fetch(`${url}/api/session`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -26,41 +25,31 @@ const enter = (code: string) =>
   });
 
 describe("a link", () => {
-  test("carries its code in the fragment, and lets one page in", async () => {
+  test("carries its code in the fragment, which gives access once", async () => {
     const link = new URL((await answerOf(peer.client.api.dashboard.$post())).url);
     expect(link.origin).toBe(url);
     expect(link.search).toBe("");
     const code = /^#code=([\w-]{43})$/.exec(link.hash)?.[1] ?? "";
-    const { token } = (await (await enter(code)).json()) as { token: string };
+    const { token } = (await (await redeem(code)).json()) as { token: string };
     const status = await fetch(`${url}/api/status`, { headers: { Authorization: `Bearer ${token}` } });
     expect(status.status).toBe(200);
-    const again = await enter(code);
+    const again = await redeem(code);
     expect(again.status).toBe(401);
     expect(await again.text()).not.toContain(code);
   });
 
   test("is not made for a peer that has no endpoint", async () => {
-    const alone = await Peer.open({
-      dataFolder: undefined,
-      filesFolder: swarm.folder,
-      listen: { host: "127.0.0.1", port: 0 },
-      advertise: undefined,
-      tracker: { host: "127.0.0.1", port: 1 },
-      open: false,
-      log: () => undefined,
-    });
-    const app = createPeerApp(alone, { token: "t", host: "127.0.0.1", onShutdown: () => undefined });
+    const app = createPeerApp(await openPeer(), { token: "t", host: "127.0.0.1", onShutdown: () => undefined });
     const answer = await app.request("/api/dashboard", { method: "POST", headers: { Authorization: "Bearer t" } });
     expect(await answer.json()).toMatchObject({ error: { code: "not_running" } });
-    await alone.close();
   });
 });
 
 describe("the page", () => {
-  test("names its role and loads nothing that is not its own, nothing inline", async () => {
+  test("names its role, and loads nothing from elsewhere and nothing inline", async () => {
     for (const [data, role] of [
       [peer.data, "peer"],
-      [swarm.trackerData, "tracker"],
+      [roles.trackerData, "tracker"],
     ] as const) {
       const html = await (await fetch(readAdminFile(data)!.url)).text();
       expect(html).toContain(`data-role="${role}"`);
@@ -68,7 +57,7 @@ describe("the page", () => {
     }
   });
 
-  test.each(["app.js", "app.css", "icon.svg"])("has its %s, compressed and kept by the browser", async (name) => {
+  test.each(["app.js", "app.css", "icon.svg"])("has its %s, compressed and cached by the browser", async (name) => {
     const get = (headers: Record<string, string> = {}) => fetch(`${url}/assets/${name}`, { headers });
     const full = await get();
     expect(full.status).toBe(200);
@@ -80,7 +69,7 @@ describe("the page", () => {
     expect((await get({ "If-None-Match": full.headers.get("ETag")! })).status).toBe(304);
   });
 
-  test("weighs less than 150 kB on its way", async () => {
+  test("has less than 150 kB, compressed", async () => {
     let bytes = 0;
     for (const name of ["app.js", "app.css", "icon.svg"]) {
       const response = await fetch(`${url}/assets/${name}`, { headers: { "Accept-Encoding": "br" } });
@@ -112,18 +101,9 @@ function say(parts: readonly string[], pauseMs: number): Promise<string> {
 }
 
 describe("a client", () => {
-  test("that sends its body drop by drop is let go", async () => {
-    const alone = await Peer.open({
-      dataFolder: undefined,
-      filesFolder: swarm.folder,
-      listen: { host: "127.0.0.1", port: 0 },
-      advertise: undefined,
-      tracker: { host: "127.0.0.1", port: 1 },
-      open: false,
-      log: () => undefined,
-    });
+  test("that sends its body too slowly is closed with 408", async () => {
     const options = { token: "t", host: "127.0.0.1", onShutdown: () => undefined, bodyMsMax: 50 };
-    const app = createPeerApp(alone, options);
+    const app = createPeerApp(await openPeer(), options);
     const drops = new ReadableStream<Uint8Array>({
       async pull(controller) {
         controller.enqueue(new TextEncoder().encode(" "));
@@ -136,17 +116,15 @@ describe("a client", () => {
       body: drops,
     });
     expect(answer.status).toBe(408);
-    await alone.close();
   });
 
-  test("with headers or a body beyond all measure is refused", async () => {
+  test("that sends too large headers or a too large body is refused", async () => {
     const head = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n";
     expect(await say([`${head}\r\n`], 50)).toStartWith("HTTP/1.1 200");
     expect(await say([`${head}X: ${"x".repeat(100_000)}\r\n\r\n`], 50)).not.toContain(" 200 ");
-    const { token } = readAdminFile(peer.data)!;
-    const large = await fetch(`${url}/api/connect`, {
+    const large = await requestAs(peer.data, "/api/connect", {
       method: "POST",
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json" },
       body: "x".repeat(5_000_000),
     });
     expect(large.status).toBe(413);

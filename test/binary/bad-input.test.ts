@@ -1,17 +1,20 @@
 /**
- * One table of what people and scripts get wrong, run through the three doors of a command: the shell, a one-shot
- * command of the executable, and the endpoint. Each answers with the same code, and says why.
+ * One table of what people and scripts get wrong, given to a command in three ways: in the shell, as a one-shot command
+ * of the executable, and at the admin endpoint. Each answers with the same code, and says why.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { Roles } from "../../scripts/lib/roles.ts";
+import type { Roles } from "../../scripts/lib/roles.ts";
 import type { Address } from "../../src/core/address.ts";
 import { type ErrorCode, errorTable } from "../../src/core/errors.ts";
 import type { FileName } from "../../src/core/file-name.ts";
-import { TestPeer } from "../tracker/test-peer.ts";
-import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { askJson, openExecutable } from "../support/executable.ts";
+import { ProtocolPeer } from "../support/protocol-peer.ts";
+import { requestAs } from "../support/roles.ts";
 
 type RoleName = "tracker" | "peer";
 
@@ -20,10 +23,9 @@ let folder = "";
 let peerAddress = "";
 const shells = {} as Record<RoleName, Shell>;
 
-beforeAll(async () => {
-  const binary = await upToDateBinary();
-  folder = await temporaryFolder();
-  roles = new Roles(binary, folder);
+openForAll(async () => {
+  roles = await openExecutable();
+  ({ folder } = roles);
   shells.tracker = await Shell.open(["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0"], "tracker");
   shells.peer = await Shell.open(["peer", "start", "--tracker", shells.tracker.address], "peer");
   writeFileSync(join(folder, "a.txt"), "text");
@@ -31,12 +33,7 @@ beforeAll(async () => {
   symlinkSync("loop", join(folder, "loop"));
   await shells.peer.until("publish a.txt Résumé.txt --json", '"fname":"Résumé.txt"');
   peerAddress = shells.peer.address;
-}, 60_000);
-
-afterAll(async () => {
-  for (const shell of Object.values(shells)) await shell.close();
-  await removeFolder(folder);
-}, 30_000);
+});
 
 /** A role that takes commands as lines of its standard input, one JSON value a line as the answer. */
 class Shell {
@@ -52,6 +49,10 @@ class Shell {
       cwd: folder,
       env: {},
       stdio: ["pipe", "pipe", "ignore"],
+    });
+    closeLater(child, () => {
+      child.kill("SIGTERM");
+      return child.exited;
     });
     const lines = linesOf(child.stdout);
     const announced = JSON.parse((await lines.next()).value!);
@@ -80,11 +81,6 @@ class Shell {
   async until(command: string, expected: string): Promise<void> {
     for (let turn = 0; turn < 20; turn++) if ((await this.ask(command)).includes(expected)) return;
     throw new Error(`${command} never answered ${expected}`);
-  }
-
-  async close(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.#child.exited;
   }
 }
 
@@ -349,11 +345,10 @@ describe.each(cases)("$what", ({ code, role, words, request, reason = /./ }) => 
 
   if (request !== undefined)
     test("at the endpoint", async () => {
-      const { url, token } = JSON.parse(readFileSync(join(shells[role].data, "admin.json"), "utf8"));
       const { method, path, body } = request();
-      const response = await fetch(`${url}${path}`, {
+      const response = await requestAs(shells[role].data, path, {
         method,
-        headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+        headers: { "Content-Type": "application/json" },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const { error } = (await response.json()) as { error: { code: string; message: string } };
@@ -362,34 +357,28 @@ describe.each(cases)("$what", ({ code, role, words, request, reason = /./ }) => 
     });
 });
 
-test("names that mean something in a URL are names like others", async () => {
+test("names with characters that are special in a URL are published and unpublished", async () => {
   for (const name of ["50% off?#1 &co.txt", "%2e%2e", "ünpublished +1"]) {
     expect(await shells.peer.ask(`publish b.txt ${quoted(name)} --json`)).toContain('"ticket"');
     expect(await shells.peer.ask(`unpublish ${quoted(name)} --json`)).toBe(JSON.stringify({ fname: name }));
   }
 });
 
-test("a line of the shell that ends within a quote", async () => {
+test("a line of the shell with an open quote is a usage error", async () => {
   expect(await shells.peer.ask("publish 'a.txt --json")).toContain('"code":"usage"');
 });
 
-test("the tracker refuses bad names too, whoever sends them, and the connection lives", async () => {
-  const peer = await TestPeer.join(shells.tracker.address as Address, 1);
-  for (const [what, name, reason] of badNames) {
+test("the tracker refuses the same names in messages, and the connection stays open", async () => {
+  const peer = await ProtocolPeer.join(shells.tracker.address as Address, 1);
+  for (const [, name, reason] of badNames) {
     const fields = { fname: name as FileName, primary_key: `${name}_127.0.0.1_7001` };
-    const error = await peer.publish("good", 1, fields).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    expect([what, error]).toMatchObject([what, { code: "protocol", message: expect.stringMatching(reason) }]);
+    await expectError("protocol", peer.publish("good", 1, fields), reason);
   }
   await peer.publish("good", 1);
-  peer.connection.close();
 });
 
-test("after all this nothing has changed: one share, two roles that answer", async () => {
-  const files = await roles.ask(["peer", "list-files", "--json", "--data", shells.peer.data]);
-  expect(JSON.parse(files)).toMatchObject([{ fname: "Résumé.txt", address: peerAddress }]);
-  const status = await roles.ask(["tracker", "status", "--json", "--data", shells.tracker.data]);
-  expect(JSON.parse(status)).toMatchObject({ files: 1, peers: 1 });
+test("after all cases there is one share as before, and both roles answer", async () => {
+  const files = await askJson(roles, "peer", shells.peer, "list-files");
+  expect(files).toMatchObject([{ fname: "Résumé.txt", address: peerAddress }]);
+  expect(await askJson(roles, "tracker", shells.tracker, "status")).toMatchObject({ files: 1, peers: 1 });
 });

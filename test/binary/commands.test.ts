@@ -1,19 +1,20 @@
-/** The executable alone, no role running: what it says of itself, and its exit codes. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+/** The executable without a running role: version, help and exit codes. */
+import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
-import { removeFolder, runBinary, temporaryFolder, upToDateBinary } from "./binary.ts";
+import { openForAll } from "../support/closing.ts";
+import { runBinary, upToDateBinary } from "../support/executable.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 let binary = "";
 let folder = "";
 
-beforeAll(async () => {
+openForAll(async () => {
   binary = await upToDateBinary();
-  folder = await temporaryFolder();
-}, 60_000);
-afterAll(() => removeFolder(folder));
+  folder = temporaryFolder();
+});
 
 const run = (args: readonly string[]) => runBinary(binary, args, { cwd: folder });
 
@@ -24,11 +25,10 @@ describe("with an empty environment, in an empty folder, where nothing is left b
   let empty = "";
   const run = (args: readonly string[], env: Record<string, string> = {}) =>
     runBinary(binary, args, { cwd: empty, env });
-  beforeAll(async () => {
-    empty = await temporaryFolder();
+  openForAll(() => {
+    empty = temporaryFolder();
   });
   afterEach(() => expect(readdirSync(empty)).toEqual([]));
-  afterAll(() => removeFolder(empty));
 
   test.each([["--version"], ["-v"]])("%s prints the version and nothing else", async (flag) => {
     const { exitCode, stdout, stderr } = await run([flag]);
@@ -56,17 +56,13 @@ describe("with an empty environment, in an empty folder, where nothing is left b
   });
 
   test("settings files of the folder are not read", async () => {
-    const other = await temporaryFolder();
-    try {
-      writeFileSync(join(other, "bunfig.toml"), 'preload = ["./evil.js"]\n');
-      writeFileSync(join(other, "evil.js"), 'console.log("evil");\n');
-      writeFileSync(join(other, ".env"), "P2PFS_DATA=/nonexistent/evil\n");
-      const { exitCode, stdout, stderr } = await runBinary(binary, ["peer", "status"], { cwd: other });
-      expect(exitCode).toBe(3);
-      expect(stdout + stderr).not.toContain("evil");
-    } finally {
-      await removeFolder(other);
-    }
+    const other = temporaryFolder();
+    writeFileSync(join(other, "bunfig.toml"), 'preload = ["./evil.js"]\n');
+    writeFileSync(join(other, "evil.js"), 'console.log("evil");\n');
+    writeFileSync(join(other, ".env"), "P2PFS_DATA=/nonexistent/evil\n");
+    const { exitCode, stdout, stderr } = await runBinary(binary, ["peer", "status"], { cwd: other });
+    expect(exitCode).toBe(3);
+    expect(stdout + stderr).not.toContain("evil");
   });
 });
 
@@ -90,7 +86,7 @@ describe("exit codes", () => {
     expect(stderr).toMatch(/^error: .+\nhint: .+\n$/s);
   });
 
-  test("2: the typo is told with what may have been meant", async () => {
+  test("2: after a typo the error names what may have been meant", async () => {
     expect((await run(["peer", "fech"])).stderr).toContain("fetch");
     expect((await run(["peer", "start", "--trakcer", nobody])).stderr).toContain("tracker");
   });
@@ -126,7 +122,7 @@ describe("exit codes", () => {
     expect(await Bun.file(destination).text()).toBe("mine");
   });
 
-  test("7, R5: a fetch without a tracker, told in time", async () => {
+  test("7, R5: a fetch without a tracker, reported in time", async () => {
     const args = ["peer", "fetch", "a", join(folder, "copy"), "--tracker", nobody, "--data", join(folder, "none")];
     const { exitCode, ms, stderr } = await run(args);
     expect(exitCode).toBe(7);

@@ -2,14 +2,15 @@
  * The executable is all that it runs: whatever lies beside it, in the current folder, in the temp folder or where it
  * was built is neither loaded nor looked for. Whoever can write there would otherwise be whoever runs a role.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { describe, expect, test } from "bun:test";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { missingPackage } from "../../scripts/lib/debian.ts";
 import { Roles } from "../../scripts/lib/roles.ts";
-import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
+import { upToDateBinary } from "../support/executable.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { type Access, accessIn, tracedBinary, tracesIn } from "./trace.ts";
 
 const root = resolve(import.meta.dir, "../..");
@@ -21,22 +22,18 @@ let copy = "";
 let original = "";
 let folder = "";
 
-beforeAll(async () => {
+openForAll(async () => {
   original = await upToDateBinary();
-  folder = await temporaryFolder();
+  folder = temporaryFolder();
   // Beside the first, because packages are linked, not copied, which works within one file system only.
-  elsewhere = await mkdtemp(join(dirname(original), ".elsewhere-"));
+  elsewhere = mkdtempSync(join(dirname(original), ".elsewhere-"));
+  closeLater(elsewhere, (path) => rmSync(path, { recursive: true, force: true }));
   for (const name of ["src", "scripts", "package.json", "tsconfig.json", "bunfig.toml"])
     cpSync(join(root, name), join(elsewhere, name), { recursive: true });
   run(["cp", "-al", join(root, "node_modules"), elsewhere]);
   run([process.execPath, "scripts/build.ts"]);
   copy = join(elsewhere, "dist/p2pfs");
-}, 60_000);
-
-afterAll(async () => {
-  await removeFolder(folder);
-  await removeFolder(elsewhere);
-}, 30_000);
+});
 
 function run(command: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync(command, { cwd: elsewhere });
@@ -48,7 +45,7 @@ describe("one source is one executable", () => {
     expect(readFileSync(copy).equals(readFileSync(original))).toBe(true);
   });
 
-  test("no path of the machine that built it stands in it", () => {
+  test("it contains no path of the machine that built it", () => {
     const bytes = readFileSync(original);
     const runtime = readFileSync(process.execPath);
     for (const path of [root, elsewhere, `${homedir()}/`]) {
@@ -132,7 +129,7 @@ describe.skipIf(missing !== undefined)(`traced from its start to its end ${missi
   let traces = "";
   let work = "";
 
-  beforeAll(async () => {
+  openForAll(() => {
     // As it might be installed: by itself in a folder, which is not the one of the build.
     const installed = join(folder, "bin");
     mkdirSync(installed);
@@ -144,12 +141,11 @@ describe.skipIf(missing !== undefined)(`traced from its start to its end ${missi
     for (const each of [temp, traces, work, join(work, "inbox")]) mkdirSync(each);
     for (const each of [installed, work, elsewhere]) plant(each);
     writeFileSync(join(work, "named file"), "shared");
-    roles = new Roles(tracedBinary(binary, traces, { TMPDIR: temp, HOME: join(folder, "home") }), work);
-  }, 30_000);
+    const traced = tracedBinary(binary, traces, { TMPDIR: temp, HOME: join(folder, "home") });
+    roles = closeLater(new Roles(traced, work), (roles) => roles.stop());
+  });
 
-  afterAll(() => roles?.stop());
-
-  test("every kind of start touches the system, its data folder and what was named, and leaves no file behind", async () => {
+  test("no command opens files but those of the system, its data folder and those that were named, and none leaves a file", async () => {
     const tracker = await roles.tracker();
     const peer = await roles.peer("peer", tracker);
     const data = ["--data", peer.data];
@@ -183,7 +179,7 @@ describe.skipIf(missing !== undefined)(`traced from its start to its end ${missi
   }, 60_000);
 });
 
-test("canary: what the trace of a build with a stray package said would be found", () => {
+test("canary: the accesses of a build with a foreign package are found", () => {
   const lines = [
     '1 openat(AT_FDCWD</w>, "/b/node_modules/msgpackr-extract/prebuilds", O_RDONLY|O_DIRECTORY) = -1 ENOENT',
     '1 openat(AT_FDCWD</w>, "prebuilds", O_RDONLY|O_CLOEXEC) = 7</w/prebuilds>',

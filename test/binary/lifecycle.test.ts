@@ -1,29 +1,28 @@
-/** Peers and shares of the executable that come, go and change, and what the lists say meanwhile. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+/** Peers and shares of the executable that come, go and change, and what the lists have meanwhile. */
+import { beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Role, Roles } from "../../scripts/lib/roles.ts";
+import type { Role, Roles } from "../../scripts/lib/roles.ts";
 import { MiB, SECOND_MS } from "../../src/core/units.ts";
-import { randomBytes } from "../e2e/cluster.ts";
-import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
-import { Line } from "./line.ts";
+import { randomBytes } from "../support/bytes.ts";
+import { askJson, openExecutable, startFetch } from "../support/executable.ts";
+import { FaultProxy } from "../support/fault-proxy.ts";
+import { expectSameFile } from "../support/folder.ts";
+import { until as waitUntil } from "../support/until.ts";
 
 /** Out of the lists by then, whatever happened to it. */
 const GONE_MS_MAX = 10 * SECOND_MS;
+/** So slow that a fetch lasts until it is ended, or the limit is lifted. */
+const SLOWLY = ["--up-limit", "256KiB/s"];
 
 let folder: string;
 let roles: Roles;
 let tracker: Role;
 beforeEach(async () => {
-  const binary = await upToDateBinary();
-  folder = await temporaryFolder();
-  roles = new Roles(binary, folder);
+  roles = await openExecutable();
+  ({ folder } = roles);
   tracker = await roles.tracker();
 }, 60_000);
-afterEach(async () => {
-  await roles.stop();
-  await removeFolder(folder);
-}, 30_000);
 
 interface File {
   readonly fname: string;
@@ -31,8 +30,7 @@ interface File {
   readonly holders: number;
 }
 
-const atTracker = async <Row>(command: string): Promise<Row[]> =>
-  JSON.parse(await roles.ask(["tracker", command, "--json", "--data", tracker.data]));
+const atTracker = <Row>(command: string): Promise<Row[]> => askJson(roles, "tracker", tracker, command);
 const onlineAddresses = async () => (await atTracker<{ address: string }>("list-peers")).map(({ address }) => address);
 const files = async () =>
   Object.fromEntries((await atTracker<File>("list-files")).map(({ fname, holders }) => [fname, holders]));
@@ -47,23 +45,21 @@ function makeFile(name: string, size = 1000): string {
 }
 
 async function publish(peer: Role, name: string, size?: number): Promise<string> {
-  const path = makeFile(name, size);
-  const published = JSON.parse(await roles.ask(["peer", "publish", path, name, "--json", "--data", peer.data]));
-  return published.ticket;
+  return (await askJson(roles, "peer", peer, "publish", makeFile(name, size), name)).ticket;
 }
 
-async function until(what: string, holds: () => Promise<boolean>, withinMs = GONE_MS_MAX): Promise<void> {
-  for (const deadline = performance.now() + withinMs; !(await holds()); await Bun.sleep(50))
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+/** The lists follow within this time, whatever happened. */
+function until(what: string, holds: () => Promise<boolean>, withinMs = GONE_MS_MAX): Promise<void> {
+  return waitUntil(what, holds, withinMs);
 }
 
-test("a peer that is killed, frozen or cut off is out of the lists within 10 s, and in again by itself", async () => {
-  const line = await Line.open(tracker.address);
+test("a peer that is killed, frozen or cut off is out of the lists within 10 s, and listed again by itself when it is back", async () => {
+  const line = await FaultProxy.sound(Number(tracker.address.split(":")[1]));
   const [steady, killed, frozen, cutOff] = await Promise.all([
     roles.peer("steady", tracker),
     roles.peer("killed", tracker),
     roles.peer("frozen", tracker),
-    roles.peer("cut-off", line),
+    roles.peer("cut-off", { address: `127.0.0.1:${line.port}` }),
   ]);
   for (const peer of [steady, killed, frozen, cutOff]) await publish(peer, peer.name);
   const bystander = steady.address;
@@ -112,47 +108,43 @@ test("a peer that is killed, frozen or cut off is out of the lists within 10 s, 
   await Bun.sleep(300);
   expect(await files()).toEqual({ steady: 1, killed: 1, frozen: 1, "cut-off": 1 });
   expect((await onlineAddresses()).toSorted()).toEqual([bystander, ...lost.map(({ address }) => address)].toSorted());
-  line.close();
 }, 60_000);
 
-test("a peer that starts again has its port and its shares, and goes on with its fetches", async () => {
-  const seeder = await roles.peer("seeder", tracker, ["--up-limit", "16MiB/s"]);
-  await publish(seeder, "film", 32 * MiB);
+test("a peer that starts again has its port and its shares, and resumes its fetches", async () => {
+  const seeder = await roles.peer("seeder", tracker, SLOWLY);
+  await publish(seeder, "film", 4 * MiB);
   const leecher = await roles.peer("leecher", tracker);
   await publish(leecher, "note");
   const destination = join(folder, "copy of film");
-  const fetch = roles.spawn(["peer", "fetch", "film", destination, "--data", leecher.data]);
-  await until("the fetch is under way", async () =>
-    /"chunks":[1-9]/.test((await atPeer(leecher, "list-fetches", "--json")).stdout),
-  );
+  const fetch = startFetch(roles, "film", destination, "--data", leecher.data);
+  await fetch.untilChunks();
   leecher.kill("SIGKILL");
-  expect(await fetch.exited).toBe(3);
+  expect((await fetch.ended).exitCode).toBe(3);
   expect(existsSync(destination)).toBe(false);
 
   const again = await roles.peer("leecher", tracker);
   expect(again.address).toBe(leecher.address);
   expect(await files()).toMatchObject({ film: expect.any(Number), note: 1 });
+  await askJson(roles, "peer", seeder, "limits", "--up-limit", "none");
   await until("the fetch is done", async () => existsSync(destination));
-  expect(Buffer.compare(readFileSync(destination), readFileSync(join(folder, "files", "film")))).toBe(0);
+  expectSameFile(destination, join(folder, "files", "film"));
   await until("both hold it", async () => (await files()).film === 2);
 }, 60_000);
 
 test.each(["SIGTERM", "SIGINT"] as const)(
-  "%s ends a role in the midst of work: told to the tracker at once, exit 0",
+  "%s ends a role during a fetch: the tracker drops it at once, exit 0",
   async (signal) => {
-    const seeder = await roles.peer("seeder", tracker, ["--up-limit", "8MiB/s"]);
-    await publish(seeder, "film", 32 * MiB);
+    const seeder = await roles.peer("seeder", tracker, SLOWLY);
+    await publish(seeder, "film", 4 * MiB);
     const leecher = await roles.peer("leecher", tracker);
-    const fetch = roles.spawn(["peer", "fetch", "film", join(folder, "copy"), "--data", leecher.data]);
-    await until("the fetch is under way", async () =>
-      /"chunks":[1-9]/.test((await atPeer(leecher, "list-fetches", "--json")).stdout),
-    );
+    const fetch = startFetch(roles, "film", join(folder, "copy"), "--data", leecher.data);
+    await fetch.untilChunks();
     for (const role of [leecher, seeder]) {
       role.kill(signal);
       expect(await role.exited).toBe(0);
       expect(await onlineAddresses()).not.toContain(role.address);
     }
-    expect(await fetch.exited).toBe(12);
+    expect((await fetch.ended).exitCode).toBe(12);
     expect(await files()).toEqual({});
     tracker.kill(signal);
     expect(await tracker.exited).toBe(0);
@@ -161,7 +153,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   60_000,
 );
 
-test("7: what a frozen tracker did not answer has not happened, once it goes on", async () => {
+test("7: a publish and an unpublish that a frozen tracker did not answer have no effect once it goes on", async () => {
   const peer = await roles.peer("peer", tracker);
   await publish(peer, "before");
   const path = makeFile("meanwhile");
@@ -176,7 +168,7 @@ test("7: what a frozen tracker did not answer has not happened, once it goes on"
   expect(await files()).toEqual({ meanwhile: 1 });
 }, 60_000);
 
-test("a peer that starts before its tracker joins by itself when that is there", async () => {
+test("a peer that starts before its tracker joins by itself when the tracker is there", async () => {
   const address = tracker.address;
   await tracker.stop();
   const data = join(folder, "early");
@@ -193,7 +185,7 @@ test("a peer that starts before its tracker joins by itself when that is there",
   }
 }, 60_000);
 
-test("a shared file that vanishes or changes leaves the lists, unless others hold it, and comes back as it was", async () => {
+test("a shared file that is removed or changed leaves the lists, unless others hold it, and is listed again when it is back", async () => {
   const publisher = await roles.peer("publisher", tracker);
   const holder = await roles.peer("holder", tracker);
   const ticket = await publish(publisher, "fetched");

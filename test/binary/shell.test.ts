@@ -1,25 +1,27 @@
-/** F5 over the executable: both shells and bash, at a real pseudo-terminal, as somebody in front of it sees them. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+/** F5 over the executable: the shells of both roles, and bash, at a real pseudo-terminal. */
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Role, Roles } from "../../scripts/lib/roles.ts";
-import { CTRL_C, CTRL_D, CTRL_U, TAB, Terminal, UP } from "../cli/terminal.ts";
-import { removeFolder, temporaryFolder, upToDateBinary } from "./binary.ts";
+import type { Role, Roles } from "../../scripts/lib/roles.ts";
+import { GiB, MiB } from "../../src/core/units.ts";
+import { openForAll } from "../support/closing.ts";
+import { askJson, openExecutable } from "../support/executable.ts";
+import { expectSameFile } from "../support/folder.ts";
+import { CTRL_C, CTRL_D, CTRL_U, TAB, Terminal, UP } from "../support/terminal.ts";
 
-const MiB = 1024 * 1024;
-const bigBytes = 24 * MiB;
+const FILM_BYTES = 2 * MiB;
+/** Of zeros that take no room on the disk, and much longer to hash than the test looks at it. */
+const VAST = 256 * GiB;
 
 let roles: Roles;
 let folder = "";
 let home = "";
 let tracker: Role;
 let seeder: Role;
-const open: Terminal[] = [];
 
-beforeAll(async () => {
-  const binary = await upToDateBinary();
-  folder = await temporaryFolder();
-  roles = new Roles(binary, folder);
+openForAll(async () => {
+  roles = await openExecutable();
+  ({ folder } = roles);
   tracker = await roles.tracker();
   seeder = await roles.peer("seeder", tracker);
   home = join(folder, "home");
@@ -27,24 +29,25 @@ beforeAll(async () => {
   writeFileSync(join(home, "letters", "to my aunt.txt"), "Dear aunt\n");
   for (const name of ["summer holiday.mp4", "winter holiday.mp4"]) {
     const file = join(folder, name);
-    writeFileSync(file, Buffer.alloc(bigBytes, name));
-    await roles.ask(["peer", "publish", file, "--data", seeder.data]);
+    writeFileSync(file, Buffer.alloc(FILM_BYTES, name));
+    await askJson(roles, "peer", seeder, "publish", file);
   }
-}, 60_000);
-
-afterEach(() => {
-  for (const terminal of open.splice(0)) terminal.kill();
 });
 
-afterAll(async () => {
-  await roles?.stop();
-  await removeFolder(folder);
-}, 30_000);
-
 function openTerminal(command: readonly string[], env: Record<string, string> = { NO_COLOR: "1" }): Terminal {
-  const terminal = new Terminal(command, { cwd: home, env: { HOME: home, ...env } });
-  open.push(terminal);
-  return terminal;
+  return new Terminal(command, { cwd: home, env: { HOME: home, ...env } });
+}
+
+/** Types each text and Tab, or only the key where that ends the line, and waits for the line that comes of it. */
+async function complete(terminal: Terminal, steps: readonly [typed: string, line: string][]): Promise<void> {
+  for (const [typed, line] of steps) {
+    terminal.type(typed);
+    if (!["\r", CTRL_C, CTRL_U].includes(typed)) {
+      await terminal.see(typed);
+      terminal.type(TAB);
+    }
+    await terminal.seeLine(line);
+  }
 }
 
 async function openPeer(name: string, ...flags: readonly string[]): Promise<Terminal> {
@@ -55,22 +58,20 @@ async function openPeer(name: string, ...flags: readonly string[]): Promise<Term
   return terminal;
 }
 
-test("the tracker's shell: start, the same address again, another one, a slip, help, Ctrl-C, Ctrl-D (F6)", async () => {
+test("the tracker's shell: start on one address and another, completion, help, a wrong command, Ctrl-C, Ctrl-D (F6)", async () => {
   const data = join(folder, "shell-tracker");
   const terminal = openTerminal([roles.binary, "tracker", "--admin", "127.0.0.1:0", "--data", data]);
   await terminal.see("is not listening yet");
-  await terminal.seeLine("tracker> ");
-  terminal.type("start 127.0.0.1 0\r");
-  await terminal.see("listening on 127.0.0.1:");
-  await terminal.seeLine("tracker> ");
+  const run = async (line: string, shown: string) => {
+    await terminal.seeLine("tracker> ");
+    terminal.type(`${line}\r`);
+    await terminal.see(shown);
+    await terminal.seeLine("tracker> ");
+  };
+  await run("start 127.0.0.1 0", "listening on 127.0.0.1:");
   const port = /listening on 127\.0\.0\.1:(\d+)\n/.exec(terminal.screen.text)![1]!;
-  await terminal.seeLine("tracker> ");
-  terminal.type(`start 127.0.0.1 ${port}\r`);
-  await terminal.see(`listening on 127.0.0.1:${port}`);
-  await terminal.seeLine("tracker> ");
-  terminal.type("start 127.0.0.1 0 --json\r");
-  await terminal.see('{"address":"127.0.0.1:');
-  await terminal.seeLine("tracker> ");
+  await run(`start 127.0.0.1 ${port}`, `listening on 127.0.0.1:${port}`);
+  await run("start 127.0.0.1 0 --json", '{"address":"127.0.0.1:');
   terminal.type("list_pe");
   await terminal.seeLine("tracker> list_pe");
   terminal.type(TAB);
@@ -84,9 +85,7 @@ test("the tracker's shell: start, the same address again, another one, a slip, h
   await terminal.seeLine("tracker> help ping ");
   terminal.type("\r");
   await terminal.see("EXAMPLES\r\n  ping 127.0.0.1 41000");
-  terminal.type("publish x\r");
-  await terminal.see("No command registered for `publish`");
-  await terminal.seeLine("tracker> ");
+  await run("publish x", "No command registered for `publish`");
   terminal.type(`nonsense${CTRL_C}`);
   await terminal.seeLine("tracker> ");
   terminal.type(CTRL_D);
@@ -94,10 +93,10 @@ test("the tracker's shell: start, the same address again, another one, a slip, h
   expect(existsSync(join(data, "admin.json"))).toBe(false);
 });
 
-test("completion: commands, paths with blanks, shared names, hosts and ports of who shares them", async () => {
+test("Tab completes commands, paths with spaces, shared names, and hosts and ports of their publishers", async () => {
   const terminal = await openPeer("completing");
   const [host, port] = seeder.address.split(":") as [string, string];
-  const steps: readonly [typed: string, then: string][] = [
+  await complete(terminal, [
     ["pu", "peer> publish "],
     ["le", "peer> publish letters/"],
     ["t", "peer> publish letters/to\\ my\\ aunt.txt "],
@@ -113,15 +112,7 @@ test("completion: commands, paths with blanks, shared names, hosts and ports of 
     [CTRL_C, "peer> "],
     ["discover --j", "peer> discover --json "],
     [CTRL_C, "peer> "],
-  ];
-  for (const [typed, then] of steps) {
-    terminal.type(typed);
-    if (typed !== "\r" && typed !== CTRL_C) {
-      await terminal.see(typed);
-      terminal.type(TAB);
-    }
-    await terminal.seeLine(then);
-  }
+  ]);
   expect(terminal.screen.text).toContain("published to my aunt.txt (10 B, 1 chunk)");
   // Where several fit, the common beginning, and with the second Tab all of them.
   terminal.type("list-f");
@@ -137,7 +128,7 @@ test("completion: commands, paths with blanks, shared names, hosts and ports of 
   expect(await terminal.ended).toBe(0);
 });
 
-test("history: Up brings back what was typed, also at the next start", async () => {
+test("Up shows earlier lines, also those of the last start", async () => {
   const first = await openPeer("remembering");
   first.type("status --json\r");
   await first.see('"role":"peer"');
@@ -167,8 +158,8 @@ test("history: Up brings back what was typed, also at the next start", async () 
   expect(await second.ended).toBe(0);
 });
 
-test("fetches run in the background, a line of progress each, and the prompt stays usable (F4, F5, F17)", async () => {
-  const terminal = await openPeer("fetching", "--down-limit", "12MiB/s");
+test("fetches run in the background with a progress line each, and the prompt stays usable (F4, F5, F17)", async () => {
+  const terminal = await openPeer("fetching", "--down-limit", "128KiB/s");
   terminal.type("fetch 'summer holiday.mp4' one.mp4\r");
   await terminal.see("1: summer holiday.mp4 ");
   terminal.type("fetch 'winter holiday.mp4' two.mp4\r");
@@ -183,25 +174,28 @@ test("fetches run in the background, a line of progress each, and the prompt sta
   await terminal.seeLine("peer> ");
   terminal.type("cancel 2\r");
   await terminal.see("fetch 2 is cancelled");
+  await terminal.seeLine("peer> ");
+  terminal.type("limits --down-limit none\r");
+  await terminal.see("receives as fast as it can");
   terminal.type("halfway");
-  await terminal.see("fetched one.mp4: 24.0 MiB");
+  await terminal.see("fetched one.mp4: 2.00 MiB");
   await terminal.seeLine("peer> halfway");
   expect(terminal.screen.text).not.toMatch(/\n1: summer.*\npeer> halfway$/);
   expect(existsSync(join(home, "two.mp4"))).toBe(false);
   terminal.type(`${CTRL_C}exit\r`);
   // The first that failed is the fetch that was cancelled, but it was not waited for.
   expect(await terminal.ended).toBe(0);
-  expect(readFileSync(join(home, "one.mp4")).equals(readFileSync(join(folder, "summer holiday.mp4")))).toBe(true);
+  expectSameFile(join(home, "one.mp4"), join(folder, "summer holiday.mp4"));
 });
 
-test("Ctrl-C ends a publish in the foreground: nothing is shared, and the prompt is back", async () => {
-  const large = join(folder, "large.bin");
-  // Sparse: 6 GiB take seconds to hash, and no room.
-  await Bun.$`truncate -s 6G ${large}`.quiet();
+test("Ctrl-C ends a publish: nothing is shared, and the prompt is back", async () => {
+  const vast = join(folder, "vast.bin");
+  writeFileSync(vast, "");
+  truncateSync(vast, VAST);
   const terminal = await openPeer("publishing");
-  terminal.type(`publish ${large}\r`);
+  terminal.type(`publish ${vast}\r`);
   await terminal.see("publish ");
-  await terminal.see("of 6.00 GiB");
+  await terminal.see("of 256 GiB");
   terminal.type(CTRL_C);
   await terminal.see("was stopped");
   await terminal.seeLine("peer> ");
@@ -211,7 +205,7 @@ test("Ctrl-C ends a publish in the foreground: nothing is shared, and the prompt
   expect(await terminal.ended).toBe(12);
 });
 
-test("colours are for terminals, and NO_COLOR takes them away there", async () => {
+test("errors are coloured on terminals only, and not with NO_COLOR", async () => {
   const words = [roles.binary, "peer", "fecth"];
   const red = "\u001b[31m";
   await openTerminal(words, {}).see(`${red}error:`);
@@ -226,7 +220,8 @@ test("bash completes p2pfs by what `p2pfs completion bash` prints", async () => 
   terminal.type("bind 'set bell-style none'; source <(p2pfs completion bash)\r");
   await terminal.see("bash)");
   await terminal.seeLine("$ ");
-  const steps: readonly [typed: string, then: string][] = [
+  // Ctrl-C would clear the line as well; where bash is not reading just then, it says so with the next key only.
+  await complete(terminal, [
     ["p2pfs pe", "$ p2pfs peer "],
     ["unp", "$ p2pfs peer unpublish "],
     ["su", "$ p2pfs peer unpublish summer\\ holiday.mp4 "],
@@ -238,14 +233,5 @@ test("bash completes p2pfs by what `p2pfs completion bash` prints", async () => 
     [CTRL_U, "$ "],
     ["p2pfs tracker list_c", "$ p2pfs tracker list_chunkinfo "],
     [CTRL_U, "$ "],
-  ];
-  for (const [typed, then] of steps) {
-    terminal.type(typed);
-    // Ctrl-C would clear the line as well; where bash is not reading just then, it tells so with the next key only.
-    if (typed !== CTRL_U) {
-      await terminal.see(typed);
-      terminal.type(TAB);
-    }
-    await terminal.seeLine(then);
-  }
+  ]);
 });

@@ -2,12 +2,15 @@
  * The dashboard in a real browser, over the compiled executable. A page is opened as a user opens it: by the link that
  * `dashboard` prints. With P2PFS_SCREENSHOTS=DIR every `look` leaves a picture there, to be looked at.
  */
+import { describe } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "../../scripts/lib/chromium.ts";
+import { missingPackage } from "../../scripts/lib/debian.ts";
 import type { Role, Roles } from "../../scripts/lib/roles.ts";
+import { closeLater } from "../support/closing.ts";
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Longer than any machine needs; nothing depends on how long it takes. */
@@ -18,6 +21,19 @@ export const viewports = {
   phone: { width: 390, height: 844 },
 } as const;
 export type Viewport = keyof typeof viewports;
+
+const missing = missingPackage("chromium");
+
+/** As `describe`, skipped with the reason where there is no browser. */
+export function inBrowser(title: string, body: () => void): void {
+  describe.skipIf(missing !== undefined)(missing === undefined ? title : `${title} ${missing}`, body);
+}
+
+/** The same, once for each viewport. */
+export function inEachViewport(title: string, body: (viewport: Viewport) => void): void {
+  for (const viewport of Object.keys(viewports) as Viewport[])
+    inBrowser(`${title} on a ${viewport}`, () => body(viewport));
+}
 
 export interface OpenPage {
   readonly page: Page;
@@ -41,8 +57,10 @@ export class Pages {
     this.#roles = roles;
   }
 
+  /** The browser is closed after the test, and every page with it. */
   static async launch(roles: Roles): Promise<Pages> {
-    return new Pages(await launchChromium(), roles);
+    const browser = closeLater(await launchChromium(), (browser) => browser.close());
+    return new Pages(browser, roles);
   }
 
   /** The page of a running role. */
@@ -59,7 +77,7 @@ export class Pages {
     const complaints: string[] = [];
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => {
-      // A role that ended is told by the browser as well; that is for the page to show.
+      // The browser reports a role that ended as well; that is for the page to show.
       if (message.type() === "error" && !/net::ERR_|status of (?:4|5)\d\d/.test(message.text()))
         complaints.push(message.text());
     });
@@ -86,10 +104,6 @@ export class Pages {
     page.setDefaultTimeout(WAIT_MS_MAX);
     await page.goto(`${url}/#code=${"x".repeat(43)}`);
     return { page, look: (name) => look(page, `${viewport}-${name}`), close: () => context.close() };
-  }
-
-  close(): Promise<void> {
-    return this.#browser.close();
   }
 }
 

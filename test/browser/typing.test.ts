@@ -2,21 +2,21 @@
  * The page is drawn anew by every event. Nothing that somebody types may get lost by that, and no list may show under a
  * name that is not its own.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Locator } from "playwright-core";
-import { missingPackage } from "../../scripts/lib/debian.ts";
-import { type Role, Roles } from "../../scripts/lib/roles.ts";
-import { removeFolder, temporaryFolder, upToDateBinary } from "../binary/binary.ts";
-import { type OpenPage, Pages } from "./pages.ts";
+import type { Role, Roles } from "../../scripts/lib/roles.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
+import { askJson, openExecutable } from "../support/executable.ts";
+import { until } from "../support/until.ts";
+import { inBrowser, type OpenPage, Pages } from "./pages.ts";
 
-const missing = missingPackage("chromium");
 const TEST_MS_MAX = 60_000;
 /** As somebody types who is in a hurry; about the pace of the events. */
 const KEY_MS = 15;
 
-describe.skipIf(missing !== undefined)(`typing while the swarm changes ${missing ?? ""}`, () => {
+inBrowser("typing while the swarm changes", () => {
   let roles: Roles;
   let pages: Pages;
   let folder = "";
@@ -25,26 +25,20 @@ describe.skipIf(missing !== undefined)(`typing while the swarm changes ${missing
   let ben: Role;
   let flood: Flood;
 
-  beforeAll(async () => {
-    const binary = await upToDateBinary();
-    folder = await temporaryFolder();
+  openForAll(async () => {
+    roles = await openExecutable();
+    ({ folder } = roles);
     mkdirSync(join(folder, "files"));
     for (const name of ["steady", "flood"]) writeFileSync(join(folder, "files", name), name);
-    roles = new Roles(binary, folder);
     tracker = await roles.tracker();
     [anna, ben] = await Promise.all([roles.peer("anna", tracker), roles.peer("ben", tracker)]);
     for (const peer of [anna, ben])
-      await roles.ask(["peer", "publish", join(folder, "files", "steady"), `of ${peer.name}`, "--data", peer.data]);
+      await askJson(roles, "peer", peer, "publish", join(folder, "files", "steady"), `of ${peer.name}`);
     pages = await Pages.launch(roles);
-    flood = new Flood(ben, join(folder, "files", "flood"));
-  }, 60_000);
+    flood = closeLater(new Flood(ben, join(folder, "files", "flood")), (flood) => flood.stop());
+  });
 
-  afterAll(async () => {
-    await flood?.stop();
-    await pages?.close();
-    await roles?.stop();
-    await removeFolder(folder);
-  }, 30_000);
+  const limits = (...flags: string[]) => askJson(roles, "peer", anna, "limits", ...flags);
 
   /** Types letter by letter into a field, and looks whether every letter is there. */
   async function type(field: Locator, text: string): Promise<void> {
@@ -126,22 +120,22 @@ describe.skipIf(missing !== undefined)(`typing while the swarm changes ${missing
       const { page } = open;
       await open.goTo("Overview");
       await type(page.getByLabel("Receive at most"), "7");
-      await roles.ask(["peer", "limits", "--down-limit", "5MiB/s", "--up-limit", "3MiB/s", "--data", anna.data]);
-      // The other field, which nobody typed in, tells that the page has heard of it.
-      await until(async () => (await page.getByLabel("Send at most").inputValue()) === "3");
+      await limits("--down-limit", "5MiB/s", "--up-limit", "3MiB/s");
+      // The other field, which nobody typed in, shows that the page knows.
+      await until("the new limit shows", async () => (await page.getByLabel("Send at most").inputValue()) === "3");
       expect(await page.getByLabel("Receive at most").inputValue()).toBe("7");
       await page.getByRole("button", { name: "Apply" }).click();
       await page.getByText("The limits hold from now on.").waitFor();
-      const status = JSON.parse(await roles.ask(["peer", "status", "--json", "--data", anna.data]));
+      const status = await askJson(roles, "peer", anna, "status");
       expect(status).toMatchObject({ down_limit: 7 * 1024 * 1024, up_limit: 3 * 1024 * 1024 });
-      await roles.ask(["peer", "limits", "--down-limit", "none", "--up-limit", "none", "--data", anna.data]);
+      await limits("--down-limit", "none", "--up-limit", "none");
       await open.close();
     },
     TEST_MS_MAX,
   );
 
   test(
-    "the files of one peer, of another, and of all: what shows is always what the caption names",
+    "the file list of one peer, of another, and of all always shows what its caption names",
     async () => {
       const open = await pages.open("peer", ben, "desktop");
       const { page } = open;
@@ -177,11 +171,6 @@ describe.skipIf(missing !== undefined)(`typing while the swarm changes ${missing
     TEST_MS_MAX,
   );
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 10_000; !(await holds()); await Bun.sleep(20))
-    if (performance.now() > deadline) throw new Error("not within 10 s");
-}
 
 /** Events without end: a peer that publishes a file and takes it back. */
 class Flood {

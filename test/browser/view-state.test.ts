@@ -1,13 +1,13 @@
 /** State and effects of the page's views, in a browser: what begins ends, once, and what is gone stays gone. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "../../scripts/lib/chromium.ts";
-import { missingPackage } from "../../scripts/lib/debian.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { inBrowser } from "./pages.ts";
 
-const missing = missingPackage("chromium");
 const repository = resolve(import.meta.dir, "../..");
 
 /** A view that can be shown and hidden, and whose state is set from outside, as an answer does that comes late. */
@@ -35,24 +35,18 @@ const program = `
   queueMicrotask(() => setTurn(1));
 `;
 
-describe.skipIf(missing !== undefined)(`state of views ${missing ?? ""}`, () => {
-  let folder = "";
+inBrowser("state of views", () => {
   let script = "";
   let browser: Browser;
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "p2pfs-views-"));
+  openForAll(async () => {
+    const folder = temporaryFolder();
     await symlink(join(repository, "node_modules"), join(folder, "node_modules"));
     await writeFile(join(folder, "page.tsx"), `/** @jsxImportSource hono/jsx/dom */${program}`);
     const built = await Bun.build({ entrypoints: [join(folder, "page.tsx")], target: "browser", format: "iife" });
     script = await built.outputs[0]!.text();
-    browser = await launchChromium();
-  }, 30_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    await rm(folder, { recursive: true, force: true });
-  }, 30_000);
+    browser = closeLater(await launchChromium(), (browser) => browser.close());
+  });
 
   /** The view in a page of its own, after these steps, each of which the browser gets the time to draw. */
   async function after(...steps: readonly string[]): Promise<Page> {
@@ -76,13 +70,13 @@ describe.skipIf(missing !== undefined)(`state of views ${missing ?? ""}`, () => 
     expect(await counts(page)).toEqual({ begun: 1, ended: 1, detached: 0 });
   });
 
-  test("what comes too late does not bring a view back", async () => {
+  test("a state that is set too late does not bring a view back", async () => {
     const page = await after("setShown(false)", "setTurn(1)", "setTurn(2)", "setTurn(3)");
     expect(await shown(page)).toEqual([]);
     expect(await page.locator("#app").textContent()).toBe("hidden");
   });
 
-  test("a view that is gone before the next frame leaves nothing running", async () => {
+  test("a view that is gone before the next frame leaves no effect running", async () => {
     const page = await after(
       "setShown(false)",
       "(async () => { setShown(true); await 0; await 0; await 0; setShown(false); })()",

@@ -1,29 +1,23 @@
 /** Rate limits as they are typed: at the start of a peer, for one fetch, and while a peer runs. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCli } from "../../src/cli/cli.ts";
 import { formatHostPort } from "../../src/core/address.ts";
-import { openSwarm, type Swarm } from "../admin/roles.ts";
-import { memoryIo } from "./memory-io.ts";
+import { KiB, MiB } from "../../src/core/units.ts";
+import { openForAll } from "../support/closing.ts";
+import { lastJson } from "../support/json.ts";
+import { AdminRoles } from "../support/roles.ts";
+import { runHere } from "./memory-io.ts";
 
-const MiB = 1024 * 1024;
-
-let swarm: Swarm;
+let roles: AdminRoles;
 let data: string;
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  ({ data } = await swarm.addPeer("peer"));
+openForAll(async () => {
+  roles = await AdminRoles.open();
+  ({ data } = await roles.addPeer("peer"));
 });
-afterAll(() => swarm.close());
 
-async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const io = memoryIo(swarm.folder, env);
-  const code = await runCli(args, io);
-  return { code, stdout: io.stdout.text, stderr: io.stderr.text };
-}
+const run = (args: readonly string[], env?: Record<string, string>) => runHere(roles.folder, args, env);
 
 const limits = async (...args: string[]) => {
   const { code, stdout } = await run(["peer", "limits", ...args, "--json", "--data", data]);
@@ -31,7 +25,7 @@ const limits = async (...args: string[]) => {
   return JSON.parse(stdout);
 };
 
-test("limits shows, changes what is named, and takes away", async () => {
+test("`limits` shows the limits, changes those that are named, and removes them by none", async () => {
   expect(await limits()).toEqual({ up_limit: null, down_limit: null });
   expect(await limits("--up-limit", "4MiB/s")).toEqual({ up_limit: 4 * MiB, down_limit: null });
   expect(await limits("--down-limit", "500KB/s")).toEqual({ up_limit: 4 * MiB, down_limit: 500_000 });
@@ -52,8 +46,8 @@ test.each([
   expect(stderr).toContain("expected a rate");
 });
 
-test("a twin in the environment is read as strictly", async () => {
-  const { code, stderr } = await run(["peer", "start", "--data", join(swarm.folder, "other")], {
+test("the environment variable of a limit is checked as strictly as its flag", async () => {
+  const { code, stderr } = await run(["peer", "start", "--data", join(roles.folder, "other")], {
     P2PFS_UP_LIMIT: "quick",
   });
   expect(code).toBe(2);
@@ -61,20 +55,18 @@ test("a twin in the environment is read as strictly", async () => {
 });
 
 test.each(["through the peer that runs", "by a peer of its own"])("a fetch %s keeps to its limit", async (how) => {
-  const { data: seederData } = await swarm.addPeer(`seeder ${how}`);
   const fname = `file ${how}`;
   // Three chunks: each is asked for when the one before it is paid for.
-  writeFileSync(join(swarm.folder, fname), randomBytes(3 * 64 * 1024));
-  await run(["peer", "publish", fname, "--data", seederData]);
+  await roles.publish(await roles.addPeer(`seeder ${how}`), fname, randomBytes(3 * 64 * KiB));
   const own = how === "by a peer of its own";
   const where = own
-    ? ["--data", join(swarm.folder, "none"), "--tracker", formatHostPort(swarm.trackerAddress)]
+    ? ["--data", join(roles.folder, "none"), "--tracker", formatHostPort(roles.trackerAddress)]
     : ["--data", data];
-  const destination = join(swarm.folder, `copy ${how}`);
+  const destination = join(roles.folder, `copy ${how}`);
   const fetched = await run(["peer", "fetch", fname, destination, ...where, "--down-limit", "128KiB/s", "--json"]);
   expect(fetched.stderr).toBe("");
   expect(fetched.code).toBe(0);
-  const receipt = JSON.parse(fetched.stdout.trimEnd().split("\n").at(-1)!);
-  expect(receipt).toMatchObject({ event: "receipt", bytes_fetched: 3 * 64 * 1024 });
+  const receipt = lastJson(fetched.stdout);
+  expect(receipt).toMatchObject({ event: "receipt", bytes_fetched: 3 * 64 * KiB });
   expect(receipt.duration_ms).toBeGreaterThan(800);
 });

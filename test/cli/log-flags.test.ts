@@ -1,43 +1,31 @@
 /** The flags of the log and their twins, on the command line of a tracker, a peer and a fetch. */
 import { Database } from "bun:sqlite";
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCli } from "../../src/cli/cli.ts";
+import { formatHostPort } from "../../src/core/address.ts";
 import { readAdminFile } from "../../src/store/data-folder.ts";
-import { openSwarm, type Swarm, until } from "../admin/roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { AdminRoles } from "../support/roles.ts";
+import { until } from "../support/until.ts";
 import { memoryIo } from "./memory-io.ts";
-import { type Ended, runToEnd, type Started, type StartOptions, start } from "./spawn.ts";
+import { type Ended, runToEnd, type StartOptions, start } from "./spawn.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "p2pfs-log-"));
-let swarm: Swarm;
+let folder: string;
 let trackerFlags: string[];
-/** Roles that a test has started; a failed test leaves none running. */
-const started: Started[] = [];
-
-beforeAll(async () => {
-  swarm = await openSwarm();
-  trackerFlags = ["--tracker", `${swarm.trackerAddress.host}:${swarm.trackerAddress.port}`];
+openForAll(async () => {
+  folder = temporaryFolder();
+  const { trackerAddress } = await AdminRoles.open();
+  trackerFlags = ["--tracker", formatHostPort(trackerAddress)];
 });
-afterAll(async () => {
-  for (const role of started) role.kill("SIGKILL");
-  await Promise.all(started.map(({ ended }) => ended));
-  await swarm.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-function startRole(args: readonly string[], options: StartOptions = {}): Started {
-  const role = start(args, options);
-  started.push(role);
-  return role;
-}
 
 const data = (name: string) => ["--data", join(folder, name)];
 
 /** A tracker that is told to end as soon as it is up. */
 async function trackerLog(name: string, flags: readonly string[], options: StartOptions = {}): Promise<Ended> {
-  const role = startRole(
+  const role = start(
     ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0", "--json", ...data(name), ...flags],
     options,
   );
@@ -120,7 +108,7 @@ test.each(["json", "text"])("a peer's %s log stays one line an entry, whatever a
   const path = join(folder, strange, "file");
   writeFileSync(path, "text");
   const env = { P2PFS_LOG_FORMAT: format };
-  const role = startRole(["peer", "start", "--json", ...data(`peer ${format}`), ...trackerFlags], { env });
+  const role = start(["peer", "start", "--json", ...data(`peer ${format}`), ...trackerFlags], { env });
   await role.announced;
   expect((await runToEnd(["peer", "publish", path, `of ${format}`, ...data(`peer ${format}`)])).code).toBe(0);
   writeFileSync(path, "changed");
@@ -148,13 +136,13 @@ test.each(["json", "text"])("a peer's %s log stays one line an entry, whatever a
 
 test("nothing secret is in the log of a tracker, a peer or a fetch, even from debug on", async () => {
   const env = { P2PFS_LOG_FORMAT: "json", P2PFS_LOG_LEVEL: "debug" };
-  const tracker = startRole(
+  const tracker = start(
     ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0", "--json", ...data("open tracker")],
     { env },
   );
   const { address } = await tracker.announced;
   const joining = ["--tracker", String(address)];
-  const peer = startRole(["peer", "start", "--json", ...data("open peer"), ...joining], { env });
+  const peer = start(["peer", "start", "--json", ...data("open peer"), ...joining], { env });
   await peer.announced;
   const path = join(folder, "source");
   writeFileSync(path, "text");

@@ -1,51 +1,40 @@
 /** One-shot commands over running roles: what scripts and people get to read, and the exit codes. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCli } from "../../src/cli/cli.ts";
-import { openSwarm, type Swarm } from "../admin/roles.ts";
-import { story } from "../story.ts";
-import { memoryIo } from "./memory-io.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
+import { lastJson } from "../support/json.ts";
+import { AdminRoles } from "../support/roles.ts";
+import { story } from "../support/story.ts";
+import { type Outcome, runHere } from "./memory-io.ts";
 
 const step = story();
-let swarm: Swarm;
+let roles: AdminRoles;
 let dataOf: Record<string, string>;
 let addressOf: Record<string, string>;
 let cwd: string;
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
-  const io = memoryIo(cwd, env);
-  const code = await runCli(args, io);
-  return { code, stdout: io.stdout.text, stderr: io.stderr.text };
-}
-
-const tracker = (...args: string[]) => run(["tracker", ...args, "--data", swarm.trackerData]);
+const run = (args: readonly string[], env?: Record<string, string>) => runHere(cwd, args, env);
+const tracker = (...args: string[]) => run(["tracker", ...args, "--data", roles.trackerData]);
 const peer = (name: string, ...args: string[]) => run(["peer", ...args, "--data", dataOf[name]!]);
 const jsonOf = ({ stdout }: Outcome) => JSON.parse(stdout);
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  cwd = join(swarm.folder, "home");
+openForAll(async () => {
+  roles = await AdminRoles.open();
+  cwd = join(roles.folder, "home");
   mkdirSync(cwd);
   dataOf = {};
   addressOf = {};
   for (const name of ["alice", "bob"]) {
-    const { data, client } = await swarm.addPeer(name);
+    const { data, client } = await roles.addPeer(name);
     dataOf[name] = data;
     addressOf[name] = (await (await client.api.status.$get()).json()).address!;
   }
   writeFileSync(join(cwd, "report.txt"), "a report\n");
   writeFileSync(join(cwd, "other.txt"), "another report\n");
 });
-afterAll(() => swarm.close());
 
-describe("the main job, as a script sees it", () => {
+describe("publish, list and fetch with --json and as text", () => {
   step("publish shows the path as typed, and a ticket (F16, R11)", async () => {
     const published = await peer("alice", "publish", "./report.txt", "shared.txt", "--json");
     expect(published.code).toBe(0);
@@ -75,8 +64,7 @@ describe("the main job, as a script sees it", () => {
   step("fetch writes ./FNAME by default, into a folder where there is one, and gives a receipt (F17)", async () => {
     const fetched = await peer("bob", "fetch", "shared.txt", "--json");
     expect(fetched.code).toBe(0);
-    const lines = fetched.stdout.trimEnd().split("\n");
-    expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+    expect(lastJson(fetched.stdout)).toMatchObject({
       event: "receipt",
       destination: join(cwd, "shared.txt"),
       bytes_fetched: 9,
@@ -113,8 +101,8 @@ describe("the main job, as a script sees it", () => {
     expect((await tracker("status")).stdout).toMatch(/^role +tracker \d/);
   });
 
-  step("connect and unpublish say what they did (F13)", async () => {
-    const { host, port } = swarm.trackerAddress;
+  step("connect and unpublish print what they did (F13)", async () => {
+    const { host, port } = roles.trackerAddress;
     expect((await peer("bob", "connect", host, String(port))).stdout).toBe(
       `joined ${host}:${port} as ${addressOf.bob}\n`,
     );
@@ -139,8 +127,8 @@ describe("exit codes", () => {
     [3, "no role in the folder", () => ["peer", "status", "--data", "nowhere"]],
     [4, "no such file in the swarm", () => ["peer", "fetch", "nothing", "--data", dataOf.bob!]],
     [4, "no such local file", () => ["peer", "publish", "nothing", "--data", dataOf.bob!]],
-    [4, "no such peer", () => ["tracker", "ping", "127.0.0.1", "1", "--data", swarm.trackerData]],
-    [5, "a host with two peers", () => ["tracker", "discover", "127.0.0.1", "--data", swarm.trackerData]],
+    [4, "no such peer", () => ["tracker", "ping", "127.0.0.1", "1", "--data", roles.trackerData]],
+    [5, "a host with two peers", () => ["tracker", "discover", "127.0.0.1", "--data", roles.trackerData]],
     [6, "a destination that exists (R7)", () => ["peer", "fetch", "shared.txt", "--data", dataOf.bob!]],
     [6, "an own file (R6)", () => ["peer", "fetch", "shared.txt", "x", "--data", dataOf.alice!]],
     [6, "a name in use (R2)", () => ["peer", "publish", "other.txt", "shared.txt", "--data", dataOf.alice!]],
@@ -154,7 +142,7 @@ describe("exit codes", () => {
     [
       7,
       "no tracker",
-      ({ port }) => ["peer", "fetch", "x", "--tracker", `127.0.0.1:${port}`, "--data", join(swarm.folder, "none")],
+      ({ port }) => ["peer", "fetch", "x", "--tracker", `127.0.0.1:${port}`, "--data", join(roles.folder, "none")],
     ],
     [10, "a folder that is not there", () => ["peer", "fetch", "shared.txt", "no/such/x", "--data", dataOf.bob!]],
     [
@@ -162,16 +150,16 @@ describe("exit codes", () => {
       "a folder that is not there, with a slash",
       () => ["peer", "fetch", "shared.txt", "no/", "--data", dataOf.bob!],
     ],
-    [13, "a data folder in use", () => ["tracker", "start", "--data", swarm.trackerData, "--admin", "127.0.0.1:0"]],
+    [13, "a data folder in use", () => ["tracker", "start", "--data", roles.trackerData, "--admin", "127.0.0.1:0"]],
     [
       6,
       "an address that others reach",
-      () => ["peer", "start", "--listen", "0.0.0.0:0", "--data", join(swarm.folder, "wide")],
+      () => ["peer", "start", "--listen", "0.0.0.0:0", "--data", join(roles.folder, "wide")],
     ],
     [
       6,
       "an admin address that others reach",
-      () => ["tracker", "start", "--admin", "0.0.0.0:0", "--data", join(swarm.folder, "wide")],
+      () => ["tracker", "start", "--admin", "0.0.0.0:0", "--data", join(roles.folder, "wide")],
     ],
   ];
 
@@ -189,14 +177,14 @@ describe("exit codes", () => {
 
   step("13: an admin address in use", async () => {
     const taken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-    const data = join(swarm.folder, "second");
+    closeLater(taken, () => taken.stop(true));
+    const data = join(roles.folder, "second");
     const outcome = await run(["tracker", "start", "--admin", `127.0.0.1:${taken.port}`, "--data", data]);
     expect(outcome.code).toBe(13);
     expect(outcome.stderr).toContain("--admin");
-    await taken.stop(true);
   });
 
-  step("a typo is met with what may have been meant", async () => {
+  step("after a typo the error names what may have been meant", async () => {
     expect((await run(["peer", "fetsh", "a"])).stderr).toContain("did you mean `fetch`?");
     expect((await run(["peer", "fetch", "a", "--trakcer", "a:1"])).stderr).toContain("did you mean --tracker?");
     expect((await run(["tracker", "lst-peers"])).stderr).toContain("did you mean `list-peers`?");
@@ -204,14 +192,14 @@ describe("exit codes", () => {
 });
 
 describe("the environment", () => {
-  step("has twins of the flags, which win over it", async () => {
+  step("sets what flags set, and flags win over it", async () => {
     const env = { P2PFS_DATA: dataOf.bob!, P2PFS_JSON: "1" };
     expect(jsonOf(await run(["peer", "status"], env))).toMatchObject({ address: addressOf.bob! });
     const other = await run(["peer", "status", "--data", dataOf.alice!], env);
     expect(jsonOf(other)).toMatchObject({ address: addressOf.alice! });
   });
 
-  step("is checked as strictly as what is typed", async () => {
+  step("is checked as strictly as flags", async () => {
     const { code, stderr } = await run(["peer", "start"], { P2PFS_LISTEN: "somewhere", P2PFS_DATA: "x" });
     expect(code).toBe(2);
     expect(stderr).toContain("P2PFS_LISTEN");
@@ -219,31 +207,31 @@ describe("the environment", () => {
 });
 
 describe("a fetch with no peer in the data folder", () => {
-  step("is a peer of its own that leaves nothing there", async () => {
-    const { host, port } = swarm.trackerAddress;
-    const args = ["peer", "fetch", "shared.txt", "alone.txt", "--data", join(swarm.folder, "nobody")];
+  step("is a peer of its own that leaves nothing in the folder", async () => {
+    const { host, port } = roles.trackerAddress;
+    const args = ["peer", "fetch", "shared.txt", "alone.txt", "--data", join(roles.folder, "nobody")];
     const env = { P2PFS_TRACKER: `${host}:${port}` };
     const outcome = await run([...args, "--json"], env);
     expect(outcome).toMatchObject({ code: 0, stderr: "" });
     expect(readFileSync(join(cwd, "alone.txt"), "utf8")).toBe("a report\n");
-    expect(await Bun.file(join(swarm.folder, "nobody")).exists()).toBe(false);
-    expect(() => readFileSync(join(swarm.folder, "nobody"))).toThrow("ENOENT");
-    await swarm.tracker.api.peers.$get({ query: {} });
+    expect(await Bun.file(join(roles.folder, "nobody")).exists()).toBe(false);
+    expect(() => readFileSync(join(roles.folder, "nobody"))).toThrow("ENOENT");
+    await roles.tracker.api.peers.$get({ query: {} });
   });
 
   step("takes the tracker from a ticket", async () => {
     const [file] = jsonOf(await tracker("list-files", "--json")) as [{ content_id: string }];
-    const { host, port } = swarm.trackerAddress;
+    const { host, port } = roles.trackerAddress;
     const ticket = `p2pfs://${host}:${port}/shared.txt?id=${file.content_id}`;
-    const args = ["peer", "fetch", ticket, "by ticket.txt", "--data", join(swarm.folder, "nobody")];
+    const args = ["peer", "fetch", ticket, "by ticket.txt", "--data", join(roles.folder, "nobody")];
     expect(await run(args, { P2PFS_TRACKER: "127.0.0.1:9" })).toMatchObject({ code: 0 });
   });
 
-  step("serves it for as long as it was asked to", async () => {
-    const { host, port } = swarm.trackerAddress;
+  step("serves the file for the time of --seed-for", async () => {
+    const { host, port } = roles.trackerAddress;
     const args = ["peer", "fetch", "shared.txt", "seeded.txt", "--seed-for", "300ms", "--tracker", `${host}:${port}`];
     const started = performance.now();
-    const outcome = await run([...args, "--data", join(swarm.folder, "nobody")]);
+    const outcome = await run([...args, "--data", join(roles.folder, "nobody")]);
     expect(outcome.code).toBe(0);
     expect(outcome.stderr).toContain("serving it for 300 ms");
     expect(performance.now() - started).toBeGreaterThan(300);

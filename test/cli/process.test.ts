@@ -1,23 +1,24 @@
 /** Roles and fetches as processes: input, signals, ends. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { formatHostPort } from "../../src/core/address.ts";
 import { MiB } from "../../src/core/units.ts";
-import { openSwarm, type Swarm, until } from "../admin/roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { expectBytes, fetchFilesIn, temporaryFolder } from "../support/folder.ts";
+import { lastJson } from "../support/json.ts";
+import { AdminRoles } from "../support/roles.ts";
+import { until } from "../support/until.ts";
 import { main, runToEnd, start } from "./spawn.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "p2pfs-process-"));
-let swarm: Swarm;
+let folder: string;
+let roles: AdminRoles;
 let trackerFlags: string[];
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  trackerFlags = ["--tracker", `${swarm.trackerAddress.host}:${swarm.trackerAddress.port}`];
-});
-afterAll(async () => {
-  await swarm.close();
-  rmSync(folder, { recursive: true, force: true });
+openForAll(async () => {
+  folder = temporaryFolder();
+  roles = await AdminRoles.open();
+  trackerFlags = ["--tracker", formatHostPort(roles.trackerAddress)];
 });
 
 const data = (name: string) => ["--data", join(folder, name)];
@@ -30,7 +31,7 @@ function hasEnded(pid: number): boolean {
 }
 
 describe("a role without a terminal", () => {
-  test("says where it is, outlives the end of its input, and ends by exit, which waits for it", async () => {
+  test("prints its addresses, goes on after the end of its input, and ends by exit, which waits for it", async () => {
     const role = start(["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0", "--json", ...data("t1")]);
     const announced = await role.announced;
     expect(announced).toMatchObject({
@@ -54,7 +55,7 @@ describe("a role without a terminal", () => {
     expect((await runToEnd(["tracker", "status", ...data("t1")])).code).toBe(3);
   });
 
-  test("runs the lines of its input one after another; exit takes the code of the first that failed", async () => {
+  test("runs the lines of its input one after another; its exit code is that of the first that failed", async () => {
     writeFileSync(join(folder, "a b.txt"), "text");
     const role = startPeer("piped");
     await role.announced;
@@ -72,7 +73,7 @@ describe("a role without a terminal", () => {
     ]);
   });
 
-  test("is a tracker that does not listen before it is told to, without `start` (F6)", async () => {
+  test("is a tracker that does not listen before the command `start` (F6)", async () => {
     const role = start(["tracker", "--json", "--admin", "127.0.0.1:0", ...data("t2")]);
     expect(await role.announced).toMatchObject({ address: null });
     role.stdin.write("start 127.0.0.1 0 --json\nstatus --json\nexit\n");
@@ -95,7 +96,7 @@ describe("a role without a terminal", () => {
     expect(readdirSync(join(folder, signal))).not.toContain("admin.json");
   });
 
-  test("keeps others out of its data folder, also while it is frozen, and leaves it free when killed", async () => {
+  test("refuses its data folder to others, also while it is frozen, and leaves it free when killed", async () => {
     const role = startPeer("locked");
     const { pid } = await role.announced;
     expect((await startPeer("locked").ended).code).toBe(13);
@@ -113,18 +114,12 @@ describe("a role without a terminal", () => {
 });
 
 describe("a fetch in the foreground", () => {
-  let source: string;
+  const bytes = Buffer.alloc(4 * MiB, "large");
   /** So that it is still under way when it is ended, on every machine. */
-  const slowly = ["--down-limit", "4MiB/s"];
+  const slowly = ["--down-limit", "256KiB/s"];
 
-  beforeAll(async () => {
-    const seeder = await swarm.addPeer("seeder");
-    source = join(swarm.folder, "large.bin");
-    writeFileSync(source, Buffer.alloc(12 * MiB, "large"));
-    const lines = await seeder.client.api.shares.$post({
-      json: { path: source, lname: "large.bin", fname: "large.bin" },
-    });
-    await lines.text();
+  openForAll(async () => {
+    await roles.publish(await roles.addPeer("seeder"), "large.bin", bytes);
   });
 
   test("that is interrupted keeps what has arrived, says how to go on, and goes on (code 12)", async () => {
@@ -135,18 +130,17 @@ describe("a fetch in the foreground", () => {
     fetch.kill("SIGINT");
     const { code, stdout, stderr } = await fetch.ended;
     expect(code).toBe(12);
-    expect(JSON.parse(stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ error: { code: "cancelled" } });
+    expect(lastJson(stdout)).toMatchObject({ error: { code: "cancelled" } });
     expect(stderr).toMatch(/stopped; .* are kept\nhint: run the same command again/);
     expect(existsSync(join(folder, "large.bin"))).toBe(false);
     const again = await runToEnd(args, { cwd: folder });
     expect(again.code).toBe(0);
-    const receipt = JSON.parse(again.stdout.trimEnd().split("\n").at(-1)!);
-    expect(receipt.bytes_resumed).toBeGreaterThan(0);
-    expect(readFileSync(join(folder, "large.bin")).equals(readFileSync(source))).toBe(true);
-    expect(readdirSync(folder).filter((name) => name.startsWith(".p2pfs-"))).toEqual([]);
+    expect(lastJson(again.stdout).bytes_resumed).toBeGreaterThan(0);
+    expectBytes(join(folder, "large.bin"), bytes);
+    expect(fetchFilesIn(folder)).toEqual([]);
   });
 
-  test("through a running peer stops there as well when its command line is killed", async () => {
+  test("through a running peer is stopped there when its command line is killed", async () => {
     mkdirSync(join(folder, "inbox"));
     const role = startPeer("middle");
     await role.announced;
@@ -160,12 +154,10 @@ describe("a fetch in the foreground", () => {
       return JSON.parse(stdout)[0].state === "stopped";
     });
     expect(existsSync(join(folder, "inbox/copy.bin"))).toBe(false);
-    role.kill("SIGTERM");
-    await role.ended;
   });
 });
 
-test("a reader that goes away is no failure; output that is lost otherwise is (code 10)", () => {
+test("output to a closed pipe is no failure, output that cannot be written is (code 10)", () => {
   const full = Bun.spawnSync(["bash", "-c", `"$0" "$1" --help > /dev/full`, process.execPath, main], {
     stderr: "pipe",
   });

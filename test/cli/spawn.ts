@@ -1,6 +1,7 @@
 /** The command line as a process of its own. */
 import { join } from "node:path";
-import { until } from "../admin/roles.ts";
+import { closeLater } from "../support/closing.ts";
+import { until } from "../support/until.ts";
 
 export const main = join(import.meta.dir, "../../src/main.ts");
 
@@ -28,7 +29,9 @@ export interface StartOptions {
   readonly descriptorsMax?: number;
 }
 
-/** Starts p2pfs with a pipe as standard input, which stays open until somebody ends it. */
+/**
+ * Starts p2pfs with a pipe as standard input, which stays open until somebody ends it. The process is killed after the test.
+ */
 export function start(args: readonly string[], options: StartOptions = {}): Started {
   const command = [process.execPath, main, ...args];
   const { descriptorsMax } = options;
@@ -39,6 +42,10 @@ export function start(args: readonly string[], options: StartOptions = {}): Star
     stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
+  });
+  closeLater(child, () => {
+    child.kill("SIGKILL");
+    return child.exited;
   });
   let stdout = "";
   const firstLine = Promise.withResolvers<Record<string, unknown>>();

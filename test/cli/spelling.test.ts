@@ -1,27 +1,24 @@
 /** One definition of a command: every route has a spelling in the shell, every spelling a route and a line in the README. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RouteMap } from "@stricli/core";
 import type { CliContext } from "../../src/cli/context.ts";
 import { peerCommands, peerShellCommands } from "../../src/cli/peer-commands.ts";
 import { trackerCommands, trackerShellCommands } from "../../src/cli/tracker-commands.ts";
-import { readAdminFile } from "../../src/store/data-folder.ts";
-import { openSwarm, type Swarm } from "../admin/roles.ts";
+import { openForAll } from "../support/closing.ts";
+import { AdminRoles, requestAs } from "../support/roles.ts";
 
-let swarm: Swarm;
 let dataOf: Record<"tracker" | "peer", string>;
 
-beforeAll(async () => {
-  swarm = await openSwarm();
-  const peer = await swarm.addPeer("peer");
-  dataOf = { tracker: swarm.trackerData, peer: peer.data };
+openForAll(async () => {
+  const roles = await AdminRoles.open();
+  const peer = await roles.addPeer("peer");
+  dataOf = { tracker: roles.trackerData, peer: peer.data };
 });
-afterAll(() => swarm.close());
 
 async function routesOf(role: "tracker" | "peer"): Promise<string[]> {
-  const { url, token } = readAdminFile(dataOf[role])!;
-  const response = await fetch(`${url}/api/openapi.json`, { headers: { Authorization: `Bearer ${token}` } });
+  const response = await requestAs(dataOf[role], "/api/openapi.json");
   const { paths } = (await response.json()) as {
     paths: Record<string, Record<string, { operationId: string; tags: string[] }>>;
   };

@@ -1,17 +1,19 @@
 /** The digest itself, and what becomes of it in a compiled binary whose temp folder is of no use. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, symlink, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { build } from "../../scripts/build.ts";
 import { digest, isChunk } from "../../src/disk/blake3.ts";
-import { contentOf, needsRoot, withMount } from "./fixtures.ts";
+import { openForAll } from "../support/closing.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { asNobody, mountTmpfs, needsRoot } from "../support/root.ts";
+import { contentOf } from "./fixtures.ts";
 
 const repository = resolve(import.meta.dir, "../..");
 let folder: string;
 let binary: string;
-/** As Bun embeds an addon where nobody tells it otherwise. */
+/** As Bun embeds an addon by default. */
 let careless: string;
 /** Where that one looks in the temp folder, and a file of the right size that is no addon. */
 let plantedName = "";
@@ -24,8 +26,8 @@ try { console.log(digest(new Uint8Array(0)).toHex()); }
 catch (error) { console.log([error.name, error.code, error.message, error.hint].join("|")); }
 `;
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "p2pfs-blake3-"));
+openForAll(async () => {
+  folder = temporaryFolder();
   await symlink(join(repository, "node_modules"), join(folder, "node_modules"));
   await writeFile(join(folder, "main.ts"), program);
   binary = await build(join(folder, "main"), join(folder, "main.ts"));
@@ -39,8 +41,6 @@ beforeAll(async () => {
   expect(plantedName).toMatch(/^\.bun-\d+-[\da-f]+\.node$/);
   hostile = readFileSync(join(temp, plantedName)).fill(0, 0, 4096);
 });
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function run(env: Record<string, string>, command = [binary]): string {
   return Bun.spawnSync(command, { cwd: folder, env }).stdout.toString().trim();
@@ -74,7 +74,7 @@ test("a view into a larger buffer is digested alone", () => {
   expect(digest(bytes.subarray(10, 20))).toEqual(digest(new Uint8Array(10).fill(9)));
 });
 
-test("a chunk is told from one with a single wrong bit, and from its neighbour", () => {
+test("isChunk is false for a single wrong bit, and for another chunk", () => {
   const { manifest, chunk } = contentOf(150_000);
   expect(isChunk(chunk(1), manifest, 1)).toBe(true);
   expect(isChunk(chunk(1), manifest, 0)).toBe(false);
@@ -96,13 +96,12 @@ test("nothing is left in the temp folder, and what is planted there is neither l
   expect(readFileSync(planted).equals(hostile)).toBe(true);
 });
 
-needsRoot("nor what another user planted, and another user runs it as well", async () => {
+needsRoot("what another user planted there is not loaded, and another user can run the binary as well", async () => {
   const temp = temporary("shared", 0o1777);
   const planted = plant(temp);
   chownSync(planted, NOBODY, NOBODY);
-  const asNobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", binary];
   expect(run({ TMPDIR: temp })).toBe(DIGEST_OF_NOTHING);
-  expect(run({ TMPDIR: temp }, asNobody)).toBe(DIGEST_OF_NOTHING);
+  expect(run({ TMPDIR: temp }, [...asNobody, binary])).toBe(DIGEST_OF_NOTHING);
   expect(readdirSync(temp)).toEqual([basename(planted)]);
 });
 
@@ -114,9 +113,8 @@ test("a temp folder that cannot take the addon gives a typed error that names TM
 });
 
 for (const option of ["noexec", "ro"]) {
-  needsRoot(`a ${option} temp folder gives the same error`, () =>
-    withMount(join(folder, option), `${option},size=8m`, async () => {
-      expect(run({ TMPDIR: join(folder, option) })).toMatch(/^P2pfsError\|disk\|.*\|.*TMPDIR/);
-    }),
-  );
+  needsRoot(`a ${option} temp folder gives the same error`, async () => {
+    mountTmpfs(join(folder, option), `${option},size=8m`);
+    expect(run({ TMPDIR: join(folder, option) })).toMatch(/^P2pfsError\|disk\|.*\|.*TMPDIR/);
+  });
 }

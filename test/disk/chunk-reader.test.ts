@@ -1,20 +1,22 @@
 /** Reading shared files: the right bytes, nothing from a file that is no longer what was shared, few descriptors. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
-import { appendFile, mkdtemp, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { appendFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ErrorCode } from "../../src/core/errors.ts";
 import { MiB } from "../../src/core/units.ts";
 import { ChunkReader, ReaderPool, type SharedFile } from "../../src/disk/chunk-reader.ts";
 import { stampOf } from "../../src/disk/file-stamp.ts";
+import { openForAll } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { patternBytes } from "./fixtures.ts";
 
 const SIZE = 3 * MiB + 5;
 let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "p2pfs-reader-"));
+openForAll(() => {
+  folder = temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function share(name: string, size = SIZE): Promise<SharedFile> {
   const path = join(folder, name);
@@ -22,7 +24,7 @@ async function share(name: string, size = SIZE): Promise<SharedFile> {
   return { path, ...stampOf(path) };
 }
 
-test("reads any stretch, also many at once", async () => {
+test("reads any range, also many at once", async () => {
   const file = await share("stretches");
   const pool = new ReaderPool(2);
   const whole = patternBytes(SIZE);
@@ -38,13 +40,13 @@ test("reads any stretch, also many at once", async () => {
   pool.close();
 });
 
-test("nothing of nothing", async () => {
+test("reads nothing of an empty file", async () => {
   const reader = ChunkReader.open(await share("empty", 0));
   await reader.read(0, new Uint8Array(0));
   reader.close();
 });
 
-const changes: Record<string, { change: (path: string) => Promise<unknown>; code: string }> = {
+const changes: Record<string, { change: (path: string) => Promise<unknown>; code: ErrorCode }> = {
   "appended to": { change: (path) => appendFile(path, "x"), code: "refused" },
   "rewritten in place": { change: (path) => writeFile(path, patternBytes(SIZE).fill(1)), code: "refused" },
   truncated: { change: (path) => writeFile(path, ""), code: "refused" },
@@ -61,13 +63,13 @@ const changes: Record<string, { change: (path: string) => Promise<unknown>; code
   },
 };
 for (const [what, { change, code }] of Object.entries(changes)) {
-  test(`a file that was ${what} is served no more`, async () => {
+  test(`a file that was ${what} is not served any more`, async () => {
     const file = await share("changing");
     const pool = new ReaderPool(2);
     const target = new Uint8Array(1000);
     await pool.read(file, 0, target);
     await change(file.path);
-    await expect(pool.read(file, 0, target)).rejects.toMatchObject({ name: "P2pfsError", code });
+    await expectError(code, pool.read(file, 0, target));
     expect(pool.openCount).toBe(0);
   });
 }

@@ -1,22 +1,23 @@
 /** Names that must not lead out of their folder. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type FileName, FileNameSchema } from "../../src/core/file-name.ts";
 import { resolveInside } from "../../src/disk/confine.ts";
+import { openForAll } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 let folder: string;
 let inside: string;
-beforeAll(async () => {
-  folder = await realpath(await mkdtemp(join(tmpdir(), "p2pfs-confine-")));
+openForAll(async () => {
+  folder = temporaryFolder();
   inside = join(folder, "inside");
   await mkdir(inside);
   await writeFile(join(folder, "outside"), "secret");
   await writeFile(join(inside, "plain"), "plain");
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const named = (name: string) => v.parse(FileNameSchema, name);
 
@@ -26,27 +27,27 @@ test("a name is a file in the folder, whether it exists or not", () => {
   expect(resolveInside(inside, named(".hidden"))).toBe(join(inside, ".hidden"));
 });
 
-test("a folder that is a link is its owner's choice", async () => {
+test("the folder itself may be a symbolic link", async () => {
   await symlink(inside, join(folder, "link"));
   expect(resolveInside(join(folder, "link"), named("new"))).toBe(join(inside, "new"));
 });
 
-test("a link under the name may stay inside but not lead out", async () => {
+test("a symbolic link under the name may lead within the folder but not out of it", async () => {
   await symlink("plain", join(inside, "near"));
   expect(resolveInside(inside, named("near"))).toBe(join(inside, "near"));
   await symlink("../outside", join(inside, "far"));
   await symlink("../nothing", join(inside, "dangling"));
   for (const name of ["far", "dangling"]) {
-    expect(() => resolveInside(inside, named(name))).toThrow(expect.objectContaining({ code: "refused" }));
+    expectError("refused", () => resolveInside(inside, named(name)));
   }
 });
 
-test("what is no FileName does not get out either", () => {
+test("a name that is no FileName is refused", () => {
   for (const name of ["..", ".", "../outside", "a/../../outside", "/etc/passwd", ""]) {
-    expect(() => resolveInside(inside, name as FileName)).toThrow(expect.objectContaining({ code: "refused" }));
+    expectError("refused", () => resolveInside(inside, name as FileName));
   }
 });
 
 test("a missing folder is a disk error", () => {
-  expect(() => resolveInside(join(folder, "none"), named("a"))).toThrow(expect.objectContaining({ code: "disk" }));
+  expectError("disk", () => resolveInside(join(folder, "none"), named("a")));
 });

@@ -1,6 +1,4 @@
 /** What the tests of `disk` share. */
-import { test } from "bun:test";
-import { mkdirSync } from "node:fs";
 import { DIGEST_BYTES } from "../../src/core/limits.ts";
 import {
   type ContentId,
@@ -26,24 +24,6 @@ export function patternBytes(size: number): Uint8Array {
   return bytes;
 }
 
-export const isRoot = process.platform === "linux" && process.getuid?.() === 0;
-
-/** A test that needs root on Linux: skipped elsewhere, failed where CI would skip it. */
-export function needsRoot(name: string, body: () => Promise<void>): void {
-  if (isRoot) test(name, body);
-  else if (process.env.CI === "true") test(name, () => Promise.reject(new Error("skipped: needs root on Linux")));
-  else test.skip(`${name} (skipped: needs root on Linux)`, body);
-}
-
-/** Runs a script in a Bun of its own as the user nobody, and gives what it prints. */
-export function asNobody(script: string): string {
-  const child = Bun.spawnSync(
-    ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", process.execPath, "--eval", script],
-    { env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent" }, stderr: "inherit" },
-  );
-  return child.stdout.toString().trim();
-}
-
 export interface Content {
   readonly bytes: Uint8Array;
   readonly manifest: Manifest;
@@ -62,19 +42,6 @@ export function contentOf(size: number): Content {
   for (let index = 0; index < chunkCount; index++) digests.set(digest(chunk(index)), index * DIGEST_BYTES);
   const manifest = manifestOfFile(size, digests);
   return { bytes, manifest, contentId: contentIdOf(encodeManifest(manifest), digest), chunkCount, chunk };
-}
-
-/** A small file system of its own at this path while the body runs; needs root on Linux. */
-export async function withMount(path: string, options: string, body: () => Promise<void>): Promise<void> {
-  mkdirSync(path);
-  const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", options, "p2pfs-test", path]);
-  if (!mount.success) throw new Error(`cannot mount: ${mount.stderr}`);
-  try {
-    await body();
-  } finally {
-    // Lazily: a database that was closed keeps its file open until its statements are collected.
-    Bun.spawnSync(["umount", "--lazy", path]);
-  }
 }
 
 export interface Checked {

@@ -1,8 +1,7 @@
-/** The life of a part file: written, left, gone on with, placed, deleted; and what it must never touch. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+/** A part file: written, closed, resumed, placed, deleted; and what it must never touch. */
+import { beforeEach, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";
@@ -10,15 +9,18 @@ import { encodeManifest } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import { PartFile } from "../../src/disk/part-file.ts";
 import { partPathsFor } from "../../src/disk/part-paths.ts";
-import { asNobody, type Content, checkPart, contentOf, needsRoot, withMount } from "./fixtures.ts";
+import { outputOf } from "../support/child.ts";
+import { expectError } from "../support/errors.ts";
+import { expectBytes, fetchFilesIn, temporaryFolder } from "../support/folder.ts";
+import { mountTmpfs, needsRoot, remountTmpfs } from "../support/root.ts";
+import { type Content, checkPart, contentOf } from "./fixtures.ts";
 
 let folder: string;
 let destination: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "p2pfs-part-"));
+beforeEach(() => {
+  folder = temporaryFolder();
   destination = join(folder, "file");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const openPart = (content: Content, to = destination) =>
   PartFile.open({ destination: to, contentId: content.contentId, manifest: content.manifest });
@@ -29,8 +31,6 @@ async function writeAll(part: PartFile, content: Content): Promise<void> {
 }
 
 const small = contentOf(5 * CHUNK_SIZE_MIN + 7);
-const refused = (what: string) =>
-  expect.objectContaining({ name: "P2pfsError", code: "refused", message: expect.stringContaining(what) });
 
 const chunk = CHUNK_SIZE_MIN;
 test.each([0, 1, chunk - 1, chunk, chunk + 1, 100 * chunk, 100 * chunk + 1, 200 * chunk])(
@@ -42,7 +42,7 @@ test.each([0, 1, chunk - 1, chunk, chunk + 1, 100 * chunk, 100 * chunk + 1, 200 
     await writeAll(part, content);
     expect(existsSync(destination)).toBe(false);
     const stamp = await part.finish();
-    expect(Buffer.compare(readFileSync(destination), content.bytes)).toBe(0);
+    expectBytes(destination, content.bytes);
     expect(stamp).toMatchObject({ size, mtimeNs: String(statSync(destination, { bigint: true }).mtimeNs) });
     expect(readdirSync(folder)).toEqual(["file"]);
   },
@@ -69,14 +69,14 @@ test("random orders, with closing and opening again at random moments", async ()
         expect([...part.have]).toEqual(written.toSorted());
       }
       await part.finish();
-      expect(Buffer.compare(readFileSync(to), small.bytes)).toBe(0);
+      expectBytes(to, small.bytes);
     }),
     { numRuns: 25 },
   );
-  expect(readdirSync(folder).filter((name) => name.startsWith(".p2pfs-"))).toEqual([]);
+  expect(fetchFilesIn(folder)).toEqual([]);
 });
 
-test("a chunk that is written twice at once is had once", async () => {
+test("a chunk that is written twice at once is held once", async () => {
   const part = await openPart(small);
   await Promise.all([part.write(2, small.chunk(2)), part.write(2, small.chunk(2))]);
   await part.write(2, small.chunk(2));
@@ -84,7 +84,7 @@ test("a chunk that is written twice at once is had once", async () => {
   await part.close();
 });
 
-test("a chunk of the wrong number or length is a defect of the caller", async () => {
+test("a chunk of the wrong number or length throws a RangeError", async () => {
   const part = await openPart(small);
   expect(() => part.write(6, small.chunk(0))).toThrow(RangeError);
   expect(() => part.write(0, small.chunk(5))).toThrow(RangeError);
@@ -93,15 +93,15 @@ test("a chunk of the wrong number or length is a defect of the caller", async ()
   await part.close();
 });
 
-test("F19: what is had can be read while the rest is missing", async () => {
+test("F19: held chunks can be read while others are missing", async () => {
   const part = await openPart(small);
   await part.write(3, small.chunk(3));
   const target = new Uint8Array(1000);
   await part.read(3 * chunk + 17, target);
   expect(target).toEqual(small.chunk(3).slice(17, 1017));
   await part.close();
-  await expect(part.read(3 * chunk, target)).rejects.toMatchObject({ code: "cancelled" });
-  await expect(part.write(0, small.chunk(0))).rejects.toMatchObject({ code: "cancelled" });
+  await expectError("cancelled", part.read(3 * chunk, target));
+  await expectError("cancelled", part.write(0, small.chunk(0)));
 });
 
 test("closing waits for what is under way", async () => {
@@ -114,7 +114,7 @@ test("closing waits for what is under way", async () => {
   await again.close();
 });
 
-test("a name of 255 bytes", async () => {
+test("a destination with a name of 255 bytes is placed", async () => {
   const to = join(folder, "n".repeat(255));
   const part = await openPart(small, to);
   await writeAll(part, small);
@@ -122,7 +122,7 @@ test("a name of 255 bytes", async () => {
   expect(readdirSync(folder)).toEqual(["n".repeat(255)]);
 });
 
-test("part and journal stand beside the destination under the contracted name", async () => {
+test("part file and journal are beside the destination under the names of the contract", async () => {
   const part = await openPart(small);
   await part.close();
   const stem = `\\.p2pfs-${small.contentId.slice(0, 16)}-[0-9a-f]{16}`;
@@ -135,7 +135,7 @@ test("part and journal stand beside the destination under the contracted name", 
   expect(partPathsFor(destination, contentOf(1).contentId).part).not.toBe(path);
 });
 
-test("discard deletes part and journal; closing is left without effect", async () => {
+test("discard deletes part file and journal; closing after it has no effect", async () => {
   const part = await openPart(small);
   await part.write(0, small.chunk(0));
   await part.discard();
@@ -143,7 +143,7 @@ test("discard deletes part and journal; closing is left without effect", async (
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("the journal says what is left: the manifest, and whether all of it was written", async () => {
+test("`left` gives the manifest of the journal, and whether all chunks were written", async () => {
   const left = () => PartFile.left(destination, small.contentId);
   const manifestBytes = encodeManifest(small.manifest);
   expect(left()).toBeUndefined();
@@ -163,10 +163,10 @@ test("the journal says what is left: the manifest, and whether all of it was wri
 
 test("R7: an existing destination is refused, and nothing appears beside it", async () => {
   writeFileSync(destination, "mine");
-  await expect(openPart(small)).rejects.toEqual(refused(`${destination} exists already`));
+  await expectError("refused", openPart(small), `${destination} exists already`);
   await rm(destination);
   await symlink("/nowhere/at/all", destination);
-  await expect(openPart(small)).rejects.toEqual(refused("exists already"));
+  await expectError("refused", openPart(small), "exists already");
   expect(readdirSync(folder)).toEqual(["file"]);
 });
 
@@ -178,15 +178,15 @@ for (const [what, link] of Object.entries({ "hard links": undefined, "no hard li
     const part = await openPart(small);
     await writeAll(part, small);
     await part.finish(how);
-    expect(Buffer.compare(readFileSync(destination), small.bytes)).toBe(0);
+    expectBytes(destination, small.bytes);
     expect(readdirSync(folder)).toEqual(["file"]);
   });
 
-  test(`with ${what}: R7, a destination that has come to exist is not replaced`, async () => {
+  test(`with ${what}: R7, a destination that exists by now is not replaced`, async () => {
     const part = await openPart(small);
     await writeAll(part, small);
     writeFileSync(destination, "mine");
-    await expect(part.finish(how)).rejects.toEqual(refused("exists already"));
+    await expectError("refused", part.finish(how), "exists already");
     expect(readFileSync(destination, "utf8")).toBe("mine");
     await part.close();
     await rm(destination);
@@ -194,14 +194,14 @@ for (const [what, link] of Object.entries({ "hard links": undefined, "no hard li
     expect(again.isNoneMissing).toBe(true);
     await checkPart(again);
     await again.finish(how);
-    expect(Buffer.compare(readFileSync(destination), small.bytes)).toBe(0);
+    expectBytes(destination, small.bytes);
   });
 }
 
 test("another fetch of the same part is refused, in this process as in another", async () => {
   const part = await openPart(small);
   await part.write(0, small.chunk(0));
-  await expect(openPart(small)).rejects.toEqual(refused("another fetch"));
+  await expectError("refused", openPart(small), "another fetch");
   const script = `
     import { PartFile } from "${resolve(import.meta.dir, "../../src/disk/part-file.ts")}";
     import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
@@ -210,7 +210,7 @@ test("another fetch of the same part is refused, in this process as in another",
       .then((part) => { console.log("opened", part.doubtful.count); return part.close(); })
       .catch((error) => console.log(error.code));
   `;
-  const elsewhere = () => Bun.spawnSync([process.execPath, "--eval", script]).stdout.toString().trim();
+  const elsewhere = () => outputOf(script);
   expect(elsewhere()).toBe("refused");
   // The refusals must not have shaken the lock.
   expect(elsewhere()).toBe("refused");
@@ -218,13 +218,13 @@ test("another fetch of the same part is refused, in this process as in another",
   expect(elsewhere()).toBe("opened 1");
 });
 
-test("a part file that somebody removes or replaces does not become the destination", async () => {
+test("a part file that was removed or replaced does not become the destination", async () => {
   const { part: path } = partPathsFor(destination, small.contentId);
   for (const meddle of [() => rm(path), () => rm(path).then(() => writeFileSync(path, small.bytes))]) {
     const part = await openPart(small);
     await writeAll(part, small);
     await meddle();
-    await expect(part.finish()).rejects.toMatchObject({ code: "disk" });
+    await expectError("disk", part.finish());
     expect(existsSync(destination)).toBe(false);
     await part.discard();
   }
@@ -232,72 +232,68 @@ test("a part file that somebody removes or replaces does not become the destinat
 
 test("a folder that is missing or no folder is a disk error that names it", async () => {
   const missing = join(folder, "missing");
-  await expect(openPart(small, join(missing, "file"))).rejects.toMatchObject({
-    code: "disk",
-    message: `cannot write to the folder ${missing}: no such file or folder`,
-  });
+  expect((await expectError("disk", openPart(small, join(missing, "file")))).message).toBe(
+    `cannot write to the folder ${missing}: no such file or folder`,
+  );
   writeFileSync(missing, "");
-  await expect(openPart(small, join(missing, "file"))).rejects.toMatchObject({
-    code: "disk",
-    message: `cannot write to the folder ${missing}: a part of the path is not a folder`,
-  });
+  expect((await expectError("disk", openPart(small, join(missing, "file")))).message).toBe(
+    `cannot write to the folder ${missing}: a part of the path is not a folder`,
+  );
 });
 
-needsRoot("no space left: a disk error with a hint, and the fetch goes on when there is some", () =>
-  withMount(join(folder, "tiny"), "size=1m", async () => {
-    const content = contentOf(MiB);
-    const to = join(folder, "tiny", "file");
-    const filler = join(folder, "tiny", "filler");
-    writeFileSync(filler, new Uint8Array(MiB / 2));
-    const part = await openPart(content, to);
-    const failed: unknown[] = [];
-    for (let index = 0; index < content.chunkCount; index++) {
-      await part.write(index, content.chunk(index)).catch((error: unknown) => failed.push(error));
-    }
-    expect(failed[0]).toMatchObject({
-      code: "disk",
-      message: expect.stringContaining("no space is left on the device"),
-      hint: expect.stringContaining("what has arrived is kept"),
-    });
-    const before = [...part.have];
-    expect(before.length).toBeGreaterThan(0);
-    expect(before.length).toBeLessThan(content.chunkCount);
-    await part.close();
-    expect(existsSync(to)).toBe(false);
+needsRoot("no space left: a disk error with a hint, and the fetch goes on when there is some", async () => {
+  const tiny = join(folder, "tiny");
+  mountTmpfs(tiny, "size=1m");
+  const content = contentOf(MiB);
+  const to = join(tiny, "file");
+  const filler = join(tiny, "filler");
+  writeFileSync(filler, new Uint8Array(MiB / 2));
+  const part = await openPart(content, to);
+  const failed: unknown[] = [];
+  for (let index = 0; index < content.chunkCount; index++) {
+    await part.write(index, content.chunk(index)).catch((error: unknown) => failed.push(error));
+  }
+  expect(failed[0]).toMatchObject({
+    code: "disk",
+    message: expect.stringContaining("no space is left on the device"),
+    hint: expect.stringContaining("what has arrived is kept"),
+  });
+  const before = [...part.have];
+  expect(before.length).toBeGreaterThan(0);
+  expect(before.length).toBeLessThan(content.chunkCount);
+  await part.close();
+  expect(existsSync(to)).toBe(false);
 
-    await rm(filler);
-    Bun.spawnSync(["mount", "-o", "remount,size=4m", join(folder, "tiny")]);
-    const again = await openPart(content, to);
-    await checkPart(again);
-    expect([...again.have]).toEqual(before);
-    await writeAll(again, content);
-    await again.finish();
-    expect(Buffer.compare(readFileSync(to), content.bytes)).toBe(0);
-  }),
-);
+  await rm(filler);
+  remountTmpfs(tiny, "size=4m");
+  const again = await openPart(content, to);
+  await checkPart(again);
+  expect([...again.have]).toEqual(before);
+  await writeAll(again, content);
+  await again.finish();
+  expectBytes(to, content.bytes);
+});
 
-needsRoot("no space for the journal: a disk error, and nothing is left", () =>
-  withMount(join(folder, "full"), "size=64k", async () => {
-    writeFileSync(join(folder, "full", "filler"), new Uint8Array(64 * 1024));
-    await expect(openPart(small, join(folder, "full", "file"))).rejects.toMatchObject({ code: "disk" });
-    expect(readdirSync(join(folder, "full"))).toEqual(["filler"]);
-  }),
-);
+needsRoot("no space for the journal: a disk error, and nothing is left", async () => {
+  const full = join(folder, "full");
+  mountTmpfs(full, "size=64k");
+  writeFileSync(join(full, "filler"), new Uint8Array(64 * 1024));
+  await expectError("disk", openPart(small, join(full, "file")));
+  expect(readdirSync(full)).toEqual(["filler"]);
+});
 
-needsRoot("a read-only file system and a folder of another user are disk errors that say so", () =>
-  withMount(join(folder, "ro"), "ro", async () => {
-    await expect(openPart(small, join(folder, "ro", "file"))).rejects.toMatchObject({
-      code: "disk",
-      message: expect.stringContaining("the file system is read-only"),
-    });
-    const script = `
-      import { PartFile } from "${resolve(import.meta.dir, "../../src/disk/part-file.ts")}";
-      import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
-      const { manifest, contentId } = contentOf(10);
-      await PartFile.open({ destination: "${destination}", manifest, contentId })
-        .catch((error) => console.log(error.code, error.message));
-    `;
-    Bun.spawnSync(["chmod", "755", folder]);
-    expect(asNobody(script)).toBe(`disk cannot write to the folder ${folder}: permission denied`);
-  }),
-);
+needsRoot("a read-only file system and a folder of another user are disk errors that say so", async () => {
+  const readOnly = join(folder, "ro");
+  mountTmpfs(readOnly, "ro");
+  await expectError("disk", openPart(small, join(readOnly, "file")), "the file system is read-only");
+  const script = `
+    import { PartFile } from "${resolve(import.meta.dir, "../../src/disk/part-file.ts")}";
+    import { contentOf } from "${resolve(import.meta.dir, "fixtures.ts")}";
+    const { manifest, contentId } = contentOf(10);
+    await PartFile.open({ destination: "${destination}", manifest, contentId })
+      .catch((error) => console.log(error.code, error.message));
+  `;
+  Bun.spawnSync(["chmod", "755", folder]);
+  const shown = outputOf(script, { asUser: "nobody" });
+  expect(shown).toBe(`disk cannot write to the folder ${folder}: permission denied`);
+});

@@ -1,5 +1,5 @@
-/** What an earlier process left: how far it is believed, and whose files are never touched. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+/** Part files and journals of an earlier process: which chunks count, and whose files are never touched. */
+import { beforeEach, expect, test } from "bun:test";
 import {
   appendFileSync,
   chmodSync,
@@ -17,8 +17,6 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";
 import { encodeManifest } from "../../src/core/manifest.ts";
@@ -28,7 +26,10 @@ import { CHUNKS_CHECKED_AT_ONCE, ChunkChecker } from "../../src/disk/chunk-check
 import { PartFile } from "../../src/disk/part-file.ts";
 import { type PartPaths, partPathsFor } from "../../src/disk/part-paths.ts";
 import { systemClock } from "../../src/net/system.ts";
-import { type Content, checkPart, contentOf, needsRoot } from "./fixtures.ts";
+import { expectError } from "../support/errors.ts";
+import { expectBytes, temporaryFolder } from "../support/folder.ts";
+import { needsRoot } from "../support/root.ts";
+import { type Content, checkPart, contentOf } from "./fixtures.ts";
 
 const chunkSize = CHUNK_SIZE_MIN;
 const content = contentOf(8 * chunkSize + 7);
@@ -36,11 +37,10 @@ const RECORD_BYTES = 16;
 
 let folder: string;
 let paths: PartPaths;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "p2pfs-recovery-"));
+beforeEach(() => {
+  folder = temporaryFolder();
   paths = partPathsFor(join(folder, "file"), content.contentId);
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function reopen(bootId?: string, of: Content = content): Promise<PartFile> {
   const { contentId, manifest } = of;
@@ -74,7 +74,7 @@ async function expectCompletes(bootId?: string): Promise<void> {
   await checkPart(part);
   for (let chunk = 0; chunk < content.chunkCount; chunk++) await part.write(chunk, content.chunk(chunk));
   await part.finish();
-  expect(Buffer.compare(readFileSync(paths.destination), content.bytes)).toBe(0);
+  expectBytes(paths.destination, content.bytes);
   expect(readdirSync(folder)).toEqual(["file"]);
 }
 
@@ -104,7 +104,7 @@ function copyInPlace(): void {
 
 const every = Array.from({ length: content.chunkCount }, (_, chunk) => chunk);
 
-test("what was written is doubtful, and proven when it was read again", async () => {
+test("written chunks are doubtful in the next process, and proven once they were read again", async () => {
   await leave([1, 4, 8]);
   await expectLeft([1, 4, 8]);
   await expectCompletes();
@@ -142,7 +142,7 @@ test("a chunk that was lost is still doubtful for the next process", async () =>
   await expectLeft([1, 4, 6], [1, 6]);
 });
 
-test("a chunk that is written while it is doubtful is had, and is not looked at", async () => {
+test("a chunk that is written while it is doubtful is held, and not checked", async () => {
   await leave([1, 4]);
   damage(paths.part, 4 * chunkSize);
   const part = await reopen();
@@ -159,7 +159,7 @@ test("a part file that is gone: nothing is left", async () => {
   await expectCompletes();
 });
 
-test("a record that was cut short at any byte is not believed; those before it are", async () => {
+test("a record that was cut at any byte is ignored; those before it count", async () => {
   for (let cut = 1; cut <= RECORD_BYTES; cut++) {
     await leave([1, 4, 8]);
     const length = lstatSync(paths.journal).size;
@@ -191,14 +191,14 @@ test("a journal that was cut anywhere never gives a wrong chunk", async () => {
   }
 });
 
-test("a damaged record in the middle: everything is doubtful, and what is right is written down anew", async () => {
+test("after a damaged record every chunk is doubtful, and the right ones are recorded anew", async () => {
   await leave([1, 4, 8]);
   damage(paths.journal, lstatSync(paths.journal).size - 3 * RECORD_BYTES + 5);
   await expectLeft(every, [1, 4, 8]);
   await expectLeft([1, 4, 8]);
 });
 
-test("a damaged manifest in the journal: everything is doubtful, with the manifest from elsewhere", async () => {
+test("with a damaged manifest in the journal every chunk is doubtful, under the manifest that is given", async () => {
   await leave([1, 4, 8]);
   damage(paths.journal, 100);
   damage(paths.part, 4 * chunkSize);
@@ -208,7 +208,7 @@ test("a damaged manifest in the journal: everything is doubtful, with the manife
   expect(PartFile.left(paths.destination, content.contentId)).toEqual({ manifestBytes, isWhole: false });
 });
 
-test("a journal without a beginning, as after a power cut, beside a part file of the right length", async () => {
+test("an empty journal, or one of zeros, as after a power cut: every chunk is doubtful", async () => {
   for (const bytes of [0, 500]) {
     await leave([1, 4]);
     writeFileSync(paths.journal, new Uint8Array(bytes));
@@ -228,7 +228,7 @@ test("closing ends the check", async () => {
   await expectLeft(every);
 });
 
-test("checks of many part files have few chunks in memory, and take turns", async () => {
+test("checks of many part files hold few chunks in memory, and take turns", async () => {
   const buffers = new BufferPool(0);
   const checker = new ChunkChecker(buffers, systemClock);
   const order: number[] = [];
@@ -282,7 +282,7 @@ for (const [what, put] of Object.entries(strangers)) {
         .toSorted()
         .map((name) => `${name}: ${lstatSync(join(folder, name)).ino} ${readFileSync(join(folder, name), "hex")}`);
     const before = look();
-    await expect(reopen()).rejects.toMatchObject({ code: "refused", hint: expect.stringContaining("move it away") });
+    expect((await expectError("refused", reopen())).hint).toContain("move it away");
     expect(look()).toEqual(before);
   });
 }
@@ -294,24 +294,24 @@ test("part and journal of another content under this one's names are never touch
   renameSync(paths.part, otherPaths.part);
   renameSync(paths.journal, otherPaths.journal);
   const before = readFileSync(otherPaths.part);
-  await expect(reopen(undefined, other)).rejects.toMatchObject({ code: "refused" });
+  await expectError("refused", reopen(undefined, other));
   expect(readFileSync(otherPaths.part).equals(before)).toBe(true);
 });
 
-needsRoot("a journal of another user, who may claim what is not so, is refused", async () => {
+needsRoot("a journal that belongs to another user is refused", async () => {
   await leave([1]);
   chownSync(paths.journal, 65_534, 65_534);
   chmodSync(paths.journal, 0o666);
-  await expect(reopen()).rejects.toMatchObject({ code: "refused" });
+  await expectError("refused", reopen());
   chownSync(paths.journal, 0, 0);
   chownSync(paths.part, 65_534, 65_534);
-  await expect(reopen()).rejects.toMatchObject({ code: "refused" });
+  await expectError("refused", reopen());
 });
 
-needsRoot("a lock of another user, who could hold it for ever, is refused and not touched", async () => {
+needsRoot("a lock file that belongs to another user is refused and not touched", async () => {
   writeFileSync(paths.lock, "", { mode: 0o666 });
   chownSync(paths.lock, 65_534, 65_534);
-  await expect(reopen()).rejects.toMatchObject({ code: "refused", message: expect.stringContaining(paths.lock) });
+  await expectError("refused", reopen(), paths.lock);
   expect(lstatSync(paths.lock).uid).toBe(65_534);
   expect(readdirSync(folder)).toHaveLength(1);
 });
@@ -322,7 +322,7 @@ const placings: Record<string, () => void> = {
   "before the journal is removed": () => renameSync(paths.part, paths.destination),
 };
 for (const [when, place] of Object.entries(placings)) {
-  test(`placed, and killed ${when}: the finish is brought to its end once every chunk was read again`, async () => {
+  test(`placed, and killed ${when}: the finish is completed once every chunk was read again`, async () => {
     await leave(every);
     place();
     const part = await reopen();
@@ -330,11 +330,11 @@ for (const [when, place] of Object.entries(placings)) {
     expect((await checkPart(part)).lost).toEqual([]);
     expect(existsSync(paths.destination)).toBe(true);
     await part.finish();
-    expect(Buffer.compare(readFileSync(paths.destination), content.bytes)).toBe(0);
+    expectBytes(paths.destination, content.bytes);
     expect(readdirSync(folder)).toEqual(["file"]);
   });
 
-  test(`placed, killed ${when} and damaged: a part again, and nothing under the final name until it is right`, async () => {
+  test(`placed, killed ${when} and damaged: a part file again, and nothing under the final name until it is right`, async () => {
     await leave(every);
     place();
     damage(paths.destination, 3 * chunkSize + 1);
@@ -347,7 +347,7 @@ for (const [when, place] of Object.entries(placings)) {
     await expectCompletes();
   });
 
-  test(`placed, killed ${when} and cut or longer: a part again at once`, async () => {
+  test(`placed, killed ${when} and cut or longer: a part file again at once`, async () => {
     for (const change of [() => truncateSync(paths.destination, 7), () => appendFileSync(paths.destination, "x")]) {
       await leave(every);
       place();
@@ -360,27 +360,27 @@ for (const [when, place] of Object.entries(placings)) {
   });
 }
 
-test("a placed file that somebody takes away while it is checked is not called done", async () => {
+test("a placed file that is removed while it is checked is a disk error", async () => {
   await leave(every);
   renameSync(paths.part, paths.destination);
   const part = await reopen();
   await checkPart(part);
   unlinkSync(paths.destination);
-  await expect(part.finish()).rejects.toMatchObject({ code: "disk", message: expect.stringContaining("removed") });
+  await expectError("disk", part.finish(), "removed");
   await part.discard();
 });
 
 test("R7: another file at the destination is refused however complete the part is", async () => {
   await leave(every);
   writeFileSync(paths.destination, content.bytes);
-  await expect(reopen()).rejects.toMatchObject({ code: "refused" });
+  await expectError("refused", reopen());
   unlinkSync(paths.destination);
   writeFileSync(paths.destination, "");
-  await expect(reopen()).rejects.toMatchObject({ code: "refused" });
+  await expectError("refused", reopen());
   expect(existsSync(paths.destination)).toBe(true);
 });
 
-test("without hard links, killed before the rename: the empty file at the destination is known for ours", async () => {
+test("without hard links, killed before the rename: the empty file at the destination is recognised as ours", async () => {
   const part = await reopen();
   for (const chunk of every) await part.write(chunk, content.chunk(chunk));
   const link = () => {
@@ -388,7 +388,7 @@ test("without hard links, killed before the rename: the empty file at the destin
     renameSync(paths.part, `${paths.part}.away`);
     return Promise.reject(new Error("no links here"));
   };
-  await expect(part.finish({ link })).rejects.toMatchObject({ code: "disk" });
+  await expectError("disk", part.finish({ link }));
   expect(existsSync(paths.destination)).toBe(false);
   await part.close();
   renameSync(`${paths.part}.away`, paths.part);
@@ -397,16 +397,16 @@ test("without hard links, killed before the rename: the empty file at the destin
 });
 
 const killSeed = Number(process.env.P2PFS_TEST_SEED ?? Date.now() % 100_000);
-test(`killed with SIGKILL while it writes (seed ${killSeed}): every chunk that counted is had, and right`, async () => {
+test(`killed with SIGKILL while it writes (seed ${killSeed}): every chunk that was reported is there, and right`, async () => {
   const large = contentOf(16 * MiB);
   paths = partPathsFor(join(folder, "file"), large.contentId);
-  let told = -1;
+  let reported = -1;
   for (let round = 0; round < 3; round++) {
-    // The child may be far ahead by the time that it is killed; it tells of no more chunks than there are.
-    const killAfter = Math.min(told + 1 + ((killSeed * 31 + round * 17) % 40), large.chunkCount - 1);
-    told = await writeUntilKilled(large, killAfter);
+    // The child may be far ahead by the time that it is killed; it reports no more chunks than there are.
+    const killAfter = Math.min(reported + 1 + ((killSeed * 31 + round * 17) % 40), large.chunkCount - 1);
+    reported = await writeUntilKilled(large, killAfter);
     const part = await reopen(undefined, large);
-    expect(part.doubtful.count).toBeGreaterThan(told);
+    expect(part.doubtful.count).toBeGreaterThan(reported);
     expect((await checkPart(part)).lost).toEqual([]);
     const bytes = readFileSync(paths.part);
     for (const chunk of part.have) {
@@ -418,7 +418,7 @@ test(`killed with SIGKILL while it writes (seed ${killSeed}): every chunk that c
   }
 });
 
-/** Resolves to the last chunk that the child told of when it was killed. */
+/** Resolves to the last chunk that the child had reported when it was killed. */
 async function writeUntilKilled(of: Content, killAfter: number): Promise<number> {
   const command = [process.execPath, resolve(import.meta.dir, "writer-child.ts"), paths.destination];
   const child = Bun.spawn([...command, String(of.bytes.length)], { stdout: "pipe" });

@@ -1,4 +1,4 @@
-/** A process to be killed while it writes: fetches into a part file, one chunk a turn, and tells each that counts. */
+/** A process to be killed while it writes: writes a part file, one chunk after the other, and prints the number of each that counts. */
 import { PartFile } from "../../src/disk/part-file.ts";
 import { contentOf } from "./fixtures.ts";
 

@@ -1,12 +1,12 @@
 /** Fifty peers of one process over real sockets fetch one file at the same time. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createHash } from "node:crypto";
-import { readFileSync, rmSync } from "node:fs";
+import { beforeEach, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
 import { RATE_LIMIT_MIN } from "../../src/core/rate.ts";
 import { MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { FetchReceipt } from "../../src/peer/types.ts";
-import { Cluster } from "./cluster.ts";
+import { expectSameFile } from "../support/folder.ts";
+import { Cluster } from "../support/roles.ts";
 
 const PEERS = 50;
 const SIZE = (process.env.P2PFS_TEST_LONG === "1" ? 100 : 40) * MiB;
@@ -19,10 +19,9 @@ const COPIES_MAX = 2;
 const TEST_MS_MAX = 240 * SECOND_MS;
 
 let cluster: Cluster;
-beforeAll(async () => {
-  cluster = await Cluster.start();
+beforeEach(async () => {
+  cluster = await Cluster.open();
 });
-afterAll(() => cluster.close());
 
 /**
  * One after the other, and before chunks flow: all of them share one event loop, each connects to all that were there
@@ -42,10 +41,9 @@ async function startAll(seeder: Peer, leechers: readonly Peer[], ticket: string)
 test(
   `${PEERS} peers get ${SIZE / MiB} MiB from one seeder that sends at most ${COPIES_MAX} copies (F4, F19)`,
   async () => {
-    const [seeder, ...leechers] = await cluster.startPeers(Array.from({ length: PEERS + 1 }, (_, i) => `peer-${i}`));
+    const [seeder, ...leechers] = await cluster.joinPeers(Array.from({ length: PEERS + 1 }, (_, i) => `peer-${i}`));
     const source = cluster.makeFile("source.bin", SIZE);
     const { ticket } = await cluster.publish(seeder!, source);
-    const wanted = createHash("sha256").update(readFileSync(source)).digest("hex");
     const startedMs = performance.now();
     const receipts = await Promise.all(await startAll(seeder!, leechers, ticket));
     const seconds = (performance.now() - startedMs) / SECOND_MS;
@@ -57,7 +55,7 @@ test(
     );
     for (const [index] of leechers.entries()) {
       const copy = cluster.path(`copy-${index}`);
-      expect(createHash("sha256").update(readFileSync(copy)).digest("hex")).toBe(wanted);
+      expectSameFile(copy, source);
       rmSync(copy);
     }
     expect(copies).toBeLessThanOrEqual(COPIES_MAX);

@@ -1,18 +1,18 @@
 /** A defect of ours at each edge of a role: in its log with the stack, under a reference that the user is shown. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { beforeEach, expect, test } from "bun:test";
 import { Instruments } from "../../src/admin/instruments.ts";
 import { createPeerApp } from "../../src/admin/peer-app.ts";
 import { textOf } from "../../src/core/log.ts";
 import type { Peer } from "../../src/peer/peer.ts";
-import { Cluster, errorOf } from "./cluster.ts";
+import { expectError } from "../support/errors.ts";
+import { Cluster } from "../support/roles.ts";
 
 let cluster: Cluster;
 let peer: Peer;
 beforeEach(async () => {
-  cluster = await Cluster.start();
-  [peer] = (await cluster.startPeers(["peer"])) as [Peer];
+  cluster = await Cluster.open();
+  peer = await cluster.joinPeer("peer");
 });
-afterEach(() => cluster.close());
 
 /** The lines of the log that tell of a defect, each with its reference. */
 function defects(log: readonly string[]): { reference: string; line: string }[] {
@@ -22,19 +22,16 @@ function defects(log: readonly string[]): { reference: string; line: string }[] 
   });
 }
 
-test("what a tracker answers to a peer", async () => {
+test("a defect while a tracker answers a peer is in the tracker's log, under the reference that the peer is given", async () => {
   // Reading a database that is closed is something that only a defect of ours can do.
   cluster.tracker.registry.close();
-  const error = await errorOf(peer.listFiles());
+  const { message } = await expectError("internal", peer.listFiles());
   const [defect] = defects(cluster.log);
-  expect(error).toMatchObject({
-    code: "internal",
-    message: expect.stringContaining(`(reference ${defect?.reference})`),
-  });
+  expect(message).toContain(`(reference ${defect?.reference})`);
   expect(defect!.line).toMatch(/during REQUEST_FILE_LIST: .* at /);
 });
 
-test("what a role answers to a command, in one piece or line by line", async () => {
+test("a defect while a role answers a command, at once or line by line, is in its log under the reference in the answer", async () => {
   await cluster.stopPeer(peer);
   const log: string[] = [];
   const instruments = new Instruments();

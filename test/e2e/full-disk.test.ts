@@ -1,130 +1,120 @@
-/** Disks that fill up under a peer: it is told as such, what was done stays done, and the peer goes on. */
-import { afterEach, beforeEach, expect } from "bun:test";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** Disks that fill up under a peer: reported as a disk error, what was done stays done, and the peer goes on. */
+import { beforeEach, expect } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_TRACKER } from "../../src/core/listening.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { openDataFolder } from "../../src/store/data-folder.ts";
-import { needsRoot, withMount } from "../disk/fixtures.ts";
-import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
+import { expectError } from "../support/errors.ts";
+import { expectSameFile, fetchFilesIn } from "../support/folder.ts";
+import { GatedStore } from "../support/gated-store.ts";
+import { Cluster, fetchTo } from "../support/roles.ts";
+import { mountTmpfs, needsRoot, remountTmpfs } from "../support/root.ts";
+import { until } from "../support/until.ts";
 
 const SIZE = 2 * MiB;
 
 let cluster: Cluster;
+/** What the seeder reads through. */
+let gate: GatedStore;
 let seeder: Peer;
 let source: string;
 beforeEach(async () => {
-  cluster = await Cluster.start();
-  [seeder] = (await cluster.startPeers(["seeder"])) as [Peer];
+  cluster = await Cluster.open();
+  gate = new GatedStore();
+  seeder = await cluster.joinPeer("seeder", { store: gate });
   source = cluster.makeFile("source.bin", SIZE);
   await cluster.publish(seeder, source);
 });
-afterEach(() => cluster.close());
 
-/** A peer whose data folder is a file system of its own. */
-async function withSmallData(
-  body: (leecher: Peer, fill: () => void, free: () => void) => Promise<void>,
-): Promise<void> {
+/** A peer whose data folder is a file system of its own, and what fills that. */
+async function withSmallData(): Promise<{ readonly leecher: Peer; fill(): void; free(): void }> {
   const home = cluster.path("small");
-  await withMount(home, "size=1m,mode=700", async () => {
-    const leecher = await cluster.startPeer("small");
-    await until(() => leecher.status().connected);
-    const filler = join(home, "filler");
-    const fill = () => {
-      for (const bytes of [64 * KiB, 4 * KiB, 1]) {
-        try {
-          for (;;) writeFileSync(filler, new Uint8Array(bytes), { flag: "a" });
-        } catch {
-          // Full, but for less than this.
-        }
+  mountTmpfs(home, "size=1m,mode=700");
+  const leecher = await cluster.joinPeer("small");
+  const filler = join(home, "filler");
+  const fill = () => {
+    for (const bytes of [64 * KiB, 4 * KiB, 1]) {
+      try {
+        for (;;) writeFileSync(filler, new Uint8Array(bytes), { flag: "a" });
+      } catch {
+        // Full, but for less than this.
       }
-    };
-    try {
-      await body(leecher, fill, () => rmSync(filler));
-    } finally {
-      await cluster.stopPeer(leecher);
     }
-  });
+  };
+  return { leecher, fill, free: () => rmSync(filler) };
 }
 
-needsRoot("a fetch that ends when the data folder is full is done, and a warning says what is not remembered", () =>
-  withSmallData(async (leecher, fill) => {
-    seeder.setLimits({ up_limit: 512 * KiB });
+needsRoot(
+  "a fetch that ends while the data folder is full is done, and a warning names what is not remembered",
+  async () => {
+    const { leecher, fill } = await withSmallData();
+    gate.holdAfter(0);
     const destination = cluster.path("copy.bin");
     const job = await leecher.fetch({ what: "source.bin", destination });
     fill();
-    seeder.setLimits({ up_limit: null });
+    gate.open();
     expect(await job.done).toMatchObject({ bytes_fetched: SIZE });
-    expect(Buffer.compare(readFileSync(destination), readFileSync(source))).toBe(0);
+    expectSameFile(destination, source);
     expect(job.progress()).toMatchObject({ state: "done", error: null });
-    await until(() => leecher.status().fetches === 0);
+    await until("the fetch has ended", () => leecher.status().fetches === 0);
     expect(cluster.log).toContainEqual(expect.stringContaining(`small warn: cannot remember`));
-  }),
+  },
 );
 
-needsRoot("a fetch that fails when the data folder is full fails as it would have", () =>
-  withSmallData(async (leecher, fill) => {
-    seeder.setLimits({ up_limit: 512 * KiB });
-    const job = await leecher.fetch({ what: "source.bin", destination: cluster.path("copy.bin") });
-    fill();
-    job.stop();
-    expect(await errorOf(job.done)).toMatchObject({ code: "cancelled" });
-    await until(() => leecher.status().fetches === 0);
-  }),
-);
+needsRoot("a fetch that is stopped while the data folder is full ends as usual", async () => {
+  const { leecher, fill } = await withSmallData();
+  gate.holdAfter(0);
+  const job = await leecher.fetch({ what: "source.bin", destination: cluster.path("copy.bin") });
+  fill();
+  job.stop();
+  await expectError("cancelled", job.done);
+  await until("the fetch has ended", () => leecher.status().fetches === 0);
+});
 
 needsRoot(
-  "a fetch with a full data folder is refused as a fault of the disk, and leaves nothing beside its destination",
-  () =>
-    withSmallData(async (leecher, fill, free) => {
-      fill();
-      const destination = cluster.path("copy.bin");
-      expect(await errorOf(fetchTo(leecher, "source.bin", destination))).toMatchObject({
-        code: "disk",
-        message: expect.stringContaining("repository.sqlite"),
-      });
-      expect(readdirSync(cluster.folder).filter((name) => name.startsWith(".p2pfs"))).toEqual([]);
-      free();
-      expect(await fetchTo(leecher, "source.bin", destination)).toMatchObject({ bytes_fetched: SIZE });
-    }),
-);
-
-needsRoot("a publish with a full data folder is refused as a fault of the disk, and is not listed", () =>
-  withSmallData(async (leecher, fill) => {
+  "a fetch with a full data folder is refused as a disk error, and leaves nothing beside its destination",
+  async () => {
+    const { leecher, fill, free } = await withSmallData();
     fill();
-    const other = cluster.makeFile("other.bin", MiB, 2);
-    expect(await errorOf(cluster.publish(leecher, other))).toMatchObject({ code: "disk" });
-    await until(async () => (await seeder.listFiles()).rows.every(({ fname }) => fname !== "other.bin"));
-  }),
+    const destination = cluster.path("copy.bin");
+    await expectError("disk", fetchTo(leecher, "source.bin", destination), "repository.sqlite");
+    expect(fetchFilesIn(cluster.folder)).toEqual([]);
+    free();
+    expect(await fetchTo(leecher, "source.bin", destination)).toMatchObject({ bytes_fetched: SIZE });
+  },
 );
 
-needsRoot("a fetch onto a disk that fills up ends with a fault of the disk and keeps what arrived", async () => {
-  const leecher = await cluster.startPeer("leecher");
-  await until(() => leecher.status().connected);
+needsRoot("a publish with a full data folder is refused as a disk error, and is not listed", async () => {
+  const { leecher, fill } = await withSmallData();
+  fill();
+  const other = cluster.makeFile("other.bin", MiB, 2);
+  await expectError("disk", cluster.publish(leecher, other));
+  await until("other.bin is not listed", async () =>
+    (await seeder.listFiles()).rows.every(({ fname }) => fname !== "other.bin"),
+  );
+});
+
+needsRoot("a fetch onto a disk that fills up ends with a disk error and keeps what has arrived", async () => {
+  const leecher = await cluster.joinPeer("leecher");
   const small = cluster.path("small");
-  await withMount(small, "size=1m", async () => {
-    const destination = join(small, "copy.bin");
-    const error = await errorOf(fetchTo(leecher, "source.bin", destination));
-    expect(error).toMatchObject({ code: "disk", message: expect.stringContaining("no space is left on the device") });
-    expect(Bun.spawnSync(["mount", "-o", "remount,size=8m", small]).success).toBe(true);
-    const receipt = await fetchTo(leecher, "source.bin", destination);
-    expect(receipt.bytes_resumed).toBeGreaterThan(0);
-    expect(receipt.bytes_resumed + receipt.bytes_fetched).toBe(SIZE);
-  });
+  mountTmpfs(small, "size=1m");
+  const destination = join(small, "copy.bin");
+  await expectError("disk", fetchTo(leecher, "source.bin", destination), "no space is left on the device");
+  remountTmpfs(small, "size=8m");
+  const receipt = await fetchTo(leecher, "source.bin", destination);
+  expect(receipt.bytes_resumed).toBeGreaterThan(0);
+  expect(receipt.bytes_resumed + receipt.bytes_fetched).toBe(SIZE);
 });
 
 needsRoot("a role whose data folder is full does not start, and says why", async () => {
   const full = cluster.path("full");
-  await withMount(full, "size=64k,mode=700", async () => {
-    writeFileSync(join(full, "filler"), new Uint8Array(64 * KiB));
-    const dataFolder = openDataFolder({ role: "peer", flag: full });
-    const place = { listen: { host: "127.0.0.1", port: 0 }, tracker: DEFAULT_TRACKER, filesFolder: full };
-    const opening = Peer.open({ dataFolder, ...place, advertise: undefined, open: false, log: () => {} });
-    expect(await errorOf(opening)).toMatchObject({
-      code: "disk",
-      message: expect.stringContaining("no space is left"),
-    });
-    dataFolder.close();
-  });
+  mountTmpfs(full, "size=64k,mode=700");
+  writeFileSync(join(full, "filler"), new Uint8Array(64 * KiB));
+  const dataFolder = openDataFolder({ role: "peer", flag: full });
+  const place = { listen: { host: "127.0.0.1", port: 0 }, tracker: DEFAULT_TRACKER, filesFolder: full };
+  const opening = Peer.open({ dataFolder, ...place, advertise: undefined, open: false, log: () => {} });
+  await expectError("disk", opening, "no space is left");
+  dataFolder.close();
 });

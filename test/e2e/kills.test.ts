@@ -2,8 +2,8 @@
  * Fetches that are killed at any moment, damaged or not, and go on: what is right on disk is not fetched again, what is
  * not right is, and no byte is taken on trust.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { beforeEach, expect, test } from "bun:test";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { WINDOW_SIZE } from "../../src/core/limits.ts";
 import { chunkLengthAt } from "../../src/core/manifest.ts";
@@ -14,8 +14,9 @@ import { PartFile } from "../../src/disk/part-file.ts";
 import { partPathsFor } from "../../src/disk/part-paths.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { FetchReceipt } from "../../src/peer/types.ts";
+import { expectSameFile } from "../support/folder.ts";
+import { Cluster } from "../support/roles.ts";
 import { seededRandom } from "../swarm/support.ts";
-import { Cluster } from "./cluster.ts";
 
 const KILLS = process.env.P2PFS_TEST_LONG === "1" ? 300 : 10;
 const KILLS_PER_FETCH_MAX = 5;
@@ -34,15 +35,13 @@ let source: string;
 let hashed: HashedFile;
 let ticket: string;
 
-beforeAll(async () => {
-  cluster = await Cluster.start();
-  [seeder] = (await cluster.startPeers(["seeder"])) as [Peer];
-  seeder.setLimits({ up_limit: BYTES_PER_SECOND });
+beforeEach(async () => {
+  cluster = await Cluster.open();
+  seeder = await cluster.joinPeer("seeder", { limits: { up_limit: BYTES_PER_SECOND } });
   source = cluster.makeFile("source.bin", SIZE);
   hashed = await hashFile(source);
   ({ ticket } = await cluster.publish(seeder, source));
 });
-afterAll(() => cluster.close());
 
 /** What the child reports when the first chunk counts. */
 const HAS_CHUNKS = /"chunks":[1-9]/;
@@ -174,7 +173,7 @@ test(
         expect(chunksResumed).toBe(kept.right);
         expect(receipt!.bytes_resumed + receipt!.bytes_fetched).toBe(SIZE);
       }
-      expect(Buffer.compare(readFileSync(destination), readFileSync(source))).toBe(0);
+      expectSameFile(destination, source);
       // A kill right after the file was placed leaves the journal, which the next fetch to this place would remove.
       if (kept !== undefined) expect(readdirSync(folder)).toEqual(["copy.bin"]);
       const lost = Math.ceil((seeder.status().bytes_sent - sentBefore - SIZE) / CHUNK);

@@ -1,9 +1,11 @@
 /** Limits on sending and receiving, over real sockets: kept to, used up, shared, and changed while chunks move. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { MiB, SECOND_MS } from "../../src/core/units.ts";
+import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import type { Peer } from "../../src/peer/peer.ts";
-import { Cluster, fetchTo, until } from "./cluster.ts";
+import { openForAll } from "../support/closing.ts";
+import { Cluster, fetchTo, untilChunks } from "../support/roles.ts";
 
 /** An idle limiter has saved up a tenth of a second. */
 const SAVED_SECONDS = 0.1;
@@ -19,11 +21,10 @@ let seeder: Peer;
 let leecher: Peer;
 let files = 0;
 
-beforeAll(async () => {
-  cluster = await Cluster.start();
-  [seeder, leecher] = (await cluster.startPeers(["seeder", "leecher"])) as [Peer, Peer];
+openForAll(async () => {
+  cluster = await Cluster.open();
+  [seeder, leecher] = await cluster.joinPeers(["seeder", "leecher"]);
 });
-afterAll(() => cluster.close());
 
 async function share(mebibytes: number): Promise<{ fname: string; destination: string }> {
   const fname = `file-${++files}`;
@@ -80,22 +81,22 @@ test("a fetch has limits of its own, and others go on unlimited", async () => {
   expect((await job.done).rerequests).toBe(0);
 });
 
-test.each(["up_limit", "down_limit"] as const)("%s changes at once for what is under way", async (limit) => {
+test.each(["up_limit", "down_limit"] as const)("a change of %s applies at once to a running fetch", async (limit) => {
   const limited = limit === "up_limit" ? seeder : leecher;
   limited.setLimits({ [limit]: 256 * 1024 });
   const { fname, destination } = await share(16);
   const job = await leecher.fetch({ what: fname, destination });
-  await until(() => job.progress().chunks > 0);
+  await untilChunks(job, 1);
   await Bun.sleep(200);
   expect(job.progress().bytes).toBeLessThan(MiB);
   expect(limited.setLimits({ [limit]: null })[limit]).toBeNull();
   expect(await timed(() => job.done)).toBeLessThan(AT_ONCE_SECONDS);
 });
 
-test("a fetch that is limited can be stopped, and goes on afterwards", async () => {
+test("a fetch with a limit can be stopped, and resumed without it", async () => {
   const { fname, destination } = await share(8);
   const job = await leecher.fetch({ what: fname, destination, limits: { down_limit: MiB } });
-  await until(() => job.progress().chunks > 2);
+  await untilChunks(job, 3);
   job.stop();
   await job.done.catch(() => undefined);
   expect(job.progress().bytes).toBeLessThan(8 * MiB);
@@ -104,31 +105,32 @@ test("a fetch that is limited can be stopped, and goes on afterwards", async () 
   expect(receipt.bytes_fetched + receipt.bytes_resumed).toBe(8 * MiB);
 });
 
-test("what others are sent of a content that is being fetched can be limited by its fetch", async () => {
-  const { fname, destination } = await share(8);
-  const job = await leecher.fetch({ what: fname, destination, limits: { up_limit: MiB, down_limit: 6 * MiB } });
-  const third = await cluster.startPeer("third");
+/** Until the fetch is done, another peer gets no more of its content from the leecher than 1 MiB/s. */
+async function expectSendingLimited({ done, fname }: FetchJob, destination: string, otherPeer: string): Promise<void> {
+  const third = await cluster.startPeer(otherPeer);
   const before = leecher.status().bytes_sent;
-  const copy = fetchTo(third, fname, cluster.path("third.copy"));
-  const seconds = await timed(() => job.done);
+  const copy = fetchTo(third, fname, cluster.path(`${otherPeer}.copy`));
+  const seconds = await timed(() => done);
   expect(leecher.status().bytes_sent - before).toBeLessThan((seconds + SAVED_SECONDS) * MiB + MiB);
   await copy;
   rmSync(destination);
+}
+
+const sendingLimit = { up_limit: MiB, down_limit: 6 * MiB };
+
+test("a fetch can limit how fast its content is sent to others", async () => {
+  const { fname, destination } = await share(8);
+  const job = await leecher.fetch({ what: fname, destination, limits: sendingLimit });
+  await expectSendingLimited(job, destination, "third");
 });
 
-test("such a limit lasts as long as its own fetch, whatever other fetches of the content do", async () => {
+test("that limit lasts as long as its own fetch, whatever other fetches of the content do", async () => {
   const { fname, destination } = await share(8);
-  const job = await leecher.fetch({ what: fname, destination, limits: { up_limit: MiB, down_limit: 6 * MiB } });
+  const job = await leecher.fetch({ what: fname, destination, limits: sendingLimit });
   for (const limits of [undefined, { up_limit: 2 * MiB }]) {
     const other = await leecher.fetch({ what: fname, destination: `${destination}.other`, limits });
     other.stop();
     await other.done.catch(() => undefined);
   }
-  const third = await cluster.startPeer("fourth");
-  const before = leecher.status().bytes_sent;
-  const copy = fetchTo(third, fname, cluster.path("fourth.copy"));
-  const seconds = await timed(() => job.done);
-  expect(leecher.status().bytes_sent - before).toBeLessThan((seconds + SAVED_SECONDS) * MiB + MiB);
-  await copy;
-  rmSync(destination);
+  await expectSendingLimited(job, destination, "fourth");
 });

@@ -1,8 +1,8 @@
 /**
- * Fetches that go on with what an earlier process left: none of it is believed, nothing of it that is right is fetched
- * again, and nothing that is wrong is served or gets the file's name.
+ * Fetches that resume what an earlier process left: none of it is believed, nothing of it that is right is fetched again,
+ * and nothing that is wrong is served or gets the file's name.
  */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { beforeEach, expect, test } from "bun:test";
 import { existsSync, linkSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { Bitfield, NO_CHUNKS, rangeOfOne } from "../../src/core/bitfield.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
@@ -16,10 +16,13 @@ import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import { Library } from "../../src/peer/library.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { openRepository } from "../../src/peer/repository.ts";
-import { dial } from "../support/endpoint.ts";
-import { serveFake } from "../support/serve-fake.ts";
-import { Cluster, errorOf, fetchTo, until } from "./cluster.ts";
-import { Rogue } from "./rogue.ts";
+import { closeLater } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { FakeHolder } from "../support/fake-holder.ts";
+import { expectBytes } from "../support/folder.ts";
+import { dialAs, helloOf } from "../support/protocol-peer.ts";
+import { Cluster, fetchTo } from "../support/roles.ts";
+import { until } from "../support/until.ts";
 
 const CHUNK = 64 * KiB;
 const SIZE = 3 * MiB + 7;
@@ -37,8 +40,8 @@ let ticket: string;
 let destination: string;
 let partPath: string;
 beforeEach(async () => {
-  cluster = await Cluster.start();
-  [seeder, leecher] = (await cluster.startPeers(["seeder", "leecher"])) as [Peer, Peer];
+  cluster = await Cluster.open();
+  [seeder, leecher] = await cluster.joinPeers(["seeder", "leecher"]);
   source = cluster.makeFile("source.bin", SIZE);
   bytes = readFileSync(source);
   hashed = await hashFile(source);
@@ -46,7 +49,6 @@ beforeEach(async () => {
   destination = cluster.path("copy.bin");
   partPath = partPathsFor(destination, hashed.contentId).part;
 });
-afterEach(() => cluster.close());
 
 const lengthOf = (chunk: number) => chunkLengthAt(SIZE, CHUNK, chunk);
 
@@ -81,7 +83,7 @@ function exchange(one: number, other: number): void {
 }
 
 function expectWhole(): void {
-  expect(Buffer.compare(readFileSync(destination), bytes)).toBe(0);
+  expectBytes(destination, bytes);
   expect(existsSync(partPath)).toBe(false);
 }
 
@@ -111,10 +113,10 @@ for (const [what, { damage, lost }] of Object.entries(damages)) {
 }
 
 for (const [when, place] of Object.entries({
-  "before the part was removed": () => linkSync(partPath, destination),
+  "before the part file was removed": () => linkSync(partPath, destination),
   "after that": () => renameSync(partPath, destination),
 })) {
-  test(`a file that was placed and whose process died ${when} is read again before it is called done`, async () => {
+  test(`a file that was placed and whose process died ${when} is verified before the fetch is done`, async () => {
     await leave(every);
     place();
     const { bytes_resumed: bytesResumed } = await fetchTo(leecher, ticket, destination);
@@ -122,7 +124,7 @@ for (const [when, place] of Object.entries({
     expectWhole();
   });
 
-  test(`a file that was placed and whose process died ${when}, damaged since, is mended`, async () => {
+  test(`a file that was placed and whose process died ${when}, damaged since, is fetched where it is damaged`, async () => {
     await leave(every);
     place();
     change(destination, (content) => (content[DAMAGED * CHUNK]! ^= 1));
@@ -132,7 +134,7 @@ for (const [when, place] of Object.entries({
   });
 }
 
-test("with everything there, no holder needs to be online", async () => {
+test("a part file with every chunk becomes the file without any holder online", async () => {
   await leave(every);
   await cluster.stopPeer(seeder);
   const receipt = await fetchTo(leecher, ticket, destination);
@@ -140,111 +142,93 @@ test("with everything there, no holder needs to be online", async () => {
   expectWhole();
 });
 
-test("with everything there, a fetch that is tried again needs no tracker either", async () => {
+test("a part file with every chunk becomes the file on a retry without the tracker", async () => {
   await cluster.stopPeer(seeder);
   await leave([0]);
   const job = await leecher.fetch({ what: ticket, destination });
-  expect(await errorOf(job.done)).toMatchObject({ code: "no_holder" });
+  await expectError("no_holder", job.done);
   await leave(every);
   await cluster.stopTracker();
-  try {
-    const again = await leecher.retryFetch(job.id);
-    expect(await again.done).toMatchObject({ bytes_resumed: SIZE });
-    expectWhole();
-  } finally {
-    await cluster.startTracker();
-  }
+  const again = await leecher.retryFetch(job.id);
+  expect(await again.done).toMatchObject({ bytes_resumed: SIZE });
+  expectWhole();
 });
 
-test("D7, R5: damaged and nobody online: told in time, nothing under the final name, the rest is kept", async () => {
+test("D7, R5: a damaged chunk and no holder online: reported in time, nothing under the final name, the rest is kept", async () => {
   await leave(every);
   flip(DAMAGED * CHUNK)();
   await cluster.stopPeer(seeder);
   const started = performance.now();
-  expect(await errorOf(fetchTo(leecher, ticket, destination))).toMatchObject({
-    code: "no_holder",
-    message: expect.stringContaining(`chunk ${DAMAGED} of ${CHUNK_COUNT}`),
-  });
+  await expectError("no_holder", fetchTo(leecher, ticket, destination), `chunk ${DAMAGED} of ${CHUNK_COUNT}`);
   expect(performance.now() - started).toBeLessThan(NOTICE_MS_MAX);
   expect(existsSync(destination)).toBe(false);
-  const back = await cluster.startPeer("seeder");
-  await until(() => back.status().connected);
+  await cluster.joinPeer("seeder");
   expect(await fetchTo(leecher, ticket, destination)).toMatchObject({ bytes_fetched: CHUNK });
   expectWhole();
 });
 
-test("what is doubtful is had by nobody's reckoning: not offered, not read, not counted", async () => {
+test("a doubtful chunk is not held: not offered, not read, not counted", async () => {
   await leave(every);
   const { contentId, manifest } = hashed;
   const part = await PartFile.open({ destination, contentId, manifest });
-  const repository = openRepository(":memory:");
+  closeLater(part, () => part.close());
+  const repository = closeLater(openRepository(":memory:"), (repository) => repository.close());
   const library = new Library(repository, new FileStore());
-  try {
-    library.addPart(contentId, part);
-    expect(library.offer(contentId)?.have.count).toBe(0);
-    expect(() => library.chunkLength(contentId, 0)).toThrow(expect.objectContaining({ code: "not_found" }));
-    const reading = library.read(contentId, 0, 0, new Uint8Array(1));
-    expect(await errorOf(reading)).toMatchObject({ code: "not_found" });
-  } finally {
-    repository.close();
-    await part.close();
-  }
+  library.addPart(contentId, part);
+  expect(library.offer(contentId)?.have.count).toBe(0);
+  expectError("not_found", () => library.chunkLength(contentId, 0));
+  await expectError("not_found", library.read(contentId, 0, 0, new Uint8Array(1)));
 });
 
-test("a damaged chunk is told of to nobody and sent to nobody while the check runs; what is right is", async () => {
+test("while the check runs a damaged chunk is neither announced nor sent; those that are right are", async () => {
   await leave(every);
   flip(DAMAGED * CHUNK)();
   await cluster.stopPeer(seeder);
   const job = await leecher.fetch({ what: ticket, destination });
-  const told = new Bitfield(CHUNK_COUNT);
-  const local = { role: "peer", agent: "third", address: null } as const;
-  const third = await dial(leecher.status().listen, { local, timeoutMs: NOTICE_MS_MAX });
-  serveFake(third, { notice: (message) => message.type === "HAVE" && told.addRanges(message.chunks) });
+  const announced = new Bitfield(CHUNK_COUNT);
+  const third = await dialAs(helloOf("peer"), leecher.status().listen, {
+    notice: (message) => message.type === "HAVE" && announced.addRanges(message.chunks),
+  });
   const content = { content_id: hashed.contentId };
   const joined = await third.request({ type: "REQUEST_JOIN_SWARM", ...content, chunks: NO_CHUNKS });
-  told.addRanges(joined.chunks);
+  announced.addRanges(joined.chunks);
   const ask = (chunk: number) =>
     third.request(
       { type: "PEER_REQUEST_CHUNK", filename: job.fname, ...content, chunknum: rangeOfOne(chunk) },
       { openPayload: (_message, length) => new Uint8Array(length) },
     );
-  await until(() => told.count === CHUNK_COUNT - 1);
+  await until("all others are announced", () => announced.count === CHUNK_COUNT - 1);
   expect(await ask(DAMAGED + 1)).toMatchObject({ chunknum: DAMAGED + 1 });
-  expect(await errorOf(ask(DAMAGED))).toMatchObject({ code: "not_found" });
-  expect(await errorOf(job.done)).toMatchObject({ code: "no_holder" });
-  expect(told.has(DAMAGED)).toBe(false);
-  third.close();
+  await expectError("not_found", ask(DAMAGED));
+  await expectError("no_holder", job.done);
+  expect(announced.has(DAMAGED)).toBe(false);
 });
 
-test("a member that joins while the check runs is told of every chunk that was found right", async () => {
+test("a member that joins while the check runs is announced every chunk that was found right", async () => {
   await leave(every.slice(1));
   await cluster.stopPeer(seeder);
   let job: FetchJob | undefined;
-  const rogue = await Rogue.start({
+  const holder = await FakeHolder.start({
     tracker: cluster.trackerAddress,
     path: source,
     answer: (chunk, content) => ({ chunk, bytes: content }),
-    beforeJoinReply: () => until(() => job?.progress().chunks === CHUNK_COUNT - 1),
+    beforeJoinReply: () => until("all is checked", () => job?.progress().chunks === CHUNK_COUNT - 1),
   });
-  try {
-    job = await leecher.fetch({ what: ticket, destination });
-    expect(await job.done).toMatchObject({ bytes_fetched: CHUNK });
-    await until(() => rogue.told.isFull);
-  } finally {
-    rogue.close();
-  }
+  job = await leecher.fetch({ what: ticket, destination });
+  expect(await job.done).toMatchObject({ bytes_fetched: CHUNK });
+  await until("every chunk is announced", () => holder.announced.isFull);
 });
 
-test("a fetch that is stopped while it is checked ends", async () => {
+test("a fetch that is stopped while its part file is checked ends as cancelled", async () => {
   await leave(every);
   const job = await leecher.fetch({ what: ticket, destination });
   job.stop();
-  expect(await errorOf(job.done)).toMatchObject({ code: "cancelled" });
+  await expectError("cancelled", job.done);
   expect(existsSync(destination)).toBe(false);
   expect(await fetchTo(leecher, ticket, destination)).toMatchObject({ bytes_resumed: SIZE });
 });
 
-test("what is held locally as well is taken from there where the part file is damaged", async () => {
+test("chunks that are damaged in the part file are copied from a local copy of the content", async () => {
   const other = cluster.path("other.bin");
   await fetchTo(leecher, ticket, other);
   await leave(every.slice(1));

@@ -2,12 +2,13 @@
  * Holders that are slow, trickle, stall or are mute beside one that is fast: the fetch takes little longer than from the
  * fast one alone, and next to nothing is sent twice. The whole matrix runs with P2PFS_TEST_LONG=1.
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";
 import { KiB, MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { Peer } from "../../src/peer/peer.ts";
-import { Cluster, fetchTo } from "./cluster.ts";
-import { drip, Rogue } from "./rogue.ts";
+import type { FetchReceipt } from "../../src/peer/types.ts";
+import { drip, FakeHolder } from "../support/fake-holder.ts";
+import { Cluster, fetchTo } from "../support/roles.ts";
 
 const isLong = process.env.P2PFS_TEST_LONG === "1";
 const FAST_UP = 6 * MiB;
@@ -19,61 +20,48 @@ const TEST_MS_MAX = 90 * SECOND_MS;
 type Kind = number | "trickle" | "stall" | "mute";
 
 let cluster: Cluster;
-let rogues: Rogue[];
 beforeEach(async () => {
-  cluster = await Cluster.start();
-  rogues = [];
-});
-afterEach(async () => {
-  for (const rogue of rogues) rogue.close();
-  await cluster.close();
+  cluster = await Cluster.open();
 });
 
 /** A number is a limit on sending, in bytes per second. */
 async function startHolder(kind: Kind, source: string, index: number): Promise<Peer | undefined> {
   if (typeof kind === "number") {
-    const peer = await cluster.startPeer(`slow-${index}`, { limits: { up_limit: kind } });
-    await peer.connect(peer.tracker);
+    const peer = await cluster.joinPeer(`slow-${index}`, { limits: { up_limit: kind } });
     await cluster.publish(peer, source);
     return peer;
   }
-  const rogue = await Rogue.start({
+  await FakeHolder.start({
     tracker: cluster.trackerAddress,
     path: source,
     answer: (chunk, bytes) => (kind === "mute" ? undefined : { chunk, bytes }),
     hold: () => drip(kind === "trickle" ? SECOND_MS : Number.POSITIVE_INFINITY),
   });
-  rogues.push(rogue);
   return undefined;
 }
 
-async function timedFetch(name: string, ticket: string): Promise<number> {
-  const leecher = await cluster.startPeer(name);
-  await leecher.connect(leecher.tracker);
+/** By a peer that joins for it and leaves. */
+async function timedFetch(name: string, ticket: string): Promise<{ seconds: number; receipt: FetchReceipt }> {
+  const leecher = await cluster.joinPeer(name);
   const startedMs = performance.now();
-  await fetchTo(leecher, ticket, cluster.path(`${name}.copy`));
+  const receipt = await fetchTo(leecher, ticket, cluster.path(`${name}.copy`));
   const seconds = (performance.now() - startedMs) / SECOND_MS;
   await cluster.stopPeer(leecher);
-  return seconds;
+  return { seconds, receipt };
 }
 
 async function compare(size: number, kind: Kind, count: number): Promise<void> {
   const source = cluster.makeFile("source.bin", size);
-  const [fast] = await cluster.startPeers(["fast"]);
-  const { ticket } = await cluster.publish(fast!, source);
-  fast!.setLimits({ up_limit: FAST_UP });
-  const aloneSeconds = await timedFetch("alone", ticket);
-  const sentBefore = fast!.status().bytes_sent;
-  const holders: Peer[] = [fast!];
+  const fast = await cluster.joinPeer("fast", { limits: { up_limit: FAST_UP } });
+  const { ticket } = await cluster.publish(fast, source);
+  const { seconds: aloneSeconds } = await timedFetch("alone", ticket);
+  const sentBefore = fast.status().bytes_sent;
+  const holders: Peer[] = [fast];
   for (let index = 0; index < count; index++) {
     const holder = await startHolder(kind, source, index);
     if (holder !== undefined) holders.push(holder);
   }
-  const leecher = await cluster.startPeer("leecher");
-  await leecher.connect(leecher.tracker);
-  const startedMs = performance.now();
-  const receipt = await fetchTo(leecher, ticket, cluster.path("copy"));
-  const seconds = (performance.now() - startedMs) / SECOND_MS;
+  const { seconds, receipt } = await timedFetch("leecher", ticket);
   const sent = holders.reduce((sum, holder) => sum + holder.status().bytes_sent, -sentBefore);
   if (isLong)
     console.log(

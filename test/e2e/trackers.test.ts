@@ -1,39 +1,25 @@
-/** A peer and its trackers: as whom each knows it, what a tracker that comes back may ask of it, and when. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { join } from "node:path";
+/** A peer and its trackers: by which id each knows it, and what a tracker that dials the peer may ask of it. */
+import { beforeEach, describe, expect, test } from "bun:test";
 import { type Address, hostOf, portOf } from "../../src/core/address.ts";
-import type { Connection } from "../../src/net/connection.ts";
 import { peerIdAt } from "../../src/peer/peer-id.ts";
 import { TRACKER_CALL_MS_MAX, TRACKER_CALLS_MAX } from "../../src/peer/tracker-calls.ts";
 import type { randomPeerSecret } from "../../src/store/data-folder.ts";
 import type { Tracker } from "../../src/tracker/tracker.ts";
-import { dial } from "../support/endpoint.ts";
-import { openTracker, TestPeer } from "../tracker/test-peer.ts";
-import { Cluster, errorOf, until } from "./cluster.ts";
-import { FaultProxy } from "./fault-proxy.ts";
+import { expectError } from "../support/errors.ts";
+import { FaultProxy } from "../support/fault-proxy.ts";
+import { dialAs, helloOf, ProtocolPeer } from "../support/protocol-peer.ts";
+import { Cluster, hostPortOf, startTracker } from "../support/roles.ts";
+import { until } from "../support/until.ts";
 
 let cluster: Cluster;
-const cleanups: (() => unknown)[] = [];
 beforeEach(async () => {
-  cluster = await Cluster.start();
+  cluster = await Cluster.open();
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await cluster.close();
-});
-
-async function anotherTracker(): Promise<{ tracker: Tracker; at: Address }> {
-  const { tracker, close } = await openTracker(join(cluster.folder, "another"));
-  cleanups.push(close);
-  return { tracker, at: await tracker.start({ host: "127.0.0.1", port: 0 }) };
-}
 
 const knownAs = (tracker: Tracker) => [...tracker.sessions.keys()];
 
 /** A connection that calls itself a tracker's. */
-function call(peer: Address): Promise<Connection> {
-  return dial(peer, { local: { role: "tracker", agent: "test", address: null }, timeoutMs: 1000 });
-}
+const call = (peer: Address) => dialAs(helloOf("tracker"), peer);
 
 describe("the id of a peer", () => {
   test("is the one of the specification's example", () => {
@@ -44,38 +30,34 @@ describe("the id of a peer", () => {
   });
 
   test("is another one at every tracker, and the same at the same one after a restart", async () => {
-    const { tracker: second, at } = await anotherTracker();
-    const [peer] = await cluster.startPeers(["peer"]);
+    const { tracker: second, at } = await startTracker();
+    const peer = await cluster.joinPeer("peer");
     const atFirst = knownAs(cluster.tracker);
-    await peer!.connect({ host: hostOf(at), port: portOf(at) });
+    await peer.connect(hostPortOf(at));
     const atSecond = knownAs(second);
     expect(atSecond).toHaveLength(1);
     expect(atSecond).not.toEqual(atFirst);
-    await cluster.stopPeer(peer!);
-    await cluster.startPeers(["peer"]);
+    await cluster.stopPeer(peer);
+    await cluster.joinPeer("peer");
     expect(knownAs(cluster.tracker)).toEqual(atFirst);
   });
 
-  test("what one tracker was told is worth nothing at the next: the session there stays", async () => {
-    const { tracker: second, at } = await anotherTracker();
-    const [peer] = await cluster.startPeers(["peer"]);
+  test("the id at one tracker is of no use at another: the peer's session there stays", async () => {
+    const { tracker: second, at } = await startTracker();
+    const peer = await cluster.joinPeer("peer");
     const [told] = knownAs(cluster.tracker);
-    await peer!.connect({ host: hostOf(at), port: portOf(at) });
-    const impostor = await TestPeer.dial(at, 1);
-    cleanups.push(() => impostor.connection.close());
+    await peer.connect(hostPortOf(at));
+    const impostor = await ProtocolPeer.dial(at, 1);
     await impostor.register({ peer_id: told!, address: "127.0.0.1:7001" as Address });
     expect((await second.listPeers()).rows).toHaveLength(2);
-    expect(peer!.status().connected).toBe(true);
+    expect(peer.status().connected).toBe(true);
   });
 });
 
-describe("a tracker that calls", () => {
-  test("F8: ping finds a peer that has not rejoined since the tracker was restarted", async () => {
-    const line = await FaultProxy.start({ random: () => 1, rate: 0, injected: () => {} });
-    cleanups.push(() => line.close());
-    line.forwardTo(portOf(cluster.trackerAddress));
-    const peer = await cluster.startPeer("peer", { tracker: { host: "127.0.0.1", port: line.port } });
-    await until(() => peer.status().connected);
+describe("a tracker that dials a peer", () => {
+  test("F8: pings a peer that has not joined again since the tracker was restarted", async () => {
+    const line = await FaultProxy.sound(portOf(cluster.trackerAddress));
+    const peer = await cluster.joinPeer("peer", { tracker: { host: "127.0.0.1", port: line.port } });
     line.goSilent();
     await cluster.stopTracker();
     await cluster.startTracker();
@@ -86,33 +68,29 @@ describe("a tracker that calls", () => {
     expect(result.duration_ms).toBeLessThan(1000);
   });
 
-  test("an advertised address is proven for the registration that waits for it", async () => {
-    const peer = await cluster.startPeer("peer", {
-      listen: { host: "127.0.0.2", port: 0 },
-      advertise: { host: "127.0.0.2", port: 0 },
-    });
-    await until(() => peer.status().connected);
+  test("gets the proof of an advertised address while a registration waits for it", async () => {
+    const other = { host: "127.0.0.2", port: 0 };
+    const peer = await cluster.joinPeer("peer", { listen: other, advertise: other });
     expect(peer.address).toBe(peer.status().listen);
   });
 
-  test("a proof is refused where no registration waits for one, and nothing else is served", async () => {
-    const [peer] = await cluster.startPeers(["peer"]);
-    const caller = await call(peer!.address!);
+  test("is refused a proof where no registration waits for one, and gets a ping answered but no manifest", async () => {
+    const peer = await cluster.joinPeer("peer");
+    const caller = await call(peer.address!);
     const challenge = new Uint8Array(32);
-    expect(await errorOf(caller.request({ type: "REQUEST_PROOF", challenge }))).toMatchObject({ code: "refused" });
+    await expectError("refused", caller.request({ type: "REQUEST_PROOF", challenge }));
     const ping = { type: "REQUEST_PING_PONG", peer_address: null } as const;
     expect(await caller.request(ping)).toMatchObject({ response: "pong" });
     const manifest = { type: "REQUEST_MANIFEST", content_id: "ab".repeat(32) } as never;
-    expect(await errorOf(caller.request<"REQUEST_MANIFEST">(manifest))).toMatchObject({ code: "unknown_message" });
-    caller.close();
+    await expectError("unknown_message", caller.request<"REQUEST_MANIFEST">(manifest));
   });
 
-  test("calls are few at a time, and short", async () => {
-    const [peer] = await cluster.startPeers(["peer"]);
+  test("has few connections at a time, and for a short time", async () => {
+    const peer = await cluster.joinPeer("peer");
     const began = performance.now();
-    const callers = await Promise.all(Array.from({ length: TRACKER_CALLS_MAX + 1 }, () => call(peer!.address!)));
-    await until(() => callers.filter((caller) => caller.isOpen).length === TRACKER_CALLS_MAX);
-    await until(() => callers.every((caller) => !caller.isOpen), TRACKER_CALL_MS_MAX + 5000);
+    const callers = await Promise.all(Array.from({ length: TRACKER_CALLS_MAX + 1 }, () => call(peer.address!)));
+    await until("one is refused", () => callers.filter((caller) => caller.isOpen).length === TRACKER_CALLS_MAX);
+    await until("all are closed", () => callers.every((caller) => !caller.isOpen), TRACKER_CALL_MS_MAX + 5000);
     expect(performance.now() - began).toBeGreaterThanOrEqual(TRACKER_CALL_MS_MAX - 100);
   });
 });

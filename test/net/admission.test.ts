@@ -1,22 +1,21 @@
-/** Which connections keep their places, over real sockets. */
-import { afterEach, expect, test } from "bun:test";
-import type { Address } from "../../src/core/address.ts";
+/** Admission: which connections a listener keeps when all its places are taken, over real sockets. */
+import { expect, test } from "bun:test";
 import { rangeOfOne } from "../../src/core/bitfield.ts";
 import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import type { Conduct, Standing } from "../../src/net/admission.ts";
-import type { Connection, LocalHello } from "../../src/net/connection.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import type { ListenOptions } from "../../src/net/endpoint.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { until } from "../e2e/cluster.ts";
-import { listen } from "../support/endpoint.ts";
+import { closeLater } from "../support/closing.ts";
+import { helloOf, listenAs } from "../support/protocol-peer.ts";
+import { RawPeer } from "../support/raw-peer.ts";
 import { serveFake } from "../support/serve-fake.ts";
-import { connectRaw, type RawClient } from "./raw-client.ts";
+import { until } from "../support/until.ts";
 
 const PLACES = 64;
-const local: LocalHello = { role: "peer", agent: "test", address: null };
 const contentId = "ab".repeat(32) as ContentId;
 const digest = new Uint8Array(32);
 const chunkRequest = {
@@ -31,21 +30,15 @@ const chunkReply = (request: number, bytes: number) =>
     bytes,
   );
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
-interface Door {
-  readonly address: Address;
+interface TestListener {
   readonly connections: Connection[];
   readonly standings: Map<Connection, Standing>;
   fullCalls: number;
   /** Connects from this IP and waits until the listener has read the HELLO. */
-  enter(from?: string): Promise<RawClient>;
+  connect(from?: string): Promise<RawPeer>;
 }
 
-async function openDoor(options: Partial<ListenOptions> = {}): Promise<Door> {
+async function startListener(options: Partial<ListenOptions> = {}): Promise<TestListener> {
   const connections: Connection[] = [];
   const standings = new Map<Connection, Standing>();
   const since = new Map<Connection, number>();
@@ -54,126 +47,117 @@ async function openDoor(options: Partial<ListenOptions> = {}): Promise<Door> {
     usefulMs: since.get(connection)!,
     patienceMs: Number.POSITIVE_INFINITY,
   });
-  const listener = await listen({
-    host: "127.0.0.1",
-    port: 0,
-    local: () => local,
-    connectionsMax: PLACES,
-    conductOf,
-    full: () => {
-      door.fullCalls++;
-    },
-    onConnection: (connection) => {
-      since.set(connection, performance.now());
-      connections.push(connection);
-      options.onConnection?.(connection);
-    },
-    ...(options.admission && { admission: options.admission }),
-  });
-  cleanups.push(() => listener.stop());
-  const door: Door = {
-    address: listener.address,
+  const full = () => void listener.fullCalls++;
+  const onConnection = (connection: Connection) => {
+    since.set(connection, performance.now());
+    connections.push(connection);
+    options.onConnection?.(connection);
+  };
+  const { address } = await listenAs(
+    helloOf("peer"),
+    {},
+    { connectionsMax: PLACES, conductOf, full, ...options, onConnection },
+  );
+  const listener: TestListener = {
     connections,
     standings,
     fullCalls: 0,
-    async enter(from) {
+    async connect(from) {
       const before = connections.length;
-      const client = await connectRaw(listener.address, from);
-      cleanups.push(() => client.socket.destroy());
-      await until(() => client.isClosed() || connections.length > before);
+      const client = await RawPeer.dial(address, { from });
+      await until("the listener has seen it", () => client.isClosed || connections.length > before);
       return client;
     },
   };
-  return door;
+  return listener;
 }
 
 test("when all places are taken, the idlest stranger of the address with most of them is evicted, and `full` is called once", async () => {
-  const door = await openDoor();
-  const few: RawClient[] = [];
-  for (let index = 0; index < 4; index++) few.push(await door.enter("127.0.0.3"));
-  const many: RawClient[] = [];
-  for (let index = 0; index < PLACES - 4; index++) many.push(await door.enter("127.0.0.2"));
-  for (let newcomers = 1; newcomers <= 8; newcomers++) {
-    const newcomer = await door.enter("127.0.0.4");
-    await until(() => many.filter((client) => client.isClosed()).length === newcomers);
-    expect(newcomer.isClosed()).toBe(false);
+  const listener = await startListener();
+  const few: RawPeer[] = [];
+  for (let index = 0; index < 4; index++) few.push(await listener.connect("127.0.0.3"));
+  const many: RawPeer[] = [];
+  for (let index = 0; index < PLACES - 4; index++) many.push(await listener.connect("127.0.0.2"));
+  for (let evicted = 1; evicted <= 8; evicted++) {
+    const latest = await listener.connect("127.0.0.4");
+    await until("the idlest is closed", () => many.filter((client) => client.isClosed).length === evicted);
+    expect(latest.isClosed).toBe(false);
   }
-  expect(many.map((client) => client.isClosed())).toEqual(many.map((_, index) => index < 8));
-  expect(few.some((client) => client.isClosed())).toBe(false);
-  expect(door.fullCalls).toBe(1);
+  expect(many.map((client) => client.isClosed)).toEqual(many.map((_, index) => index < 8));
+  expect(few.some((client) => client.isClosed)).toBe(false);
+  expect(listener.fullCalls).toBe(1);
 });
 
 test("members and connections with a transfer are never evicted: where there are only those, a new connection is refused", async () => {
-  const door = await openDoor();
-  const clients: RawClient[] = [];
+  const listener = await startListener();
+  const clients: RawPeer[] = [];
   for (let index = 0; index < PLACES; index++) {
-    clients.push(await door.enter());
-    if (index > 0) door.standings.set(door.connections[index]!, index % 2 === 0 ? "member" : "busy");
+    clients.push(await listener.connect());
+    if (index > 0) listener.standings.set(listener.connections[index]!, index % 2 === 0 ? "member" : "busy");
   }
-  const first = await door.enter("127.0.0.2");
-  await until(() => clients[0]!.isClosed());
-  expect(first.isClosed()).toBe(false);
-  door.standings.set(door.connections.at(-1)!, "member");
-  const second = await door.enter("127.0.0.2");
-  expect(second.isClosed()).toBe(true);
-  expect(clients.slice(1).some((client) => client.isClosed())).toBe(false);
+  const first = await listener.connect("127.0.0.2");
+  await until("the stranger is closed", () => clients[0]!.isClosed);
+  expect(first.isClosed).toBe(false);
+  listener.standings.set(listener.connections.at(-1)!, "member");
+  const second = await listener.connect("127.0.0.2");
+  expect(second.isClosed).toBe(true);
+  expect(clients.slice(1).some((client) => client.isClosed)).toBe(false);
 });
 
-test("a place that somebody leaves is free", async () => {
-  const door = await openDoor();
-  const clients: RawClient[] = [];
+test("a place whose connection has closed is free", async () => {
+  const listener = await startListener();
+  const clients: RawPeer[] = [];
   for (let index = 0; index < PLACES; index++) {
-    clients.push(await door.enter());
-    door.standings.set(door.connections[index]!, "member");
+    clients.push(await listener.connect());
+    listener.standings.set(listener.connections[index]!, "member");
   }
-  clients[5]!.socket.destroy();
-  await until(() => !door.connections[5]!.isOpen);
-  expect((await door.enter()).isClosed()).toBe(false);
+  clients[5]!.close();
+  await until("its place is free", () => !listener.connections[5]!.isOpen);
+  expect((await listener.connect()).isClosed).toBe(false);
 });
 
 const bounds = { sweepMs: 20, frameMsMax: 200, unreadMsMax: 200 };
 
-test("a control frame that is not whole in time ends the connection, also where a byte comes now and then", async () => {
-  const door = await openDoor({ admission: bounds });
-  const [half, trickling, idle] = [await door.enter(), await door.enter(), await door.enter()];
+test("a control frame that is not complete in time closes the connection, also where a byte comes now and then", async () => {
+  const listener = await startListener({ admission: bounds });
+  const [half, trickling, idle] = [await listener.connect(), await listener.connect(), await listener.connect()];
   const frame = encodeFrame({ type: "HAVE", content_id: contentId, chunks: rangeOfOne(1) });
-  half.socket.write(frame.subarray(0, frame.length - 1));
+  half.send(frame.subarray(0, frame.length - 1));
   let sent = 0;
-  const timer = setInterval(() => void trickling.socket.write(frame.subarray(sent, ++sent)), 20);
-  cleanups.push(() => clearInterval(timer));
-  await until(() => half.isClosed() && trickling.isClosed());
+  closeLater(
+    setInterval(() => void trickling.send(frame.subarray(sent, ++sent)), 20),
+    clearInterval,
+  );
+  await until("both are closed", () => half.isClosed && trickling.isClosed);
   expect(sent).toBeLessThan(frame.length);
-  expect(idle.isClosed()).toBe(false);
+  expect(idle.isClosed).toBe(false);
 });
 
-test("a payload may take its time as long as its bytes come; one that stops ends the connection", async () => {
+test("a slow payload is awaited as long as its bytes come; one that stops closes the connection", async () => {
   const payload = 40;
   const answers: Promise<unknown>[] = [];
-  const door = await openDoor({
+  const listener = await startListener({
     admission: bounds,
     onConnection: (connection) => {
       const openPayload = (_reply: unknown, bytes: number) => new Uint8Array(bytes);
       answers.push(connection.ask(chunkRequest, { openPayload }).reply.catch((error: unknown) => error));
     },
   });
-  const [slow, stopped] = [await door.enter(), await door.enter()];
-  for (const { socket } of [slow, stopped]) {
-    socket.write(chunkReply(1, payload));
-    socket.write(new Uint8Array(1));
-  }
+  const [slow, stopped] = [await listener.connect(), await listener.connect()];
+  for (const peer of [slow, stopped]) peer.send(chunkReply(1, payload), new Uint8Array(1));
   for (let sent = 1; sent < payload; sent++) {
     await Bun.sleep(20);
-    slow.socket.write(new Uint8Array(1));
+    slow.send(new Uint8Array(1));
   }
   expect(await answers[0]).toMatchObject({ message: { type: "PEER_REPLY_CHUNK" } });
   expect(await answers[1]).toMatchObject({ code: "unreachable" });
-  await until(() => stopped.isClosed());
-  expect(slow.isClosed()).toBe(false);
+  await until("the one that stopped is closed", () => stopped.isClosed);
+  expect(slow.isClosed).toBe(false);
 });
 
-test("who does not read what it asked for loses its place", async () => {
+test("a connection whose other side does not read its replies is closed", async () => {
   const bytes = new Uint8Array(4 * MiB);
-  const door = await openDoor({
+  const listener = await startListener({
     admission: bounds,
     onConnection: (connection) =>
       serveFake(connection, {
@@ -185,9 +169,9 @@ test("who does not read what it asked for loses its place", async () => {
         },
       }),
   });
-  const client = await door.enter();
-  client.socket.pause();
-  for (let request = 1; request <= 4; request++) client.socket.write(encodeFrame({ ...chunkRequest, request }));
-  await until(() => door.connections[0]?.sendBlockedSinceMs !== undefined);
-  await until(() => !door.connections[0]!.isOpen, 5000);
+  const client = await listener.connect();
+  client.pause();
+  for (let request = 1; request <= 4; request++) client.send(encodeFrame({ ...chunkRequest, request }));
+  await until("the send queue is blocked", () => listener.connections[0]?.sendBlockedSinceMs !== undefined);
+  await until("the connection is closed", () => !listener.connections[0]!.isOpen);
 });

@@ -1,54 +1,33 @@
 /** Connections over real sockets: HELLO, requests and replies, payloads, refusals, and the faults that close them. */
-import { afterEach, expect, test } from "bun:test";
-import type { Address } from "../../src/core/address.ts";
+import { expect, test } from "bun:test";
+import { type Address, formatHostPort } from "../../src/core/address.ts";
 import { rangeOfOne } from "../../src/core/bitfield.ts";
 import { P2pfsError } from "../../src/core/errors.ts";
 import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
-import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import type { Listener } from "../../src/net/endpoint.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { dial, listen } from "../support/endpoint.ts";
+import { dial } from "../support/endpoint.ts";
+import { expectError } from "../support/errors.ts";
+import { dialAs, helloOf, listenAs } from "../support/protocol-peer.ts";
+import { listenMute, RawPeer } from "../support/raw-peer.ts";
 import { type FakeHandlers, serveFake } from "../support/serve-fake.ts";
 
-const local: LocalHello = { role: "peer", agent: "test", address: null };
+const hello = helloOf("peer");
 const contentId = "ab".repeat(32) as ContentId;
 const filename = "f" as FileName;
 const digest = new Uint8Array(32);
 const ping = { type: "REQUEST_PING_PONG", peer_address: null } as const;
 const chunkRequest = { type: "PEER_REQUEST_CHUNK", filename, content_id: contentId, chunknum: rangeOfOne(7) } as const;
 
-const listeners: Listener[] = [];
-afterEach(() => {
-  for (const listener of listeners.splice(0)) listener.stop();
-});
-
+/** The address of a listener that handles messages like this. */
 async function serving(handlersOf: (connection: Connection) => FakeHandlers): Promise<Address> {
-  const listener = await listen({
-    host: "127.0.0.1",
-    port: 0,
-    local: () => local,
-    onConnection: (connection) => serveFake(connection, handlersOf(connection)),
-  });
-  listeners.push(listener);
-  return listener.address;
+  return (await listenAs(hello, handlersOf)).address;
 }
 
-/** A bare TCP client that collects the bytes it receives. */
-async function rawClient(address: Address) {
-  const received: number[] = [];
-  const { promise: closed, resolve } = Promise.withResolvers<void>();
-  const socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port: Number(address.split(":")[1]),
-    socket: { data: (_socket, piece) => void received.push(...piece), close: () => resolve() },
-  });
-  return { socket, received, closed };
-}
-
-test("what a handler throws that is no operating error is told as its role says, and so is what a notice causes", async () => {
+test("a defect in a handler is reported as the role converts it: to a request as its ERROR, to a notice as the cause of closing", async () => {
   const during: string[] = [];
   const gone = Promise.withResolvers<P2pfsError | undefined>();
   const address = await serving(() => ({
@@ -65,33 +44,29 @@ test("what a handler throws that is no operating error is told as its role says,
     },
     closed: gone.resolve,
   }));
-  const connection = await dial(address, { local, timeoutMs: 1000 });
-  await expect(connection.request({ type: "REQUEST_MANIFEST", content_id: contentId })).rejects.toMatchObject({
-    code: "internal",
-    message: "the other side has a defect (reference 123456)",
-  });
+  const connection = await dialAs(hello, address);
+  const request = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId });
+  expect((await expectError("internal", request)).message).toBe("the other side has a defect (reference 123456)");
   connection.send({ type: "LEAVE_SWARM", content_id: contentId });
   expect(await gone.promise).toMatchObject({ message: "y is no function (reference 123456)" });
   expect(during).toEqual(["REQUEST_MANIFEST", "a frame"]);
-  connection.close();
 });
 
-test("a request gets its reply, a thrown error its ERROR", async () => {
+test("a request is answered by its reply, or by an ERROR where its handler throws", async () => {
   const address = await serving(() => ({
     request(message) {
       if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
       throw new P2pfsError("not_found", "no such thing");
     },
   }));
-  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const connection = await dialAs(hello, address);
   expect(await connection.request(ping)).toMatchObject({ type: "REPLY_PING_PONG" });
   const refused = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId });
-  expect(refused).rejects.toMatchObject({ code: "not_found", message: "no such thing" });
+  await expectError("not_found", refused, "no such thing");
   expect(connection.hello).toMatchObject({ role: "peer", agent: "test" });
-  connection.close();
 });
 
-test("payloads arrive whole in the buffer that was named, and control frames overtake waiting ones", async () => {
+test("payloads arrive complete in the buffer that the requester gave, and control frames overtake waiting payloads", async () => {
   const bytes = new Uint8Array(4 * MiB).map((_, index) => (index * 31) & 0xff);
   const address = await serving((connection) => ({
     request(message) {
@@ -101,7 +76,7 @@ test("payloads arrive whole in the buffer that was named, and control frames ove
       return undefined;
     },
   }));
-  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const connection = await dialAs(hello, address);
   const order: string[] = [];
   const buffers: Uint8Array[] = [];
   const chunks = [0, 1, 2].map((index) => {
@@ -115,10 +90,9 @@ test("payloads arrive whole in the buffer that was named, and control frames ove
   await Promise.all([...chunks, beat]);
   for (const buffer of buffers) expect(Bun.hash(buffer)).toBe(Bun.hash(bytes));
   expect(order.indexOf("beat")).toBeLessThan(order.indexOf("chunk 1"));
-  connection.close();
 });
 
-test("a request without an answer fails at its timeout; the late reply harms nobody", async () => {
+test("a request without an answer fails at its timeout; the late reply is dropped", async () => {
   const held: number[] = [];
   let other: Connection | undefined;
   const address = await serving((connection) => {
@@ -130,15 +104,14 @@ test("a request without an answer fails at its timeout; the late reply harms nob
       },
     };
   });
-  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const connection = await dialAs(hello, address);
   const silent = connection.request({ type: "REQUEST_MANIFEST", content_id: contentId }, { timeoutMs: 20 });
-  expect(await silent.catch((error) => error)).toMatchObject({ code: "unreachable" });
+  await expectError("unreachable", silent);
   other!.replyWithPayload(held[0]!, { type: "REPLY_MANIFEST", content_id: contentId }, payloadOf(new Uint8Array(9)));
   expect(await connection.request(ping)).toMatchObject({ type: "REPLY_PING_PONG" });
-  connection.close();
 });
 
-test("closing rejects what is pending on both sides and tells the cause", async () => {
+test("closing rejects what is pending on both sides and gives both the cause", async () => {
   const { promise: closed, resolve } = Promise.withResolvers<P2pfsError | undefined>();
   const address = await serving((connection) => ({
     request() {
@@ -146,17 +119,16 @@ test("closing rejects what is pending on both sides and tells the cause", async 
       return undefined;
     },
   }));
-  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const connection = await dialAs(hello, address);
   serveFake(connection, { closed: resolve });
-  const pending = connection.request(ping);
-  expect(await pending.catch((error) => error)).toMatchObject({ code: "refused", message: "go away" });
+  await expectError("refused", connection.request(ping), "go away");
   expect(await closed).toMatchObject({ code: "refused" });
   expect(connection.isOpen).toBe(false);
   const late = connection.request(ping);
   expect(await late.catch((error) => error)).toBeInstanceOf(P2pfsError);
 });
 
-test("whoever goes on asking at full speed after refusals is closed", async () => {
+test("a connection that goes on requesting at full speed after refusals is closed", async () => {
   const { promise: closed, resolve } = Promise.withResolvers<P2pfsError | undefined>();
   const address = await serving(() => ({
     request() {
@@ -164,7 +136,7 @@ test("whoever goes on asking at full speed after refusals is closed", async () =
     },
     closed: resolve,
   }));
-  const connection = await dial(address, { local, timeoutMs: 1000 });
+  const connection = await dialAs(hello, address);
   const askTimes = async (times: number) => {
     const ask = () => connection.request({ type: "REQUEST_MANIFEST", content_id: contentId });
     const answers = Array.from({ length: times }, () => ask().catch((error: P2pfsError) => error.code));
@@ -176,52 +148,48 @@ test("whoever goes on asking at full speed after refusals is closed", async () =
   expect(await closed).toMatchObject({ code: "busy" });
 });
 
-test("another protocol version is refused by name", async () => {
+test("another protocol version is refused, and the ERROR names the one that is spoken here", async () => {
   const address = await serving(() => ({}));
-  const { socket, received, closed } = await rawClient(address);
-  socket.write(encodeFrame({ type: "HELLO", version: 2, ...local }));
-  await closed;
-  expect(Buffer.from(received).toString("latin1")).toContain("protocol version 1");
+  const client = await RawPeer.dial(address, { hello: encodeFrame({ type: "HELLO", version: 2, ...hello }) });
+  await client.closed;
+  expect(client.messages.at(-1)).toMatchObject({
+    type: "ERROR",
+    message: expect.stringContaining("protocol version 1"),
+  });
 });
 
 test("a first frame other than HELLO, and a frame that is too long, close the connection with an ERROR", async () => {
   const address = await serving(() => ({}));
-  for (const bytes of [encodeFrame({ ...ping, request: 1 }), new Uint8Array(8).fill(0xff)]) {
-    const { socket, received, closed } = await rawClient(address);
-    socket.write(bytes);
-    await closed;
-    expect(received.length).toBeGreaterThan(40);
+  for (const first of [encodeFrame({ ...ping, request: 1 }), new Uint8Array(8).fill(0xff)]) {
+    const client = await RawPeer.dial(address, { hello: first });
+    await client.closed;
+    expect(client.messages.at(-1)).toMatchObject({ type: "ERROR" });
   }
 });
 
 test("an unknown message is answered with an ERROR and the connection lives", async () => {
   const address = await serving(() => ({ request: () => ({ type: "REPLY_PING_PONG", response: "pong" }) }));
-  const { socket, received } = await rawClient(address);
+  const client = await RawPeer.dial(address);
   const unknown = encodeFrame({ ...ping, request: 5 });
   unknown[4] = 0xee;
-  socket.write(encodeFrame({ type: "HELLO", version: 1, ...local }));
-  socket.write(unknown);
-  socket.write(encodeFrame({ ...ping, request: 6 }));
-  const text = () => Buffer.from(received).toString("latin1");
-  while (!text().includes("pong")) await Bun.sleep(1);
-  expect(text()).toContain("unknown here");
-  socket.end();
+  client.send(unknown, encodeFrame({ ...ping, request: 6 }));
+  await client.received("REPLY_PING_PONG");
+  expect(client.messages.slice(-2)).toMatchObject([
+    { type: "ERROR", request: 5, message: expect.stringContaining("unknown here") },
+    { type: "REPLY_PING_PONG", request: 6, response: "pong" },
+  ]);
 });
 
 test("dialling nobody fails at once, dialling somebody silent at the timeout", async () => {
-  const nobody = await dial("127.0.0.1:1" as Address, { local, timeoutMs: 1000 }).catch((error) => error);
-  expect(nobody).toMatchObject({ code: "unreachable" });
-  const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  await expectError("unreachable", dialAs(hello, "127.0.0.1:1" as Address));
+  const silent = formatHostPort(listenMute()) as Address;
   const started = performance.now();
-  const error = await dial(`127.0.0.1:${silent.port}` as Address, { local, timeoutMs: 50 }).catch((thrown) => thrown);
-  expect(error).toMatchObject({ code: "unreachable" });
+  await expectError("unreachable", dial(silent, { local: hello, timeoutMs: 50 }));
   expect(performance.now() - started).toBeLessThan(1000);
-  silent.stop(true);
 });
 
-test("a taken port is told as such", async () => {
+test("a port in use is reported as already_running", async () => {
   const address = await serving(() => ({}));
   const port = Number(address.split(":")[1]);
-  const taken = listen({ host: "127.0.0.1", port, local: () => local, onConnection() {} });
-  expect(await taken.catch((error) => error)).toMatchObject({ code: "already_running" });
+  await expectError("already_running", listenAs(hello, {}, { port }));
 });

@@ -1,31 +1,23 @@
 /** F15, decision 0: a host without a port names its only peer, whether that peer publishes or not. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { beforeEach, expect, test } from "bun:test";
 import { P2pfsError } from "../../src/core/errors.ts";
 import type { Peer } from "../../src/peer/peer.ts";
+import { expectError } from "../support/errors.ts";
+import { FakeTracker } from "../support/fake-tracker.ts";
+import { openPeer } from "../support/roles.ts";
 import { systemWith } from "../support/system.ts";
-import { address, errorOf } from "../tracker/fixtures.ts";
-import { listedFile, openTestPeer, TestTracker } from "./test-tracker.ts";
+import { address, listedFile } from "../support/values.ts";
 
-let folder: string;
-let tracker: TestTracker;
+let tracker: FakeTracker;
 let peer: Peer;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "p2pfs-discover-"));
-  tracker = await TestTracker.start();
-  peer = await openTestPeer(tracker.at, folder, { system: systemWith(async () => ["10.0.0.7"]) });
-});
-afterEach(async () => {
-  await peer.close();
-  tracker.stop();
-  rmSync(folder, { recursive: true, force: true });
+  tracker = await FakeTracker.start();
+  peer = await openPeer({ tracker: tracker.at, system: systemWith(async () => ["10.0.0.7"]) });
 });
 
 const has = (...addresses: string[]) => ({ type: "REPLY_PEERS", addresses: addresses.map(address) }) as const;
 
-test("a host is asked for once, by its IP, and no list is gone through", async () => {
+test("the peers of a host are asked for once, by its IP, and no list is read", async () => {
   const asked: string[] = [];
   tracker.answers = {
     REQUEST_PEERS: ({ host }) => {
@@ -47,21 +39,19 @@ test("a host is asked for once, by its IP, and no list is gone through", async (
 
 test("a host without a peer is not found; one with several needs the port", async () => {
   tracker.answers = { REQUEST_PEERS: () => has() };
-  expect(await errorOf(peer.discover("a", undefined))).toMatchObject({ code: "not_found" });
+  await expectError("not_found", peer.discover("a", undefined));
   const addresses = Array.from({ length: 7 }, (_, i) => `10.0.0.7:${4000 + i}`);
   tracker.answers = { REQUEST_PEERS: () => has(...addresses) };
-  const error = await errorOf(peer.discover("a", undefined));
-  expect(error).toMatchObject({ code: "ambiguous" });
+  const error = await expectError("ambiguous", peer.discover("a", undefined));
   expect(error.message).toBe(`7 peers are on a: ${addresses.slice(0, 5).join(", ")}, …`);
 });
 
-test("a tracker that does not know the question makes the port needed", async () => {
+test("at a tracker that does not know REQUEST_PEERS the port is needed", async () => {
   tracker.answers = {
     REQUEST_PEERS: () => {
       throw new P2pfsError("unknown_message", "no such message");
     },
   };
-  const error = await errorOf(peer.discover("a", undefined));
-  expect(error).toMatchObject({ code: "usage" });
+  const error = await expectError("usage", peer.discover("a", undefined));
   expect(error.hint).toContain("PORT");
 });

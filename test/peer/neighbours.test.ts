@@ -1,35 +1,25 @@
 /** One connection for each pair of peers, and an address only for a proven neighbour. */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { type Address, portOf } from "../../src/core/address.ts";
 import { P2pfsError } from "../../src/core/errors.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import type { Connection, LocalHello } from "../../src/net/connection.ts";
-import { Endpoint } from "../../src/net/endpoint.ts";
+import { Endpoint, type Listener } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { realSystem } from "../../src/net/system.ts";
 import { PeerEvents } from "../../src/peer/events.ts";
 import type { Neighbour } from "../../src/peer/neighbour.ts";
 import { Neighbours } from "../../src/peer/neighbours.ts";
 import type { SharingHandlers } from "../../src/peer/sharing.ts";
-import { until } from "../e2e/cluster.ts";
-import { FaultProxy } from "../e2e/fault-proxy.ts";
-import { dial, listen } from "../support/endpoint.ts";
-import { serveFake } from "../support/serve-fake.ts";
-
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
+import { closeLater } from "../support/closing.ts";
+import { FaultProxy } from "../support/fault-proxy.ts";
+import { dialAs, helloOf, listenAs } from "../support/protocol-peer.ts";
+import { until } from "../support/until.ts";
 
 const newNonce = () => randomBytes(16).toString("hex");
-const helloOf = (address: Address | null): LocalHello => ({
-  role: "peer",
-  agent: "test",
-  address,
-  nonce: newNonce(),
-});
+const helloAt = (address: Address | null): LocalHello => helloOf("peer", { address, nonce: newNonce() });
 
 interface Side {
   readonly address: Address;
@@ -50,7 +40,7 @@ const sharesNothing: SharingHandlers = {
 /** A peer that consists of Neighbours only. */
 async function startSide(): Promise<Side> {
   const met: Neighbour[] = [];
-  const endpoint = new Endpoint({ system: realSystem, local: () => helloOf(listener.address) });
+  const endpoint = new Endpoint({ system: realSystem, local: () => helloAt(listener.address) });
   const neighbours: Neighbours = new Neighbours({
     endpoint,
     ownAddress: () => listener.address,
@@ -66,27 +56,27 @@ async function startSide(): Promise<Side> {
     port: 0,
     onConnection: (connection) => neighbours.adopt(connection),
   });
-  cleanups.push(() => {
-    listener.stop();
-    neighbours.closeAll();
-  });
-  return {
+  const side = {
     address: listener.address,
     neighbours,
     met,
     open: () => met.filter(({ connection }) => connection.isOpen),
   };
+  return closeLater(side, () => {
+    listener.stop();
+    neighbours.closeAll();
+  });
 }
 
-test("a connection that came in is reached by its address once the other side has confirmed it", async () => {
+test("an inbound neighbour is reached by its address once the other side has confirmed it", async () => {
   const [one, two] = [await startSide(), await startSide()];
   const dialled = await one.neighbours.reach(two.address);
-  await until(() => two.open().length === 1);
+  await until("the connection has come in", () => two.open().length === 1);
   const [inbound] = two.open();
   expect(inbound).toMatchObject({ isInbound: true, address: null, name: "127.0.0.1 (inbound)" });
   expect(await two.neighbours.reach(one.address)).toBe(inbound!);
   expect(inbound).toMatchObject({ address: one.address, name: one.address });
-  await until(() => one.open().length === 1 && two.open().length === 1);
+  await until("one connection is left", () => one.open().length === 1 && two.open().length === 1);
   expect(one.open()).toEqual([dialled]);
   expect(await two.neighbours.reach(one.address)).toBe(inbound!);
 });
@@ -94,7 +84,7 @@ test("a connection that came in is reached by its address once the other side ha
 test("a neighbour is a stranger until something was moved, and may be idle for longer the more it has shown", async () => {
   const [one, two] = [await startSide(), await startSide()];
   await one.neighbours.reach(two.address);
-  await until(() => two.open().length === 1);
+  await until("the connection has come in", () => two.open().length === 1);
   const [inbound] = two.open();
   expect(inbound!.conduct).toMatchObject({ standing: "stranger", patienceMs: 15 * SECOND_MS });
   inbound!.noteUse();
@@ -106,23 +96,20 @@ test("a neighbour is a stranger until something was moved, and may be idle for l
   await asked;
 });
 
-test("one that says another's address stays nameless, and the other is dialled", async () => {
+test("an inbound neighbour that claims another's address gets no address, and the other is dialled", async () => {
   const [honest, victim] = [await startSide(), await startSide()];
-  const stranger = await dial(victim.address, { local: helloOf(honest.address), timeoutMs: 1000 });
-  cleanups.push(() => stranger.close());
+  const stranger = await dialAs(helloAt(honest.address), victim.address);
   const reached = await victim.neighbours.reach(honest.address);
   expect(reached).toMatchObject({ isInbound: false, address: honest.address });
   expect(victim.open().find(({ isInbound }) => isInbound)).toMatchObject({ address: null });
   expect(stranger.isOpen).toBe(true);
 });
 
-test("a stranger in between, that passes on every byte, is not taken for the one behind it", async () => {
+test("a relay in between, that passes on every byte, is not taken for the peer behind it", async () => {
   const [honest, victim] = [await startSide(), await startSide()];
-  const stranger = await FaultProxy.start({ random: () => 1, rate: 0, injected: () => {} });
-  cleanups.push(() => stranger.close());
-  stranger.forwardTo(portOf(victim.address));
+  const stranger = await FaultProxy.sound(portOf(victim.address));
   await honest.neighbours.reach(`127.0.0.1:${stranger.port}` as Address);
-  await until(() => victim.open().length === 1);
+  await until("the connection has come in", () => victim.open().length === 1);
   const [relayed] = victim.open();
   expect(relayed!.connection.hello.address).toBe(honest.address);
   expect(await victim.neighbours.reach(honest.address)).not.toBe(relayed!);
@@ -131,62 +118,37 @@ test("a stranger in between, that passes on every byte, is not taken for the one
 
 test("a peer that knows no REQUEST_CONFIRM is reached by the connection that was dialled", async () => {
   const side = await startSide();
-  const older = await listen({
-    host: "127.0.0.1",
-    port: 0,
-    local: () => ({ role: "peer", agent: "older", address: null }),
-    onConnection: (connection) => serveFake(connection, {}),
-  });
-  cleanups.push(() => older.stop());
-  const { nonce: _, ...withoutNonce } = helloOf(older.address);
-  const inbound = await dial(side.address, { local: withoutNonce, timeoutMs: 1000 });
-  cleanups.push(() => inbound.close());
+  const older = await listenAs(helloOf("peer"));
+  await dialAs(helloOf("peer", { address: older.address }), side.address);
   expect(await side.neighbours.reach(older.address)).toMatchObject({ isInbound: false, address: older.address });
 });
 
 test("where both sides have asked each other, the connection of the lesser address is kept", async () => {
   const side = await startSide();
   const { promise: asked, resolve } = Promise.withResolvers<Connection>();
-  let ownNonce: string | undefined;
-  const other = await listen({
-    host: "127.0.0.1",
-    port: 0,
-    local: () => {
-      const local = helloOf(null);
-      ownNonce = local.nonce;
-      return local;
-    },
-    onConnection: (connection) =>
-      serveFake(connection, {
-        async request(message) {
-          if (message.type !== "REQUEST_CONFIRM") return undefined;
-          const dialled = await asked;
-          const question: Outgoing<"REQUEST_CONFIRM"> = {
-            type: "REQUEST_CONFIRM",
-            address: other.address,
-            nonces: [ownNonce!],
-          };
-          expect((await dialled.request<"REQUEST_CONFIRM">(question)).nonce).toBe(ownNonce!);
-          return { type: "REPLY_CONFIRM", nonce: dialled.hello.nonce! };
-        },
-      }),
-  });
-  cleanups.push(() => other.stop());
-  const dialled = await dial(side.address, { local: helloOf(other.address), timeoutMs: 1000 });
-  cleanups.push(() => dialled.close());
+  const hello = helloAt(null);
+  const confirm = async (): Promise<Outgoing> => {
+    const dialled = await asked;
+    const { address } = other;
+    const question: Outgoing<"REQUEST_CONFIRM"> = { type: "REQUEST_CONFIRM", address, nonces: [hello.nonce!] };
+    expect((await dialled.request<"REQUEST_CONFIRM">(question)).nonce).toBe(hello.nonce!);
+    return { type: "REPLY_CONFIRM", nonce: dialled.hello.nonce! };
+  };
+  const other: Listener = await listenAs(hello, { answers: { REQUEST_CONFIRM: confirm } });
+  const dialled = await dialAs(helloAt(other.address), side.address);
   resolve(dialled);
   const reached = await side.neighbours.reach(other.address);
   expect(reached.isInbound).toBe(other.address < side.address);
-  await until(() => side.open().length === (reached.isInbound ? 1 : 2));
+  await until("the other one is closed", () => side.open().length === (reached.isInbound ? 1 : 2));
 });
 
-test("two that dial each other at one moment both reach the other, over two connections at most", async () => {
+test("two peers that dial each other at once both reach the other, over two connections at most", async () => {
   for (let round = 0; round < 20; round++) {
     const [one, two] = [await startSide(), await startSide()];
     const reached = await Promise.all([one.neighbours.reach(two.address), two.neighbours.reach(one.address)]);
     const ping = { type: "REQUEST_PING_PONG", peer_address: null } as const;
     for (const { connection } of reached) await connection.request(ping);
-    await until(() => one.open().length <= 2 && one.open().length === two.open().length);
+    await until("both sides count the same", () => one.open().length <= 2 && one.open().length === two.open().length);
     expect(reached.map(({ connection }) => connection.isOpen)).toEqual([true, true]);
   }
 });

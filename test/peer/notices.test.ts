@@ -2,27 +2,25 @@
  * R5: a command reports its failure within NOTICE_MS_MAX, whatever part is slow or silent. Each case has several waits
  * that would add up to more.
  */
-import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fetchLines, Watchers } from "../../src/admin/peer-streams.ts";
-import type { HostPort } from "../../src/core/address.ts";
+import { formatHostPort } from "../../src/core/address.ts";
 import { asP2pfsError } from "../../src/core/errors.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import type { Peer, PeerOptions } from "../../src/peer/peer.ts";
+import { FakeTracker } from "../support/fake-tracker.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { ProtocolPeer } from "../support/protocol-peer.ts";
+import { listenMute } from "../support/raw-peer.ts";
+import { openPeer, openTracker, startTracker } from "../support/roles.ts";
+import type { Answers } from "../support/serve-fake.ts";
 import { systemWith } from "../support/system.ts";
-import { address, fileName, ranges } from "../tracker/fixtures.ts";
-import { openTracker, TestPeer } from "../tracker/test-peer.ts";
-import { type Answers, listedFile, openTestPeer, TestTracker } from "./test-tracker.ts";
+import { address, fileName, listedFile, ranges } from "../support/values.ts";
 
 const SLOW_MS = 900;
-
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 const silent = () => undefined;
 const slowly = async <Reply>(reply: Reply): Promise<Reply> => {
@@ -34,30 +32,20 @@ const noNames = systemWith(() => new Promise(() => undefined));
 const unpublished: Outgoing = { type: "REPLY_UNPUBLISH", filename: fileName("f"), result: "ok" };
 const oneFile: Outgoing<"REPLY_FILE_LIST"> = { type: "REPLY_FILE_LIST", file_list: [listedFile("f", 1)], next: null };
 
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "p2pfs-notice-"));
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A peer joined to a tracker that gives these answers from then on. */
 async function joined(answers: Answers, options: Partial<PeerOptions> = {}): Promise<Peer> {
-  const tracker = await TestTracker.start();
-  const peer = await openTestPeer(tracker.at, temporaryFolder(), options);
+  const tracker = await FakeTracker.start();
+  const peer = await openPeer({ tracker: tracker.at, ...options });
   await peer.connect(tracker.at);
   tracker.answers = answers;
-  cleanups.push(async () => {
-    await peer.close();
-    tracker.stop();
-  });
   return peer;
 }
 
-/** Accepts connections and never sends a byte. */
-function muteListener(): HostPort {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: silent } });
-  cleanups.push(() => listener.stop(true));
-  return { host: "127.0.0.1", port: listener.port };
+/** The path of a file to be published. */
+function newFile(): string {
+  const path = join(temporaryFolder(), "f");
+  writeFileSync(path, "x");
+  return path;
 }
 
 type Command = () => Promise<unknown>;
@@ -78,8 +66,7 @@ const cases: Record<string, () => Promise<Command>> = {
     return () => peer.fetch({ what: "f" });
   },
   "fetch where the location takes long and the holders are mute": async () => {
-    const { host, port } = muteListener();
-    const chunkinfo = [{ address: address(`${host}:${port}`), chunks: ranges(0, 0) }];
+    const chunkinfo = [{ address: address(formatHostPort(listenMute())), chunks: ranges(0, 0) }];
     const peer = await joined({
       REQUEST_FILE_LIST: () => oneFile,
       REQUEST_FILE_LOCATION: async () => {
@@ -117,29 +104,22 @@ const cases: Record<string, () => Promise<Command>> = {
   },
   "unpublish at a tracker that falls silent between its two requests": async () => {
     const peer = await joined({ REQUEST_CHUNK_REGISTER: silent, REQUEST_UNPUBLISH: () => slowly(unpublished) });
-    const path = join(temporaryFolder(), "f");
-    writeFileSync(path, "x");
-    await peer.publish({ path, lname: "f" });
+    await peer.publish({ path: newFile(), lname: "f" });
     return () => peer.unpublish("f");
   },
   "publish at a tracker that is silent": async () => {
     const peer = await joined({ REQUEST_PUBLISH: silent });
-    const path = join(temporaryFolder(), "f");
-    writeFileSync(path, "x");
+    const path = newFile();
     return () => peer.publish({ path, lname: "f" });
   },
   "ping of a peer whose name takes long and who is silent": async () => {
-    const folder = temporaryFolder();
-    const { tracker, close } = await openTracker(folder, { system: slowNames });
-    cleanups.push(close);
-    const at = await tracker.start({ host: "127.0.0.1", port: 0 });
-    const peer = await TestPeer.dial(at, 1, { request: silent });
+    const { tracker, at } = await startTracker({ system: slowNames });
+    const peer = await ProtocolPeer.dial(at, 1, { request: silent });
     await peer.register({ address: address("127.0.0.1:7001"), host_name: "other" });
     return () => tracker.ping("a", 7001);
   },
   "ping and discover at the tracker, with a name service that never answers": async () => {
-    const { tracker, close } = await openTracker(temporaryFolder(), { system: noNames });
-    cleanups.push(close);
+    const tracker = await openTracker({ system: noNames });
     return () => Promise.all([tracker.ping("a", 7001), tracker.discover("a")]);
   },
 };

@@ -40,8 +40,8 @@ import type { Message, MessageName, RequestName, Role } from "../../src/wire/mes
 import type { Process } from "../sim/system/process.ts";
 import { endpointAt, type Room } from "../support/room.ts";
 import { serveFake } from "../support/serve-fake.ts";
+import { address, contentId, fileName, peerId, ranges } from "../support/values.ts";
 import { chunksIn } from "../swarm/support.ts";
-import { address, contentId, fileName, peerId, ranges } from "../tracker/fixtures.ts";
 
 export { address, contentId, fileName, peerId, ranges };
 

@@ -1,62 +1,28 @@
-/** The data folder: where it lies, its lock, the files in it. */
+/** The data folder: its path, its lock, the files in it. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { chmodSync, chownSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { type ErrorCode, P2pfsError } from "../../src/core/errors.ts";
-import { openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
-import { needsRoot } from "../disk/fixtures.ts";
+import { type DataFolder, openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
+import { type Child, startAsNobody, startChild } from "../support/child.ts";
+import { closeLater } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { needsRoot } from "../support/root.ts";
 import { random } from "../support/system.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-function temporaryFolder(): string {
-  const path = mkdtempSync(join(tmpdir(), "p2pfs-store-"));
-  cleanups.push(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-function open(flag: string, role: "tracker" | "peer" = "peer") {
-  const folder = openDataFolder({ role, flag });
-  cleanups.push(() => folder.close());
-  return folder;
-}
-
-function errorOf(action: () => unknown): P2pfsError {
-  try {
-    action();
-  } catch (thrown) {
-    expect(thrown).toBeInstanceOf(P2pfsError);
-    return thrown as P2pfsError;
-  }
-  throw new Error("expected an error");
-}
-
-function expectCode(action: () => unknown, code: ErrorCode, text: string): void {
-  const error = errorOf(action);
-  expect(error.code).toBe(code);
-  expect(error.message).toContain(text);
+function open(flag: string): DataFolder {
+  return closeLater(openDataFolder({ role: "peer", flag }), (folder) => folder.close());
 }
 
 /** A process that holds the folder's lock. */
-async function spawnHolder(flag: string) {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "lock-holder.ts"), flag], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  cleanups.push(() => {
-    child.kill("SIGKILL");
-    return child.exited;
-  });
-  const reader = child.stdout.getReader();
-  expect(new TextDecoder().decode((await reader.read()).value)).toContain("locked");
+async function startHolder(flag: string): Promise<Child> {
+  const child = await startChild(join(import.meta.dir, "lock-holder.ts"), flag);
+  expect(child.greeting).toBe("locked");
   return child;
 }
 
-describe("where the folder lies", () => {
+describe("the path of the data folder is", () => {
   const environment = process.env.XDG_STATE_HOME;
   afterEach(() => {
     if (environment === undefined) delete process.env.XDG_STATE_HOME;
@@ -91,13 +57,13 @@ describe("opening", () => {
   test("refuses what is not a folder, and what cannot be made", () => {
     const file = join(temporaryFolder(), "file");
     writeFileSync(file, "");
-    expectCode(() => open(file), "disk", `${file}: it is not a folder`);
-    expectCode(() => open(join(file, "below")), "disk", "a part of the path is not a folder");
-    expectCode(() => open("/proc/p2pfs"), "disk", "/proc/p2pfs");
+    expectError("disk", () => open(file), `${file}: it is not a folder`);
+    expectError("disk", () => open(join(file, "below")), "a part of the path is not a folder");
+    expectError("disk", () => open("/proc/p2pfs"), "/proc/p2pfs");
     const loop = join(temporaryFolder(), "loop");
     symlinkSync("loop", loop);
-    for (const path of [loop, join(loop, "below")]) expectCode(() => open(path), "disk", "too many symbolic links");
-    expectCode(() => open(join(temporaryFolder(), "n".repeat(300))), "disk", "too long");
+    for (const path of [loop, join(loop, "below")]) expectError("disk", () => open(path), "too many symbolic links");
+    expectError("disk", () => open(join(temporaryFolder(), "n".repeat(300))), "too long");
   });
 
   test("refuses a folder that is another user's, or closed to its own", () => {
@@ -105,37 +71,37 @@ describe("opening", () => {
     if (process.getuid?.() === 0) {
       // Root may write anywhere, so that only the owner counts.
       chownSync(path, 65_534, 65_534);
-      expectCode(() => open(path), "disk", "another user");
+      expectError("disk", () => open(path), "another user");
     } else {
       chmodSync(path, 0o500);
-      cleanups.push(() => chmodSync(path, 0o700));
-      expectCode(() => open(path), "disk", "permission");
+      closeLater(path, () => chmodSync(path, 0o700));
+      expectError("disk", () => open(path), "permission");
     }
   });
 
   test("a damaged lock file is a disk error, not a crash", () => {
     const path = temporaryFolder();
     writeFileSync(join(path, "lock.sqlite"), "this is not a database, and long enough to have a header to look at");
-    expectCode(() => open(path), "disk", "lock.sqlite");
+    expectError("disk", () => open(path), "lock.sqlite");
   });
 });
 
 describe("the lock", () => {
-  test("one opener at a time within a process", () => {
+  test("the folder can be opened once at a time within a process", () => {
     const path = temporaryFolder();
     const first = openDataFolder({ role: "peer", flag: path });
-    expectCode(() => open(path), "already_running", path);
+    expectError("already_running", () => open(path), path);
     first.close();
     open(path);
   });
 
-  test("another process is refused at once, also while the first is frozen, and let in after its SIGKILL", async () => {
+  test("another process is refused at once, also while the first is frozen, and can open it after the first was killed", async () => {
     const path = temporaryFolder();
-    const child = await spawnHolder(path);
-    expectCode(() => open(path), "already_running", path);
+    const { process: child } = await startHolder(path);
+    expectError("already_running", () => open(path), path);
     child.kill("SIGSTOP");
     const before = performance.now();
-    expectCode(() => open(path), "already_running", path);
+    expectError("already_running", () => open(path), path);
     expect(performance.now() - before).toBeLessThan(500);
     child.kill("SIGKILL");
     await child.exited;
@@ -147,7 +113,7 @@ describe("another user", () => {
   const lockOf = (path: string) => join(path, "lock.sqlite");
 
   /** Somebody else's process that locks the file for reading, if it can open it; says which. */
-  async function spawnReader(file: string): Promise<string> {
+  async function startReader(file: string): Promise<string> {
     const script = `
       import { Database } from "bun:sqlite";
       try {
@@ -158,16 +124,7 @@ describe("another user", () => {
       } catch (error) { console.log(error.code); }
       setInterval(() => undefined, 60_000);
     `;
-    const child = Bun.spawn(
-      ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", process.execPath, "--eval", script],
-      { env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent" }, stdout: "pipe", stderr: "inherit" },
-    );
-    cleanups.push(() => {
-      child.kill("SIGKILL");
-      return child.exited;
-    });
-    const { value } = await child.stdout.getReader().read();
-    return new TextDecoder().decode(value).trim();
+    return (await startAsNobody(script)).greeting;
   }
 
   function sharedFolder(): string {
@@ -180,33 +137,33 @@ describe("another user", () => {
     const path = sharedFolder();
     open(path).close();
     expect(statSync(lockOf(path)).mode & 0o777).toBe(0o600);
-    expect(await spawnReader(lockOf(path))).toBe("SQLITE_CANTOPEN");
+    expect(await startReader(lockOf(path))).toBe("SQLITE_CANTOPEN");
     open(path);
   });
 
-  needsRoot("who has locked a file that was open to all keeps no role from starting, now or later", async () => {
+  needsRoot("that has locked a lock file open to all keeps no role from starting, now or later", async () => {
     const path = sharedFolder();
     writeFileSync(lockOf(path), "", { mode: 0o644 });
-    expect(await spawnReader(lockOf(path))).toBe("has it");
+    expect(await startReader(lockOf(path))).toBe("has it");
     const folder = openDataFolder({ role: "peer", flag: path });
     expect(statSync(lockOf(path)).mode & 0o777).toBe(0o600);
-    expectCode(() => open(path), "already_running", path);
+    expectError("already_running", () => open(path), path);
     folder.close();
     open(path);
   });
 
-  test("a role that runs by a file that is open to all keeps it", async () => {
+  test("a lock file that is open to all stays the lock of the role that holds it", async () => {
     const path = temporaryFolder();
-    await spawnHolder(path);
+    await startHolder(path);
     chmodSync(lockOf(path), 0o644);
     const { ino } = statSync(lockOf(path));
-    expectCode(() => open(path), "already_running", path);
+    expectError("already_running", () => open(path), path);
     expect(statSync(lockOf(path)).ino).toBe(ino);
   });
 });
 
 describe("files in the folder", () => {
-  test("the peer's secret is random, stays, and is nobody else's to read", () => {
+  test("the peer's secret is random, permanent, and readable for its owner only", () => {
     const folder = open(temporaryFolder());
     const secret = folder.readOrCreatePeerSecret(random);
     expect(secret).toMatch(/^[0-9a-f]{32}$/);
@@ -218,11 +175,11 @@ describe("files in the folder", () => {
   test("a damaged secret of a peer is reported and kept", () => {
     const folder = open(temporaryFolder());
     writeFileSync(join(folder.path, "peer-secret"), "half an i");
-    expectCode(() => folder.readOrCreatePeerSecret(random), "disk", "peer-secret");
+    expectError("disk", () => folder.readOrCreatePeerSecret(random), "peer-secret");
     expect(existsSync(join(folder.path, "peer-secret"))).toBe(true);
   });
 
-  test("ports are remembered apart; nonsense counts as none", () => {
+  test("the two ports are remembered separately; an invalid file counts as none", () => {
     const folder = open(temporaryFolder());
     expect(folder.rememberedPort("listen")).toBeUndefined();
     folder.rememberPort("listen", 7700);
@@ -234,7 +191,7 @@ describe("files in the folder", () => {
     }
   });
 
-  test("admin.json is private, replaced whole, and read without opening the folder", () => {
+  test("admin.json is private, replaced as a whole, and read without opening the folder", () => {
     const folder = open(temporaryFolder());
     expect(readAdminFile(folder.path)).toBeUndefined();
     folder.writeAdminFile({ url: "http://127.0.0.1:1", token: "one" });

@@ -1,26 +1,21 @@
 /** Opening a database: settings, migrations, damage. */
 import { Database } from "bun:sqlite";
-import { afterEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { P2pfsError } from "../../src/core/errors.ts";
 import { asDatabaseError, openDatabase } from "../../src/store/database.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 const notes = sqliteTable("notes", { id: integer().primaryKey(), text: text().notNull() });
 const firstMigration = "CREATE TABLE `notes` (`id` integer PRIMARY KEY NOT NULL, `text` text NOT NULL);";
 const secondMigration = "CREATE INDEX `notes_text` ON `notes` (`text`);";
 
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
 /** A folder with a database's path in it, and a folder of migrations as drizzle-kit lays it out. */
 function fixture(...migrations: string[]) {
-  const folder = mkdtempSync(join(tmpdir(), "p2pfs-database-"));
-  folders.push(folder);
+  const folder = temporaryFolder();
   const migrationsFolder = join(folder, "notes-sqlite");
   writeMigrations(migrationsFolder, migrations.length > 0 ? migrations : [firstMigration]);
   return { path: join(folder, "notes.sqlite"), migrationsFolder, schema: { notes } };
@@ -35,14 +30,9 @@ function writeMigrations(folder: string, migrations: string[]): void {
   writeFileSync(join(folder, "meta", "_journal.json"), JSON.stringify({ version: "7", dialect: "sqlite", entries }));
 }
 
-function openingError(options: Parameters<typeof openDatabase>[0]): P2pfsError {
-  try {
-    openDatabase(options).close();
-  } catch (thrown) {
-    expect(thrown).toBeInstanceOf(P2pfsError);
-    return thrown as P2pfsError;
-  }
-  throw new Error("expected an error");
+/** Opening fails with a disk error that says this. */
+function expectOpeningError(options: Parameters<typeof openDatabase>[0], text?: string) {
+  return expectError("disk", () => openDatabase(options).close(), text);
 }
 
 test("a new database has the schema, the settings, and is its user's alone", () => {
@@ -73,9 +63,7 @@ test("a database of a newer version is refused and left alone", () => {
   openDatabase(options).close();
   writeMigrations(options.migrationsFolder, [firstMigration]);
   const before = readFileSync(options.path);
-  const error = openingError(options);
-  expect(error.code).toBe("disk");
-  expect(error.message).toContain("newer version");
+  expectOpeningError(options, "newer version");
   expect(readFileSync(options.path).equals(before)).toBe(true);
 });
 
@@ -106,10 +94,7 @@ describe("a damaged database is a disk error that says what to do, and stays in 
       const options = makeRows();
       damage(options.path);
       const before = readFileSync(options.path);
-      const error = openingError(options);
-      expect(error.code).toBe("disk");
-      expect(error.message).toContain("damaged");
-      expect(error.hint).toContain("backup");
+      expect(expectOpeningError(options, "damaged").hint).toContain("backup");
       expect(readFileSync(options.path).equals(before)).toBe(true);
     });
   }
@@ -117,8 +102,8 @@ describe("a damaged database is a disk error that says what to do, and stays in 
 
 test("a path that cannot be opened is a disk error", () => {
   const options = fixture();
-  expect(openingError({ ...options, path: join(options.path, "below") }).code).toBe("disk");
-  expect(openingError({ ...options, path: tmpdir() }).code).toBe("disk");
+  expectOpeningError({ ...options, path: join(options.path, "below") });
+  expectOpeningError({ ...options, path: tmpdir() });
 });
 
 test("only the database's own errors are translated", () => {

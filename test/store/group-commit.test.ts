@@ -1,12 +1,13 @@
 /** Changes that share a transaction: order, refusals among them, a disk that is full. */
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { P2pfsError } from "../../src/core/errors.ts";
 import { systemClock } from "../../src/net/system.ts";
 import { GroupCommit } from "../../src/store/group-commit.ts";
+import { closeLater } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
 
 let sqlite: Database;
 let commits: GroupCommit;
@@ -31,7 +32,7 @@ function ids(): number[] {
     .map((row) => row.id);
 }
 
-test("changes of one turn are made together, in order, each with its own result", async () => {
+test("changes of one turn of the event loop are made in one transaction, in order, each with its own result", async () => {
   const order: number[] = [];
   const results = [1, 2, 3].map((id) =>
     commits.write(() => {
@@ -46,7 +47,7 @@ test("changes of one turn are made together, in order, each with its own result"
   expect(sqlite.inTransaction).toBe(false);
 });
 
-test("a change that throws half-way is undone alone", async () => {
+test("a change that throws is undone alone", async () => {
   const results = await Promise.allSettled([
     insert(1),
     commits.write(() => {
@@ -60,20 +61,20 @@ test("a change that throws half-way is undone alone", async () => {
   expect(ids()).toEqual([1, 3]);
 });
 
-test("a full disk rejects what it concerns with a disk error; later changes go on", async () => {
+test("a full disk rejects the changes that do not fit with a disk error; later changes are made", async () => {
   sqlite.run("PRAGMA max_page_count = 20");
   const results = await Promise.allSettled([insert(1), insert(2, 1_000_000)]);
   expect(results[1]).toMatchObject({ status: "rejected", reason: { code: "disk" } });
-  // Whoever was told that the change is made finds it made.
+  // A change whose promise was fulfilled is made.
   expect(ids()).toEqual(results[0]?.status === "fulfilled" ? [1] : []);
   await insert(3);
   expect(ids()).toContain(3);
 });
 
-test("while somebody else holds the database, what waits is refused at once, all of it, and later changes go on", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "p2pfs-test-"));
-  const path = join(folder, "shared.sqlite");
+test("while another connection locks the database, all that waits is refused at once, and later changes are made", async () => {
+  const path = join(temporaryFolder(), "shared.sqlite");
   const [own, other] = [new Database(path), new Database(path)];
+  for (const database of [own, other]) closeLater(database, () => database.close());
   own.run("CREATE TABLE rows (id integer)");
   const held = new GroupCommit(own, path, systemClock);
   const add = (id: number) => held.write(() => own.run("INSERT INTO rows VALUES (?)", [id]));
@@ -83,11 +84,9 @@ test("while somebody else holds the database, what waits is refused at once, all
   other.run("ROLLBACK");
   await add(500);
   expect(own.query("SELECT id FROM rows").values()).toEqual([[500]]);
-  for (const database of [own, other]) database.close();
-  rmSync(folder, { recursive: true });
 });
 
-test("changes that take long leave turns of the event loop to others", async () => {
+test("slow changes are spread over several turns of the event loop", async () => {
   const changes = Array.from({ length: 10 }, (_, id) =>
     commits.write(() => {
       for (const end = performance.now() + 5; performance.now() < end; );
@@ -106,10 +105,10 @@ test("changes that take long leave turns of the event loop to others", async () 
   expect(turns).toBeGreaterThan(5);
 });
 
-test("more than fits one transaction is made all the same, and closing makes what waits", async () => {
+test("changes beyond one transaction are made in the next, and closing makes those that wait", async () => {
   const results = Array.from({ length: 1000 }, (_, id) => insert(id));
   commits.close();
   expect(ids()).toHaveLength(1000);
   await Promise.all(results);
-  await expect(insert(1001)).rejects.toMatchObject({ code: "not_running" });
+  await expectError("not_running", insert(1001));
 });

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { Liveness } from "../../src/tracker/liveness.ts";
 import type { PeerRecord } from "../../src/tracker/registry.ts";
 import { clockAt } from "../support/system.ts";
-import { address, peerId } from "./fixtures.ts";
+import { address, peerId } from "../support/values.ts";
 
 const leaseMs = 8000;
 
@@ -27,7 +27,7 @@ function record(number: number, session = 1): PeerRecord {
   return { peerId: peerId(number), session, address: at, hostName: "", online: true, since: 0, lastSeen: 0 };
 }
 
-test("a silent session expires once, when its lease is over, and nobody else with it", () => {
+test("a silent session expires once, at the end of its lease, and no other with it", () => {
   const { liveness, expired, pass, now } = fixture();
   liveness.hold(record(1), () => 1000);
   liveness.hold(record(2), now);
@@ -52,7 +52,7 @@ test("a released lease does not expire; releasing a replaced session leaves its 
   expect(expired).toEqual([]);
 });
 
-test("after the tracker itself stood still, everybody gets a whole lease to be heard", () => {
+test("after the tracker itself was stopped for a while, every session gets a whole lease", () => {
   const { liveness, expired, pass, skip } = fixture();
   liveness.hold(record(1), () => 1000);
   skip(10 * leaseMs);

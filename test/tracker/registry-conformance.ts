@@ -1,5 +1,5 @@
 /** Conformance tests of Registry. The test file of an implementation calls `testRegistry`. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { hostOf } from "../../src/core/address.ts";
 import {
@@ -22,13 +22,13 @@ import {
 } from "../../src/tracker/registry.ts";
 import type { Page } from "../../src/tracker/types.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { address, allPages, contentId, errorOf, fileName, peerId, ranges } from "./fixtures.ts";
+import { expectError } from "../support/errors.ts";
+import { address, contentId, fileName, peerId, ranges } from "../support/values.ts";
 
 export interface RegistryUnderTest {
   readonly registry: Registry;
   /** Closes the registry and opens it again on the same storage. */
   reopen(): Promise<Registry>;
-  remove(): Promise<void>;
 }
 
 /** Ten chunks of 64 KiB. */
@@ -37,6 +37,21 @@ const elsewhere = { sameHost: false };
 const TRACKER = "one";
 const GONE_AFTER_MS = 8000;
 
+/** All rows of a list, and the number of rows of each page. */
+async function allPages<Row>(list: (cursor: string | null) => Promise<Page<Row>>) {
+  const rows: Row[] = [];
+  const pages: number[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page<Row> = await list(cursor);
+    rows.push(...page.rows);
+    pages.push(page.rows.length);
+    cursor = page.next;
+  } while (cursor !== null);
+  return { rows, pages };
+}
+
+/** `open` registers what it opens to be closed after the test. */
 export function testRegistry(name: string, open: (now: () => number) => Promise<RegistryUnderTest>): void {
   describe(name, () => {
     let now: number;
@@ -47,7 +62,6 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
       subject = await open(() => now);
       registry = subject.registry;
     });
-    afterEach(() => subject.remove());
 
     const join = (number: number, at = `10.0.0.${number}:7000`, tracker = TRACKER) =>
       registry.register({ peerId: peerId(number), address: address(at), hostName: `host-${number}` }, tracker);
@@ -154,16 +168,14 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(second.session).toBeGreaterThan(first.session);
         expect(await leave(first)).toBe(false);
         expect((await registry.listPeers(null)).rows).toHaveLength(1);
-        expect((await errorOf(registry.publish(first, publication("a", 1)))).code).toBe("refused");
+        await expectError("refused", registry.publish(first, publication("a", 1)));
         expect(await leave(second)).toBe(true);
         expect(await leave(second)).toBe(false);
       });
 
       test("another id that claims an online address is refused; once that peer has left it is free", async () => {
         const one = await join(1);
-        const error = await errorOf(join(2, "10.0.0.1:7000"));
-        expect(error.code).toBe("refused");
-        expect(error.message).toContain("10.0.0.1:7000");
+        await expectError("refused", join(2, "10.0.0.1:7000"), "10.0.0.1:7000");
         await leave(one);
         await join(2, "10.0.0.1:7000");
         expect((await registry.peerAt(address("10.0.0.1:7000")))?.peerId).toBe(peerId(2));
@@ -179,7 +191,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await located({ key: "a_10.0.0.1_7000" })).toBeUndefined();
       });
 
-      test("`since` stands over replaced sessions and begins anew after an absence", async () => {
+      test("`since` stays the same when a session is replaced, and begins anew after an absence", async () => {
         const begun = now;
         await join(1);
         now += 1000;
@@ -203,7 +215,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await found({ ips: [], port: 7000 })).toEqual([]);
       });
 
-      test("of very many peers at one IP the first are found", async () => {
+      test("of very many peers at one IP a bounded number is found", async () => {
         await Promise.all(Array.from({ length: PEERS_NAMED_MAX + 1 }, (_, i) => join(i, `10.0.0.1:${7000 + i}`)));
         const found = await registry.findPeers({ ips: ["10.0.0.1"] });
         expect(found.map((row) => row.address)).toEqual(
@@ -241,7 +253,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         await registry.publish(one, publication("a", 1));
         await registry.publish(await join(2), publication("a", 2));
         await registry.publish(one, publication("a", 1));
-        expect((await errorOf(registry.publish(one, publication("a", 3)))).code).toBe("refused");
+        await expectError("refused", registry.publish(one, publication("a", 3)));
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "a_10.0.0.2_7000 1"]);
       });
 
@@ -249,14 +261,12 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         const one = await join(1);
         await registry.publish(one, publication("Größe", 1));
         for (const name of ["grösse", "GRÖSSE"]) {
-          const error = await errorOf(registry.publish(one, publication(name, 1)));
-          expect(error.code).toBe("refused");
-          expect(error.message).toContain("Größe");
+          await expectError("refused", registry.publish(one, publication(name, 1)), "Größe");
         }
         await registry.publish(await join(2), publication("GRÖSSE", 1));
       });
 
-      test("a name from an earlier session gives way to what is announced now", async () => {
+      test("a publication of an earlier session is replaced by one of the same name", async () => {
         await registry.publish(await join(1), publication("a", 1));
         const again = await join(1);
         await registry.publish(again, publication("A", 2));
@@ -265,7 +275,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         ]);
       });
 
-      test("a write that is refused leaves those beside it alone", async () => {
+      test("a refused change does not affect those of the same transaction", async () => {
         const one = await join(1);
         const results = await Promise.allSettled([
           registry.publish(one, publication("a", 1)),
@@ -276,7 +286,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
       });
 
-      test("unpublish removes the row; what the peer holds it goes on to serve", async () => {
+      test("unpublish removes the publication, and the peer stays a holder", async () => {
         const one = await join(1);
         await registry.publish(one, publication("a", 1));
         await registry.publish(one, publication("b", 1));
@@ -285,8 +295,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         await registry.unpublish(one, fileName("b"));
         expect(await listed()).toEqual([]);
         expect(await holdersOf(1)).toEqual(["10.0.0.1"]);
-        for (const name of ["b", "B"])
-          expect((await errorOf(registry.unpublish(one, fileName(name)))).code).toBe("not_found");
+        for (const name of ["b", "B"]) await expectError("not_found", registry.unpublish(one, fileName(name)));
       });
 
       test("a publication is listed while any holder is online, publisher or not, and kept otherwise", async () => {
@@ -307,7 +316,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1"]);
       });
 
-      test("an empty file has no chunks and a holder all the same", async () => {
+      test("an empty file has no chunks and is held all the same", async () => {
         const one = await join(1);
         await registry.publish(one, { ...publication("empty", 1), size: 0 });
         expect((await registry.listFiles({}, null)).rows[0]).toMatchObject({ total_chunknum: 0, holders: 1 });
@@ -315,7 +324,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect((await registry.listChunkInfo(null)).rows[0]).toMatchObject({ chunks: "", percent: 100 });
       });
 
-      test("what a peer that has left shared is not named under an address that another has by now", async () => {
+      test("publications of a peer that has left are not listed under its address once another peer has that", async () => {
         const [former, holder] = [await join(1), await join(2)];
         await registry.publish(former, publication("a", 1));
         await registry.publish(former, publication("b", 1));
@@ -340,7 +349,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
       });
 
-      test("a peer that tells two sizes of one content in one session is refused, in whatever words", async () => {
+      test("a second size for one content in one session of a peer is refused", async () => {
         const one = await join(1);
         const registered = { contentId: contentId(1), chunks: ranges(0, 0), replace: false };
         await registry.publish(one, publication("a", 1));
@@ -349,7 +358,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
           () => registry.publish(one, { ...publication("c", 1), size: 5 }),
           () => registry.registerChunks(one, { ...registered, size: 5 }),
         ])
-          expect((await errorOf(contradiction())).code).toBe("refused");
+          await expectError("refused", contradiction());
         expect(await listed()).toEqual(["a_10.0.0.1_7000 1", "b_10.0.0.1_7000 1"]);
       });
 
@@ -364,7 +373,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         ]);
       });
 
-      test("sizes that two peers tell of one content stand side by side, each with its own holders", async () => {
+      test("two sizes of one content by two peers are kept apart, each with its own holders", async () => {
         await registry.publish(await join(1), { ...publication("a", 1), size: 5 });
         await registry.publish(await join(2), publication("a", 1));
         await registry.publish(await join(3), publication("a", 1));
@@ -378,7 +387,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await holdersOf(1)).toEqual(["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
       });
 
-      test("a lie about a content's size does not block the truth", async () => {
+      test("a wrong size of a content by one peer does not hinder another", async () => {
         await registry.publish(await join(1), { ...publication("lie", 1), size: 5 });
         await registry.publish(await join(2), publication("truth", 1));
         expect(await holdersOf(1)).toEqual(["10.0.0.1", "10.0.0.2"]);
@@ -391,7 +400,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         const rows = (await registry.discover(address("10.0.0.2:7000"), null)).rows;
         expect(rows.map((row) => row.fname)).toEqual([fileName("b")]);
         await leave(two);
-        expect((await errorOf(registry.discover(address("10.0.0.2:7000"), null))).code).toBe("not_found");
+        await expectError("not_found", registry.discover(address("10.0.0.2:7000"), null));
       });
 
       test("the list can be narrowed to a name, and to what one peer publishes or holds", async () => {
@@ -438,12 +447,12 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         await registry.registerChunks(one, { ...report, chunks: ranges(9, 9), replace: true });
         expect((await chunkinfo()).map((row) => row.chunks)).toEqual(["9", "0-9"]);
         const beyond = registry.registerChunks(one, { ...report, chunks: ranges(10, 10), replace: false });
-        expect((await errorOf(beyond)).code).toBe("refused");
+        await expectError("refused", beyond);
         await registry.registerChunks(one, { ...report, chunks: ranges(), replace: true });
         expect(await holdersOf(1)).toEqual(["10.0.0.2"]);
       });
 
-      test("content that nobody published can be found by its id, and has no file info", async () => {
+      test("a content without a publication is located by its id, and has no file info", async () => {
         const one = await join(1);
         const report = { contentId: contentId(1), size, chunks: ranges(3, 4), replace: false };
         await registry.registerChunks(one, report);
@@ -455,7 +464,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await located({ key: "no key" })).toBeUndefined();
       });
 
-      test("what was not announced in this session is dropped, of this peer only", async () => {
+      test("holdings that were not announced in this session are dropped, of this peer only", async () => {
         const [one, two] = [await join(1), await join(2)];
         await registry.publish(one, publication("a", 1));
         await registry.publish(one, publication("b", 2));
@@ -522,7 +531,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(chiSquare).toBeLessThan(700);
       });
 
-      test("complete holders are in every sample, as many as COMPLETE_NAMED_MIN where there are so many", async () => {
+      test("seeders are in every sample, COMPLETE_NAMED_MIN of them where there are so many", async () => {
         const report = { contentId: contentId(1), size, replace: true };
         const swarm = await Promise.all(Array.from({ length: 200 }, (_, i) => join(i, `10.1.0.${i + 1}:7000`)));
         for (const holder of swarm) await registry.registerChunks(holder, { ...report, chunks: ranges(0, 8) });
@@ -539,7 +548,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await completeOnes()).toBe(0);
       });
 
-      test("whatever changes between two locations, each names exactly the online holders", async () => {
+      test("after any changes a location names exactly the online holders", async () => {
         const peersCount = 6;
         const model = new Map<number, { record: PeerRecord; online: boolean; held: Set<number> }>();
         for (let number = 1; number <= peersCount; number++)
@@ -606,7 +615,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(await counts()).toEqual([HOLDERS_COUNTED_MAX, HOLDERS_COUNTED_MAX]);
       });
 
-      test("a location of many scattered chunks fits its frame", async () => {
+      test("a location with many ranges fits its frame", async () => {
         const large = { contentId: contentId(1), size: CONTENT_SIZE_MAX, replace: false };
         // Single chunks with gaps between them, as many as one message holds.
         const scattered = ranges(...Array.from({ length: 2 * CHUNK_RANGES_MAX }, (_, i) => 60 * (i >> 1)));
@@ -620,7 +629,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
     });
 
     describe("pages", () => {
-      test("lists of any length come in pages, every row once, whatever leaves meanwhile", async () => {
+      test("lists of any length have every row on one page, also when peers leave meanwhile", async () => {
         const one = await join(1);
         const count = LIST_PAGE_MAX * 2 + 3;
         await Promise.all(Array.from({ length: count }, (_, i) => registry.publish(one, publication(`f${i}`, i))));
@@ -663,7 +672,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(encodeFrame({ type: "REPLY_FILE_LIST", ...frame }).length).toBeLessThan(PAGE_BYTES_MAX + KiB);
       });
 
-      test("holders of one content go on over pages of chunk info", async () => {
+      test("the holders of one content continue over pages of chunk info", async () => {
         const path = "p";
         await registry.publish(await join(1), publication("a", 1, path));
         const count = 130;
@@ -682,9 +691,9 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
         expect(pages).toEqual([LIST_PAGE_MAX, 1]);
       });
 
-      test("a cursor that is not ours is a usage error", async () => {
+      test("an invalid cursor is a usage error", async () => {
         for (const cursor of ["", "x", "{}", '["a"]', "[1,2]"])
-          expect((await errorOf(registry.listFiles({}, cursor))).code).toBe("usage");
+          await expectError("usage", registry.listFiles({}, cursor));
       });
     });
 
@@ -718,7 +727,7 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
       expect(await holdersOf(2)).toEqual(["10.0.0.3"]);
     });
 
-    test("everything is there after closing and opening again", async () => {
+    test("everything is kept over closing and opening again", async () => {
       const one = await join(1);
       await registry.publish(one, publication("a", 1));
       const chunks = { contentId: contentId(2), size, chunks: ranges(2, 3), replace: false };

@@ -1,5 +1,5 @@
 /** The registry on SQLite: conformance, and speed with many files and holders. */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Clock } from "../../src/core/clock.ts";
 import { LIST_PAGE_MAX } from "../../src/core/limits.ts";
@@ -7,48 +7,32 @@ import { chunkSizeFor } from "../../src/core/manifest.ts";
 import { systemClock } from "../../src/net/system.ts";
 import { SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
 import { openSqliteRegistry } from "../../src/tracker/sqlite-registry.ts";
+import { closeLater, closeNow } from "../support/closing.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { clockAt, random } from "../support/system.ts";
-import { address, contentId, fileName, peerId, ranges, temporaryFolder } from "./fixtures.ts";
+import { address, contentId, fileName, peerId, ranges } from "../support/values.ts";
 import { testRegistry } from "./registry-conformance.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+function openRegistry(clock: Clock, folder = temporaryFolder()) {
+  const registry = openSqliteRegistry({ path: join(folder, "registry.sqlite"), clock, random });
+  return closeLater(registry, () => registry.close());
+}
 
 testRegistry("SqliteRegistry", async (now) => {
-  const clock = clockAt(now);
   const folder = temporaryFolder();
-  const path = join(folder.path, "registry.sqlite");
-  let registry = openSqliteRegistry({ path, clock, random });
-  return {
-    registry,
-    async reopen() {
-      await registry.close();
-      registry = openSqliteRegistry({ path, clock, random });
-      return registry;
-    },
-    async remove() {
-      await registry.close();
-      folder.remove();
-    },
+  const registry = openRegistry(clockAt(now), folder);
+  const reopen = async () => {
+    await closeNow(registry);
+    return openRegistry(clockAt(now), folder);
   };
+  return { registry, reopen };
 });
-
-function openRegistry(folder: string, clock: Clock) {
-  return openSqliteRegistry({ path: join(folder, "registry.sqlite"), clock, random });
-}
 
 /** 100,000 files by 20 peers in the long run. */
 const files = process.env.P2PFS_TEST_LONG === undefined ? 5000 : 100_000;
 
-test("many files are listed and passed over in steps that leave others their turn", async () => {
-  const folder = temporaryFolder();
-  const registry = openRegistry(folder.path, systemClock);
-  cleanups.push(async () => {
-    await registry.close();
-    folder.remove();
-  });
+test("many files are listed and skipped in steps between which other work runs", async () => {
+  const registry = openRegistry(systemClock);
   const sessions = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
       registry.register({ peerId: peerId(i), address: address(`10.0.0.${i + 1}:7000`), hostName: "" }, "one"),
@@ -91,17 +75,9 @@ test("many files are listed and passed over in steps that leave others their tur
 /** 100,000 holders in the long run. */
 const holders = process.env.P2PFS_TEST_LONG === undefined ? 10_000 : 100_000;
 
-test("a location costs no more in a large swarm than in a small one", async () => {
-  const folder = temporaryFolder();
+test("a location takes no longer in a large swarm than in a small one", async () => {
   let now = 1_700_000_000_000;
-  const registry = openRegistry(
-    folder.path,
-    clockAt(() => now),
-  );
-  cleanups.push(async () => {
-    await registry.close();
-    folder.remove();
-  });
+  const registry = openRegistry(clockAt(() => now));
   const size = 10 * chunkSizeFor(0);
   const swarms = [200, holders];
   let peers = 0;
@@ -129,13 +105,8 @@ test("a location costs no more in a large swarm than in a small one", async () =
   expect(large).toBeLessThan(3 * small);
 }, 60_000);
 
-test("a change costs no more for a peer that shares much than for one that begins", async () => {
-  const folder = temporaryFolder();
-  const registry = openRegistry(folder.path, systemClock);
-  cleanups.push(async () => {
-    await registry.close();
-    folder.remove();
-  });
+test("a change takes no longer for a peer with many shares than for one with few", async () => {
+  const registry = openRegistry(systemClock);
   const session = await registry.register(
     { peerId: peerId(1), address: address("10.0.0.1:7000"), hostName: "" },
     "one",

@@ -1,5 +1,7 @@
 /** Child process of tracker.test.ts: a tracker in the folder named in argv; it prints its address. */
-import { openTracker } from "./test-peer.ts";
+import { openDataFolder } from "../../src/store/data-folder.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
 
-const { tracker } = await openTracker(process.argv[2]!);
+const dataFolder = openDataFolder({ role: "tracker", flag: process.argv[2] });
+const tracker = await Tracker.open({ dataFolder, log: () => undefined });
 process.stdout.write(`${await tracker.start({ host: "127.0.0.1", port: 0 })}\n`);

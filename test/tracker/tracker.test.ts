@@ -1,36 +1,27 @@
 /** The tracker as a whole: commands, listening, leases, restarts. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Address, portOf } from "../../src/core/address.ts";
 import type { Tracker, TrackerOptions } from "../../src/tracker/tracker.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
-import { messageTable } from "../../src/wire/messages.ts";
-import { rawPeer } from "../net/raw-peer.ts";
-import { errorOf, fileName, peerId, temporaryFolder } from "./fixtures.ts";
-import { openTracker, TestPeer } from "./test-peer.ts";
+import { startChild } from "../support/child.ts";
+import { closeLater, closeNow } from "../support/closing.ts";
+import { expectError } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { ProtocolPeer } from "../support/protocol-peer.ts";
+import { listenMute, RawPeer } from "../support/raw-peer.ts";
+import { ANY_PORT, openTracker, startTracker } from "../support/roles.ts";
+import { address, fileName, peerId } from "../support/values.ts";
 
-const cleanups: (() => unknown)[] = [];
-let path: string;
+let folder: string;
 beforeEach(() => {
-  const folder = temporaryFolder();
-  path = folder.path;
-  cleanups.push(() => folder.remove());
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  folder = temporaryFolder();
 });
 
-async function open(options: Partial<TrackerOptions> = {}) {
-  const opened = await openTracker(path, options);
-  cleanups.push(opened.close);
-  return opened;
-}
-
-async function started(options: Partial<TrackerOptions> = {}) {
-  const { tracker, close } = await open(options);
-  return { tracker, close, at: await tracker.start({ host: "127.0.0.1", port: 0 }) };
-}
+/** In the same data folder each time. */
+const open = (options: Partial<TrackerOptions> = {}) => openTracker({ folder, ...options });
+const started = (options: Partial<TrackerOptions> = {}) => startTracker({ folder, ...options });
 
 function left(tracker: Tracker): Promise<{ address: Address; reason: string; ms: number }> {
   const beginMs = performance.now();
@@ -42,51 +33,44 @@ function left(tracker: Tracker): Promise<{ address: Address; reason: string; ms:
 }
 
 describe("listening", () => {
-  test("F6: not before start; the same address again changes nothing, another one moves", async () => {
-    const { tracker } = await open();
+  test("F6: begins with start; the same address again changes nothing, another one moves the tracker", async () => {
+    const tracker = await open();
     expect(await tracker.status()).toMatchObject({ role: "tracker", listening: false, address: null });
-    const first = await tracker.start({ host: "127.0.0.1", port: 0 });
-    const peer = await TestPeer.join(first, 1);
+    const first = await tracker.start(ANY_PORT);
+    const peer = await ProtocolPeer.join(first, 1);
     expect(await tracker.start({ host: "localhost", port: portOf(first) })).toBe(first);
     expect(peer.connection.isOpen).toBe(true);
     expect(await tracker.status()).toMatchObject({ listening: true, address: first, peers: 1 });
     const second = await tracker.start({ host: "127.0.0.2", port: portOf(first) });
     expect(second).toBe(`127.0.0.2:${portOf(first)}` as Address);
     await peer.gone;
-    expect((await errorOf(TestPeer.dial(first, 1))).code).toBe("unreachable");
-    await TestPeer.join(second, 1);
+    await expectError("unreachable", ProtocolPeer.dial(first, 1));
+    await ProtocolPeer.join(second, 1);
   });
 
-  test("a port in use is already_running, and the tracker goes on where it was", async () => {
+  test("on a port in use is already_running, and the tracker stays where it was", async () => {
     const { tracker, at } = await started();
-    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    cleanups.push(() => taken.stop());
-    expect((await errorOf(tracker.start({ host: "127.0.0.1", port: taken.port }))).code).toBe("already_running");
-    await TestPeer.join(at, 1);
+    await expectError("already_running", tracker.start(listenMute()));
+    await ProtocolPeer.join(at, 1);
   });
 
-  test("beyond this machine only with --open", async () => {
-    const { tracker, close } = await open();
-    for (const host of ["0.0.0.0", "::"]) {
-      const error = await errorOf(tracker.start({ host, port: 0 }));
-      expect(error.code).toBe("refused");
-      expect(error.hint).toContain("--open");
-    }
-    await close();
+  test("beyond this machine needs --open", async () => {
+    const tracker = await open();
+    for (const host of ["0.0.0.0", "::"])
+      expect((await expectError("refused", tracker.start({ host, port: 0 }))).hint).toContain("--open");
+    await closeNow(tracker);
     const opened = await open({ open: true });
-    const at = await opened.tracker.start({ host: "0.0.0.0", port: 0 });
-    await TestPeer.join(`127.0.0.1:${portOf(at)}` as Address, 1);
+    const at = await opened.start({ host: "0.0.0.0", port: 0 });
+    await ProtocolPeer.join(`127.0.0.1:${portOf(at)}` as Address, 1);
     // A wildcard and one address of the same port overlap.
-    expect(await opened.tracker.start({ host: "127.0.0.1", port: portOf(at) })).toBe(
-      `127.0.0.1:${portOf(at)}` as Address,
-    );
+    expect(await opened.start({ host: "127.0.0.1", port: portOf(at) })).toBe(`127.0.0.1:${portOf(at)}` as Address);
   });
 });
 
 describe("commands", () => {
   test("F7: list_peers has address, host name, since, last seen and files", async () => {
     const { tracker, at } = await started();
-    const peer = await TestPeer.join(at, 1);
+    const peer = await ProtocolPeer.join(at, 1);
     await peer.publish("a", 1);
     const [row] = (await tracker.listPeers()).rows;
     expect(row).toMatchObject({ address: peer.address, host_name: "test-host", files: 1 });
@@ -97,7 +81,7 @@ describe("commands", () => {
 
   test("F8, R13: ping by address, by IP alone, by host name in both senses", async () => {
     const { tracker, at } = await started();
-    const { address } = await TestPeer.join(at, 1);
+    const { address } = await ProtocolPeer.join(at, 1);
     for (const [host, port] of [
       ["127.0.0.1", 7001],
       ["127.0.0.1", undefined],
@@ -112,30 +96,28 @@ describe("commands", () => {
 
   test("a host with several peers is ambiguous without a port; one with none is not found", async () => {
     const { tracker, at } = await started();
-    await TestPeer.join(at, 1);
-    await TestPeer.join(at, 2);
-    const error = await errorOf(tracker.ping("127.0.0.1"));
-    expect(error.code).toBe("ambiguous");
-    expect(error.message).toContain("127.0.0.1:7002");
-    expect((await errorOf(tracker.discover("test-host"))).code).toBe("ambiguous");
-    expect((await errorOf(tracker.ping("127.0.0.9"))).code).toBe("not_found");
-    expect((await errorOf(tracker.ping("127.0.0.1", 7003))).code).toBe("not_found");
-    expect((await errorOf(tracker.discover("no-such-host.invalid", 7001))).code).toBe("not_found");
+    await ProtocolPeer.join(at, 1);
+    await ProtocolPeer.join(at, 2);
+    await expectError("ambiguous", tracker.ping("127.0.0.1"), "127.0.0.1:7002");
+    await expectError("ambiguous", tracker.discover("test-host"));
+    await expectError("not_found", tracker.ping("127.0.0.9"));
+    await expectError("not_found", tracker.ping("127.0.0.1", 7003));
+    await expectError("not_found", tracker.discover("no-such-host.invalid", 7001));
   });
 
-  test("a peer that has left answers no ping, and has no files to discover", async () => {
+  test("a peer that has left is not alive, and has no files to discover", async () => {
     const { tracker, at } = await started();
-    const peer = await TestPeer.join(at, 1);
+    const peer = await ProtocolPeer.join(at, 1);
     const gone = left(tracker);
     await peer.leave();
     await gone;
     expect(await tracker.ping("127.0.0.1", 7001)).toMatchObject({ address: peer.address, alive: false });
-    expect((await errorOf(tracker.discover("127.0.0.1", 7001))).code).toBe("not_found");
+    await expectError("not_found", tracker.discover("127.0.0.1", 7001));
   });
 
   test("R5: a peer that hangs is reported within 2 s", async () => {
     const { tracker, at } = await started();
-    const peer = await TestPeer.dial(at, 1, { request: () => undefined });
+    const peer = await ProtocolPeer.dial(at, 1, { request: () => undefined });
     await peer.register({ address: "127.0.0.1:7001" as Address });
     const result = await tracker.ping("127.0.0.1", 7001);
     expect(result.alive).toBe(false);
@@ -145,12 +127,12 @@ describe("commands", () => {
   test("R12: the tracker's own address is refused under every name", async () => {
     const { tracker, at } = await started();
     for (const host of ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::ffff:127.0.0.1", hostname()])
-      expect((await errorOf(tracker.ping(host, portOf(at)))).code).toBe("refused");
+      await expectError("refused", tracker.ping(host, portOf(at)));
   });
 
   test("F9: discover shows the files of one peer", async () => {
     const { tracker, at } = await started();
-    const [one, two] = [await TestPeer.join(at, 1), await TestPeer.join(at, 2)];
+    const [one, two] = [await ProtocolPeer.join(at, 1), await ProtocolPeer.join(at, 2)];
     await one.publish("a", 1);
     await two.publish("b", 2);
     expect((await tracker.discover("localhost", 7002)).rows.map((row) => row.key)).toEqual(["b_127.0.0.1_7002"]);
@@ -162,13 +144,12 @@ describe("leases", () => {
 
   test("a frozen peer is gone after its lease, and one that sends heartbeats is not", async () => {
     const { tracker, at } = await started({ leaseMs, heartbeatMs: 100 });
-    const frozen = await TestPeer.join(at, 1);
-    const alive = await TestPeer.join(at, 2);
+    const frozen = await ProtocolPeer.join(at, 1);
+    const alive = await ProtocolPeer.join(at, 2);
     await frozen.publish("a", 1);
     await alive.publish("b", 2);
     frozen.connection.pause(frozen);
-    const beat = setInterval(() => alive.request({ type: "HEARTBEAT" }).catch(() => {}), 50);
-    cleanups.push(() => clearInterval(beat));
+    alive.keepAlive(50);
     const { address, reason, ms } = await left(tracker);
     expect({ address, reason }).toEqual({ address: frozen.address, reason: "expired" });
     expect(ms).toBeLessThan(2 * leaseMs);
@@ -176,74 +157,63 @@ describe("leases", () => {
     expect(await alive.listed()).toEqual(["b_127.0.0.1_7002"]);
     frozen.connection.resume(frozen);
     await frozen.gone;
-    await TestPeer.join(at, 1);
+    await ProtocolPeer.join(at, 1);
     expect((await alive.listed()).sort()).toEqual(["a_127.0.0.1_7001", "b_127.0.0.1_7002"]);
   });
 
-  test("bytes that make no frame renew no lease", async () => {
+  test("bytes that are not a whole frame renew no lease", async () => {
     const { tracker, at } = await started({ leaseMs });
-    const raw = rawPeer("peer");
-    await raw.connect(at);
+    const raw = await RawPeer.dial(at);
     const address = "127.0.0.1:7001" as Address;
     const registration = { request: 1, peer_id: peerId(1), address, advertised: false, host_name: "" } as const;
-    raw.write(encodeFrame({ type: "REQUEST_REGISTER", ...registration }));
-    await raw.received(messageTable.REPLY_REGISTER.id);
+    raw.send(encodeFrame({ type: "REQUEST_REGISTER", ...registration }));
+    await raw.received("REPLY_REGISTER");
     const half = encodeFrame({ type: "REQUEST_UNPUBLISH", request: 2, fname: fileName("x".repeat(200)) });
     let sent = 0;
-    const drip = setInterval(() => raw.write(half.subarray(sent, ++sent)), 20);
-    cleanups.push(() => clearInterval(drip), raw.stop);
+    closeLater(
+      setInterval(() => raw.send(half.subarray(sent, ++sent)), 20),
+      clearInterval,
+    );
     expect(await left(tracker)).toMatchObject({ address, reason: "expired" });
     expect(sent).toBeLessThan(half.length);
     await raw.closed;
   });
 
-  test("after a restart stored leases run one period more, then those that did not come back are gone", async () => {
+  test("after a restart stored leases run one period more, then the peers that did not come back are gone", async () => {
     const before = await started({ leaseMs });
-    const [one, two] = [await TestPeer.join(before.at, 1), await TestPeer.join(before.at, 2)];
+    const [one, two] = [await ProtocolPeer.join(before.at, 1), await ProtocolPeer.join(before.at, 2)];
     await one.publish("a", 1);
     await two.publish("b", 2);
-    await before.close();
+    await closeNow(before.tracker);
     await Promise.all([one.gone, two.gone]);
 
     const { tracker, at } = await started({ leaseMs });
     expect((await tracker.listFiles()).rows).toHaveLength(2);
-    const back = await TestPeer.join(at, 1);
-    const beat = setInterval(() => back.request({ type: "HEARTBEAT" }).catch(() => {}), 50);
-    cleanups.push(() => clearInterval(beat));
+    const back = await ProtocolPeer.join(at, 1);
+    back.keepAlive(50);
     expect(await left(tracker)).toMatchObject({ address: two.address, reason: "expired" });
     expect((await tracker.listFiles()).rows.map((row) => row.key)).toEqual(["a_127.0.0.1_7001"]);
   });
 
   test("a peer that has not come back since a restart is pinged at its address", async () => {
     const before = await started();
-    const other = await openTracker(join(path, "stands-in"));
-    cleanups.push(other.close);
-    const standsIn = await other.tracker.start({ host: "127.0.0.1", port: 0 });
-    await TestPeer.join(before.at, 1, portOf(standsIn));
-    await before.close();
+    const { at: standsIn } = await startTracker();
+    await ProtocolPeer.join(before.at, 1, portOf(standsIn));
+    await closeNow(before.tracker);
     const { tracker } = await started();
     expect(await tracker.ping("127.0.0.1", portOf(standsIn))).toMatchObject({ alive: true });
   });
 });
 
 test("a SIGKILL and a restart lose nothing that was answered", async () => {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "tracker-child.ts"), path], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  cleanups.push(() => {
-    child.kill("SIGKILL");
-    return child.exited;
-  });
-  const { value } = await child.stdout.getReader().read();
-  const at = new TextDecoder().decode(value).trim() as Address;
-  const peer = await TestPeer.join(at, 1);
+  const child = await startChild(join(import.meta.dir, "tracker-child.ts"), folder);
+  const peer = await ProtocolPeer.join(address(child.greeting), 1);
   const names = Array.from({ length: 200 }, (_, i) => `file ${i}`);
   await Promise.all(names.map((name, i) => peer.publish(name, i)));
-  child.kill("SIGKILL");
-  await child.exited;
+  child.process.kill("SIGKILL");
+  await child.process.exited;
   await peer.gone;
-  const { tracker } = await open();
+  const tracker = await open();
   const { rows } = await tracker.listFiles();
   expect(rows.map((row) => `${row.fname}`).sort()).toEqual(names.sort());
   expect((await tracker.listPeers()).rows.map((row) => row.address)).toEqual([peer.address]);

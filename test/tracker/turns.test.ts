@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "../../src/net/system.ts";
 import { Turns } from "../../src/tracker/turns.ts";
-import { errorOf } from "./fixtures.ts";
+import { expectError } from "../support/errors.ts";
 
 const [flooder, honest] = [{ name: "flooder" }, { name: "honest" }];
 
@@ -21,7 +21,7 @@ function heldTasks() {
   return { begun, task, endNext };
 }
 
-test("of those that wait, one after the other gets the next place", async () => {
+test("waiting requesters get the next place in turn", async () => {
   const turns = new Turns(systemClock, { atOnce: 2, waitingMax: 10 });
   const { begun, task, endNext } = heldTasks();
   for (let number = 0; number < 6; number++) void turns.run(flooder, task(`flood ${number}`));
@@ -32,24 +32,24 @@ test("of those that wait, one after the other gets the next place", async () => 
   expect(begun).toEqual(["flood 0", "flood 1", "flood 2", "one", "flood 3", "two"]);
 });
 
-test("more than may wait is busy at once, a failure is its own, and who is gone has nothing waiting", async () => {
+test("tasks beyond the bound are busy at once, a failure affects its own task only, and dropping a requester cancels its tasks", async () => {
   const turns = new Turns(systemClock, { atOnce: 1, waitingMax: 2 });
   const { begun, task, endNext } = heldTasks();
   const failing = turns.run(flooder, () => Promise.reject(new Error("no luck")));
   const [first, second] = [turns.run(flooder, task("first")), turns.run(flooder, task("second"))];
-  expect((await errorOf(turns.run(flooder, task("third")))).code).toBe("busy");
+  await expectError("busy", turns.run(flooder, task("third")));
   const other = turns.run(honest, task("other"));
   expect(await failing.catch((error: Error) => error.message)).toBe("no luck");
   await Bun.sleep(0);
   turns.drop(flooder);
-  expect((await errorOf(second)).code).toBe("cancelled");
+  await expectError("cancelled", second);
   await endNext();
   await endNext();
   expect([await first, await other]).toEqual(["first", "other"]);
   expect(begun).toEqual(["first", "other"]);
 });
 
-test("what is done at once does not draw all that waits into one turn of the event loop", async () => {
+test("tasks that end at once are spread over several turns of the event loop", async () => {
   const turns = new Turns(systemClock, { atOnce: 1, waitingMax: 1000 });
   let done = 0;
   const busyFor = (ms: number) => async () => {

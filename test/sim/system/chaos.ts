@@ -8,7 +8,7 @@ import { CHUNK_SIZE_MIN, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
 import type { ContentId } from "../../../src/core/manifest.ts";
 import { parseTicket } from "../../../src/core/ticket.ts";
 import { KiB, MiB, SECOND_MS } from "../../../src/core/units.ts";
-import { randomBytes } from "../../e2e/cluster.ts";
+import { randomBytes } from "../../support/bytes.ts";
 import { harass } from "./hostile.ts";
 import { type Deeds, Invariants, NOTICE_SLACK_MS, type Started } from "./invariants.ts";
 import { startLiar } from "./liar.ts";

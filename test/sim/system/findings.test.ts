@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Address } from "../../../src/core/address.ts";
 import { CHUNK_SIZE_MIN, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
 import { SECOND_MS } from "../../../src/core/units.ts";
-import { randomBytes } from "../../e2e/cluster.ts";
+import { randomBytes } from "../../support/bytes.ts";
 import { startLiar } from "./liar.ts";
 import { FILES_FOLDER, World } from "./world.ts";
 

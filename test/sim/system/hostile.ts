@@ -12,7 +12,7 @@ import type { Outgoing } from "../../../src/net/handlers.ts";
 import type { Transport, TransportEvents } from "../../../src/net/transport.ts";
 import { encodeFrame } from "../../../src/wire/frame.ts";
 import { type Message, PROTOCOL_VERSION } from "../../../src/wire/messages.ts";
-import { randomBytes } from "../../e2e/cluster.ts";
+import { randomBytes } from "../../support/bytes.ts";
 import { messageNames, messageOf } from "../../wire/arbitraries.ts";
 import type { Process } from "./process.ts";
 

@@ -12,7 +12,7 @@ import { Endpoint } from "../../../src/net/endpoint.ts";
 import type { Outgoing } from "../../../src/net/handlers.ts";
 import { payloadOf } from "../../../src/net/send-queue.ts";
 import type { Message, RequestName } from "../../../src/wire/messages.ts";
-import { randomBytes } from "../../e2e/cluster.ts";
+import { randomBytes } from "../../support/bytes.ts";
 import { serveFake } from "../../support/serve-fake.ts";
 import type { Process } from "./process.ts";
 

@@ -1,11 +1,12 @@
 /**
- * A TCP proxy between two real peers that does to their frames what bad lines and bad peers do. It knows where frames
+ * A TCP proxy between two real roles that does to their frames what bad lines and bad peers do. It knows where frames
  * begin and end, so that every kind of fault hits where it hurts; which frame is hit by what follows from a seed.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { encodeFrame, FRAME_PREFIX_BYTES, FrameDecoder } from "../../src/wire/frame.ts";
 import { type Message, messageTable } from "../../src/wire/messages.ts";
 import { welcoming } from "../wire/recorder.ts";
+import { closeLater } from "./closing.ts";
 
 export const faultKinds = ["reset", "stall", "delay", "truncate", "flip", "wrong chunk"] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -34,15 +35,25 @@ export class FaultProxy {
   readonly #server: Server;
   readonly #target = Promise.withResolvers<number>();
   readonly #sockets = new Set<Socket>();
+  /** Those that nothing gets through any more. */
+  readonly #silent = new Set<Socket>();
   #faults = 0;
   #isSilent = false;
 
-  static start(options: FaultProxyOptions): Promise<FaultProxy> {
+  /** Closed after the test. */
+  static async start(options: FaultProxyOptions): Promise<FaultProxy> {
     const { promise, resolve, reject } = Promise.withResolvers<FaultProxy>();
     const server = createServer({ noDelay: true });
     server.once("error", reject);
     server.listen(0, "127.0.0.1", () => resolve(new FaultProxy(server, options)));
-    return promise;
+    return closeLater(await promise, (proxy) => proxy.close());
+  }
+
+  /** Without faults of its own, until it falls silent or is closed. */
+  static async sound(port?: number): Promise<FaultProxy> {
+    const proxy = await FaultProxy.start({ random: () => 1, rate: 0, injected: () => {} });
+    if (port !== undefined) proxy.forwardTo(port);
+    return proxy;
   }
 
   private constructor(server: Server, options: FaultProxyOptions) {
@@ -57,9 +68,16 @@ export class FaultProxy {
     this.#target.resolve(port);
   }
 
-  /** From now on nothing gets through, and nobody is told: as when a cable is pulled. */
+  /** From now on nothing gets through, and no end is closed: as when a cable is pulled. */
   goSilent(): void {
     this.#isSilent = true;
+  }
+
+  /** The same for the connections that there are; new ones work. Gives both ends of each, still open. */
+  cut(): Socket[] {
+    const cut = [...this.#sockets];
+    for (const socket of cut) this.#silent.add(socket);
+    return cut;
   }
 
   /** As if the process behind it were gone. */
@@ -97,11 +115,14 @@ export class FaultProxy {
       chooseFault: (frame) => this.#chooseFault(frame),
       random: this.#options.random,
     });
+    const isSilent = () => this.#isSilent || this.#silent.has(from);
     to.on("drain", () => from.resume());
     from.on("data", (bytes: Buffer) => {
-      if (!this.#isSilent) line.push(bytes);
+      if (!isSilent()) line.push(bytes);
     });
-    from.on("close", () => line.close());
+    from.on("close", () => {
+      if (!isSilent()) line.close();
+    });
     from.resume();
   }
 

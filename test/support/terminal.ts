@@ -1,6 +1,7 @@
-/** A program at a real pseudo-terminal, as somebody in front of it uses it. */
-import { until } from "../admin/roles.ts";
+/** A program at a real pseudo-terminal, as somebody in front of it uses it. It is killed after the test. */
+import { closeLater } from "./closing.ts";
 import { Screen } from "./screen.ts";
+import { until } from "./until.ts";
 
 export const CTRL_C = "\u0003";
 export const CTRL_D = "\u0004";
@@ -37,6 +38,10 @@ export class Terminal {
         },
       },
     });
+    closeLater(this.#child, (child) => {
+      child.kill("SIGKILL");
+      return child.exited;
+    });
   }
 
   get pid(): number {
@@ -64,9 +69,5 @@ export class Terminal {
 
   type(text: string): void {
     this.#child.terminal!.write(text);
-  }
-
-  kill(): void {
-    this.#child.kill("SIGKILL");
   }
 }
