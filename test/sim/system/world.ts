@@ -6,6 +6,7 @@ import { drainMicrotasks } from "bun:jsc";
 import type { HostPort } from "../../../src/core/address.ts";
 import type { Random } from "../../../src/core/clock.ts";
 import { P2pfsError } from "../../../src/core/errors.ts";
+import { LEASE_MS } from "../../../src/core/limits.ts";
 import { textOf } from "../../../src/core/log.ts";
 import type { PeerSecret } from "../../../src/core/model.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
@@ -24,6 +25,11 @@ import { Process } from "./process.ts";
 const TRACKER_IPS = "10.0.1.";
 const TRACKER_PORT = 7700;
 const PEER_PORT = 7000;
+/**
+ * How long a peer with another id may be refused its own address: until the tracker of its former session counts as gone,
+ * and the lease of that session has run out at the tracker that took it over.
+ */
+export const OTHER_ID_MS_MAX = 2 * LEASE_MS;
 /** Of one process, dialled ones included. */
 export const CONNECTIONS_MAX = 256;
 /** Longer than a connection that is closed may take. */
@@ -86,6 +92,7 @@ export class PeerHost {
   #store: MemoryStore | undefined;
   /** What a data folder keeps over restarts; undefined for a peer without one. */
   readonly #kept: KeptFolder | undefined;
+  #starts = 0;
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
@@ -123,7 +130,9 @@ export class PeerHost {
     });
     if (this.process !== process) return;
     this.peer = peer;
-    this.upSinceMs = this.#world.clock.now;
+    // Without a folder it has another id than before.
+    const isStranger = this.#kept === undefined && this.#starts++ > 0;
+    this.upSinceMs = this.#world.clock.now + (isStranger ? OTHER_ID_MS_MAX : 0);
   }
 
   kill(): void {
