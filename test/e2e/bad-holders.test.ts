@@ -83,4 +83,5 @@ test("with bad holders only, the fetch ends with an integrity error and nothing 
   await expectError("integrity", fetchTo(leecher, ticket, cluster.path("copy")));
   expect(existsSync(cluster.path("copy"))).toBe(false);
   expect(holder.requests).toBeLessThan(40);
+  expect(cluster.log).toContain(`leecher debug: ${holder.address} is banned from the fetch of source.bin: integrity`);
 });

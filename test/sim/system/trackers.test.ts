@@ -1,6 +1,6 @@
 /** Trackers on one registry, in virtual time: each holds the sessions of its own peers, and those of none are taken over. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { LEASE_MS } from "../../../src/core/limits.ts";
+import { HEARTBEAT_MS, LEASE_MS } from "../../../src/core/limits.ts";
 import { SECOND_MS } from "../../../src/core/units.ts";
 import { World } from "./world.ts";
 
@@ -73,4 +73,14 @@ test("a peer that moves to the other tracker is listed once, whatever becomes of
   first!.kill();
   expect(missingDuring(4 * LEASE_MS)).toEqual(new Set());
   expect(listed()).toEqual([one, two]);
+});
+
+test("a peer that freezes leaves the lists when its lease is over, and not before", () => {
+  const frozenMs = world.clock.now;
+  world.hosts[0]!.process!.freeze(3 * LEASE_MS);
+  while (listed().includes(one)) pass(50);
+  const silentMs = world.clock.now - frozenMs;
+  expect(silentMs).toBeGreaterThan(LEASE_MS - HEARTBEAT_MS - 100);
+  expect(silentMs).toBeLessThan(LEASE_MS + SECOND_MS);
+  expect(listed()).toEqual([two]);
 });

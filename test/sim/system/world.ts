@@ -26,10 +26,10 @@ const TRACKER_IPS = "10.0.1.";
 const TRACKER_PORT = 7700;
 const PEER_PORT = 7000;
 /**
- * How long a peer with another id may be refused its own address: until the tracker of its former session counts as gone,
- * and the lease of that session has run out at the tracker that took it over.
+ * How long a peer with another id may be refused its own address: until the lease of its former session has run out, at
+ * each tracker that took it over from one that had gone. In the end it has to be there all the same.
  */
-export const OTHER_ID_MS_MAX = 2 * LEASE_MS;
+export const OTHER_ID_MS_MAX = 5 * LEASE_MS;
 /** Of one process, dialled ones included. */
 export const CONNECTIONS_MAX = 256;
 /** Longer than a connection that is closed may take. */
