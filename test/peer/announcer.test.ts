@@ -255,6 +255,21 @@ describe("during a session", () => {
   });
 });
 
+test("without a session a change is told to nobody, and no refusal is logged", () => {
+  const { parts, tracker, link, join, told } = announcing();
+  const copy = parts.addCopy(abc);
+  join();
+  const taken = () => {
+    throw new P2pfsError("refused", "the address is another's by now");
+  };
+  tracker.answers = { ...trackerAnswers, REQUEST_REGISTER: taken };
+  tracker.open[0]!.close(new P2pfsError("refused", "a newer session has your id"));
+  told();
+  parts.library.removeCopy(copy);
+  expect([link.isUp, told(SECOND_MS)]).toEqual([false, []]);
+  expect(parts.logged.filter((line) => line.includes("the tracker refused"))).toEqual([]);
+});
+
 describe("settled", () => {
   test("waits for the last change of that content, and no longer than its deadline", () => {
     const { room, parts, announcer, tracker, join } = announcing();
@@ -284,7 +299,7 @@ test("after a close nothing is told any more", () => {
   const copy = parts.addCopy(abc);
   const part = parts.addPart(def);
   join();
-  parts.gain(def, part, 0);
+  for (const chunk of [0, 1]) parts.gain(def, part, chunk);
   announcer.close();
   parts.library.removeCopy(copy);
   expect(told(SECOND_MS)).toEqual([]);

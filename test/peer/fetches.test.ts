@@ -76,9 +76,10 @@ describe("a fetch", () => {
   });
 
   test("of what is here already is copied, and no peer is asked", () => {
-    const { room, parts, tracker, start, done } = fetching();
+    const { room, parts, tracker, fetches, start, done } = fetching();
     parts.addCopy(film, "/elsewhere");
     const receipt = done(room.wait(start()));
+    expect(fetches.bufferBytesTaken).toBe(0);
     expect(receipt).toMatchObject({ bytes_copied: film.size, bytes_fetched: 0, sources: [] });
     expect(parts.disk.read("/files/film")).toEqual(film.bytes);
     expect(tracker.all("REQUEST_FILE_LOCATION")).toEqual([]);

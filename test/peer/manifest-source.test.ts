@@ -6,6 +6,7 @@ import { type ContentId, contentIdOf } from "../../src/core/manifest.ts";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import { digest } from "../../src/disk/blake3.ts";
 import { payloadOf } from "../../src/net/send-queue.ts";
+import { sleep } from "../../src/net/system.ts";
 import { fetchManifest } from "../../src/peer/manifest-source.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { type RawEnd, Room } from "../support/room.ts";
@@ -42,7 +43,11 @@ function asking(...answers: readonly Answer[]) {
 const wasAsked = (holders: readonly Actor[]) => holders.map((holder) => holder.all("REQUEST_MANIFEST").length);
 
 test("comes from whoever answers first; three are asked at once, others not", () => {
-  const { room, holders, fetch } = asking(silent, right, silent, silent, silent);
+  const refusingLate: Answer = async () => {
+    await sleep(parts.process.system.clock, 500);
+    throw new P2pfsError("not_found", "this peer does not hold it");
+  };
+  const { room, parts, holders, fetch } = asking(refusingLate, right, silent, silent, silent);
   expect(room.wait(fetch())).toEqual(content.manifestBytes);
   expect(wasAsked(holders)).toEqual([1, 1, 1, 0, 0]);
   room.run(5 * SECOND_MS);

@@ -112,6 +112,24 @@ describe("a limiter", () => {
     expect(second.sent[0]!.atMs).toBeLessThanOrEqual(third.sent[0]!.atMs);
   });
 
+  test("does not let a newcomer pass whoever waits, although the timer for that one is late", () => {
+    const room = new Room();
+    const { clock } = room.machine("10.0.0.1").system;
+    const late = { ...clock, after: (ms: number, action: () => void) => clock.after(ms + 60, action) };
+    const limiter = new RateLimiter(late, 64 * KiB);
+    limiter.spend(4 * KiB);
+    const order: string[] = [];
+    const user = (name: string) => () => {
+      order.push(name);
+      limiter.spend(4 * KiB);
+    };
+    expect(limiter.allow(user("first"))).toBe(0);
+    room.run(70);
+    expect([limiter.allow(user("newcomer")), order]).toEqual([0, []]);
+    room.run(SECOND_MS);
+    expect(order).toEqual(["first", "newcomer"]);
+  });
+
   test("makes up for a timer that came late, by a tenth of a second and no more", () => {
     const room = new Room();
     const { clock } = room.machine("10.0.0.1").system;

@@ -230,10 +230,10 @@ describe("a file that changed on the disk", () => {
     room.run(50);
     parts.disk.write(copy.path, unheld.bytes);
     parts.library.checkCopy(copy);
+    expect(parts.uploads.requestCount).toBe(0);
     // The two that have begun cannot be ended but with the connection.
     expect(room.wait(Promise.all(outcomes)).slice(2)).toEqual(["not_found", "not_found", "not_found"]);
     expect(actor.types).toEqual(["LEAVE_SWARM"]);
-    expect(parts.uploads.requestCount).toBe(0);
   });
 
   test("is noticed when a chunk is about to be sent, before its frame begins", () => {
@@ -348,6 +348,19 @@ describe("limits", () => {
     // Six chunks of 64 KiB, of which a tenth of a second may come at once.
     expect(room.now - startMs).toBeGreaterThan(2.7 * SECOND_MS);
     expect(room.now - startMs).toBeLessThan(3.3 * SECOND_MS);
+  });
+
+  test("on one content hold up nobody who asks for another", () => {
+    const { room, parts, requesters } = serving(2);
+    const free = contentOf(2 * CHUNK, 7);
+    parts.addCopy(free);
+    parts.sharing.limitContent(contentId, new RateLimiter(parts.process.system.clock, 1024));
+    const [slow, fast] = requesters.map(({ connection }) => connection) as [Connection, Connection];
+    join(room, slow);
+    room.wait(fast.request(joinRequest(NO_CHUNKS, free.contentId)));
+    for (const chunk of [0, 1, 2]) askFor(slow, ranges(chunk, chunk)).reply.catch(() => {});
+    room.run(10);
+    expect(room.duration(askFor(fast, ranges(0, 0), free.contentId).reply)).toBeLessThan(50);
   });
 
   test("on one content hold while they are set, beside the common one, and for that content alone", () => {

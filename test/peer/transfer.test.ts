@@ -16,10 +16,12 @@ import { RateLimiter } from "../../src/peer/rate-limiter.ts";
 import { Transfer, type TransferOptions } from "../../src/peer/transfer.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { Room } from "../support/room.ts";
+import { chunksIn } from "../swarm/support.ts";
 import {
   type Actor,
   type Answers,
   CHUNK,
+  type Content,
   chooseChunk,
   contentOf,
   fileName,
@@ -29,17 +31,23 @@ import {
 } from "./parts.ts";
 
 const content = contentOf(8 * CHUNK - 9);
-const { contentId, manifest } = content;
+const { contentId } = content;
 type ChunkAnswer = NonNullable<Answers["PEER_REQUEST_CHUNK"]>;
 
 /** A transfer from holders that answer requests for chunks so. */
-function transferring(answers: readonly ChunkAnswer[], options: Partial<TransferOptions> = {}, room = new Room()) {
+function transferring(
+  answers: readonly ChunkAnswer[],
+  options: Partial<TransferOptions> = {},
+  room = new Room(),
+  of: Content = content,
+) {
+  const { contentId, manifest } = of;
   const parts = new Parts(room);
   parts.listen();
   const holders = answers.map((answer, index) =>
-    holderIn(room, `10.0.2.${index + 1}`, content, { PEER_REQUEST_CHUNK: answer }),
+    holderIn(room, `10.0.2.${index + 1}`, of, { PEER_REQUEST_CHUNK: answer }),
   );
-  const part: Part = parts.addPart(content);
+  const part: Part = parts.addPart(of);
   const buffers = new BufferPool(0);
   const gained: number[] = [];
   const { clock } = parts.process.system;
@@ -65,9 +73,9 @@ function transferring(answers: readonly ChunkAnswer[], options: Partial<Transfer
   /** The held chunks whose bytes are not those of the content. */
   const wrongChunks = () =>
     [...part.have].filter((chunk) => {
-      const target = new Uint8Array(content.chunk(chunk).length);
+      const target = new Uint8Array(of.chunk(chunk).length);
       room.wait(part.read(chunk * manifest.chunkSize, target));
-      return !Buffer.from(target).equals(content.chunk(chunk));
+      return !Buffer.from(target).equals(of.chunk(chunk));
     });
   return { room, parts, holders, part, buffers, gained, downThrottle, transfer, running, wrongChunks };
 }
@@ -119,43 +127,23 @@ describe("a transfer", () => {
 
   test("D4: never has more than thirty requests unanswered over all holders", () => {
     const large = contentOf(100 * CHUNK, 6);
-    const room = new Room();
-    const parts = new Parts(room);
     const unanswered = new Set<string>();
     let unansweredMax = 0;
-    const holders: Actor[] = [1, 2, 3].map((number) =>
-      holderIn(room, `10.0.2.${number}`, large, {
-        PEER_REQUEST_CHUNK: async (message, connection) => {
-          // What was cancelled is asked for elsewhere.
-          for (const [index, holder] of holders.entries())
-            for (const { request } of holder.all("CANCEL")) unanswered.delete(`${index} ${request}`);
-          const name = `${number - 1} ${message.request}`;
-          unanswered.add(name);
-          unansweredMax = Math.max(unansweredMax, unanswered.size);
-          await sleep(parts.process.system.clock, 40);
-          unanswered.delete(name);
-          return sendChunk(large, message, connection, chooseChunk(message, connection));
-        },
-      }),
-    );
-    const part = parts.addPart(large);
-    const { clock, random } = parts.process.system;
-    const transfer = new Transfer({
-      clock,
-      random,
-      contentId: large.contentId,
-      fname: fileName("f"),
-      manifest: large.manifest,
-      part,
-      neighbours: parts.neighbours,
-      log: parts.log,
-      swarms: parts.swarms,
-      buffers: new BufferPool(0),
-      downThrottle: new RateLimiter(clock),
-      findHolders: async () => [],
-      gained: () => {},
-    });
-    room.wait(transfer.run(holders.map(({ address }) => address)));
+    const answerOf = (number: number): ChunkAnswer => {
+      return async (message, connection) => {
+        // What was cancelled is asked for elsewhere.
+        for (const [index, holder] of side.holders.entries())
+          for (const { request } of holder.all("CANCEL")) unanswered.delete(`${index} ${request}`);
+        const name = `${number} ${message.request}`;
+        unanswered.add(name);
+        unansweredMax = Math.max(unansweredMax, unanswered.size);
+        await sleep(side.parts.process.system.clock, 40);
+        unanswered.delete(name);
+        return sendChunk(large, message, connection, chooseChunk(message, connection));
+      };
+    };
+    const side = transferring([0, 1, 2].map(answerOf), {}, new Room(), large);
+    side.room.wait(side.running);
     expect(unansweredMax).toBeGreaterThan(5);
     expect(unansweredMax).toBeLessThanOrEqual(WINDOW_SIZE);
   });
@@ -199,7 +187,10 @@ describe("a transfer", () => {
     };
     const room = new Room();
     const clocks = room.machine("10.0.8.8").system;
-    const { running, holders, part, wrongChunks, transfer } = transferring([lying, slow], {}, room);
+    const { running, holders, part, buffers, wrongChunks, transfer } = transferring([lying, slow], {}, room);
+    room.until(() => holders[0]!.connections.length === 1 && holders[0]!.open.length === 0);
+    // The honest one has not sent anything yet.
+    expect([part.have.count, buffers.takenBytes]).toEqual([0, 0]);
     room.wait(running);
     expect([part.have.isFull, wrongChunks()]).toEqual([true, []]);
     expect(holders[0]!.connections.length).toBe(1);
@@ -220,8 +211,13 @@ describe("a transfer", () => {
       wrong((chunk) => ({ chunk, bytes: new Uint8Array(3) })),
       wrong((chunk) => ({ chunk: chunk + 200_000, bytes: new Uint8Array(CHUNK) })),
     ];
-    for (const answer of cases) {
-      const { room, running, buffers, wrongChunks, part } = transferring([answer]);
+    // With two holders it is asked for single chunks, so that another one of the content is wrong as well.
+    const another: ChunkAnswer = (message, connection) => {
+      const chunk = [0, 1, 2, 3, 4, 5, 6, 7].find((each) => !chunksIn(message.chunknum).includes(each));
+      return chunk === undefined ? undefined : sendChunk(content, message, connection, chunk);
+    };
+    for (const answers of [...cases.map((answer) => [answer]), [another, silent]]) {
+      const { room, running, buffers, wrongChunks, part } = transferring(answers);
       let takenMax = 0;
       const acquire = buffers.acquire.bind(buffers);
       buffers.acquire = (bytes) => {
@@ -279,13 +275,17 @@ describe("a transfer that is stopped", () => {
     const { room, transfer, holders, parts } = transferring([silent]);
     room.run(50);
     transfer.stop(new P2pfsError("cancelled", "enough"));
+    room.run(5);
     const before = holders[0]!.all("PEER_REQUEST_CHUNK").length;
+    let heard = 0;
+    transfer.memberJoined = () => heard++;
     const late = holderIn(room, "10.0.2.9", content);
     const connection = late.dial(parts.address);
     const join = { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks: Bitfield.full(8).toRanges() } as const;
     room.wait(connection.request(join));
     room.run(MINUTE_MS);
-    expect([holders[0]!.all("PEER_REQUEST_CHUNK").length, late.all("PEER_REQUEST_CHUNK").length]).toEqual([before, 0]);
+    const asked = [...holders, late].map((holder) => holder.all("PEER_REQUEST_CHUNK").length);
+    expect([asked, heard]).toEqual([[before, 0], 0]);
   });
 
   test("closes a connection on which the rest of a chunk would take longer than 10 seconds, and no other", () => {
@@ -304,6 +304,8 @@ describe("a transfer that is stopped", () => {
       transfer.stop(new P2pfsError("cancelled", "enough"));
       room.run(10);
       expect(holder.open.length).toBe(isClosed ? 0 : 1);
+      // Bytes still come into the buffer of the one that goes on.
+      expect(buffers.takenBytes > 0).toBe(!isClosed);
       room.run(20 * SECOND_MS);
       expect(buffers.takenBytes).toBe(0);
     }
