@@ -43,6 +43,7 @@ export interface TrackerLinkOptions {
 /** A registered session: requests over it, and the address that the tracker names to other peers. */
 export interface TrackerSession {
   readonly address: Address;
+  /** False once the connection has closed. */
   readonly isOpen: boolean;
   request<Name extends RequestName>(message: Outgoing<Name>, timeoutMs?: number): Promise<Message<ReplyName<Name>>>;
 }

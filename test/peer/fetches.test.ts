@@ -5,8 +5,9 @@
 import { describe, expect, test } from "bun:test";
 import { P2pfsError } from "../../src/core/errors.ts";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
-import { MINUTE_MS } from "../../src/core/units.ts";
+import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import { sleep } from "../../src/net/system.ts";
+import { FETCHES_MAX } from "../../src/peer/fetches.ts";
 import {
   answersFor,
   fetching,
@@ -18,7 +19,7 @@ import {
   type Side,
   slowHolder,
 } from "./fetching.ts";
-import { address, fileName, holderIn, trackerAnswers } from "./parts.ts";
+import { Actor, address, fileName, holderIn, ranges, trackerAnswers } from "./parts.ts";
 
 describe("a fetch", () => {
   test("F17, R5: of a small file ends with the file, within 2 seconds", () => {
@@ -95,6 +96,51 @@ describe("a fetch", () => {
     const receipt = done(room.wait(starting));
     expect([receipt.bytes_copied + receipt.bytes_fetched, receipt.bytes_copied < film.size]).toEqual([film.size, true]);
     expect(parts.disk.read("/files/film")).toEqual(film.bytes);
+  });
+});
+
+describe("limits", () => {
+  test("of one fetch on receiving hold for that fetch", () => {
+    const { room, start, done } = fetching();
+    honest(room);
+    const startMs = room.now;
+    const job = room.wait(start("film", undefined, { down_limit: 64 * 1024 }));
+    done(job);
+    // Three chunks of 64 KiB, of which the first may come at once.
+    expect(room.now - startMs).toBeGreaterThan(1.8 * SECOND_MS);
+    expect(room.now - startMs).toBeLessThan(2.3 * SECOND_MS);
+  });
+
+  test("of one fetch on sending its content hold while it runs, and no longer", () => {
+    const { room, parts, start, done } = fetching();
+    slowHolder(room, 5 * SECOND_MS);
+    parts.listen();
+    parts.addCopy(film, "/elsewhere");
+    const leecher = new Actor(room, "peer", "10.0.2.7").dial(parts.address);
+    const join = { type: "REQUEST_JOIN_SWARM", content_id: film.contentId, chunks: ranges() } as const;
+    room.wait(leecher.request(join));
+    const ask = { type: "PEER_REQUEST_CHUNK", filename: fileName("f"), content_id: film.contentId } as const;
+    const timeOfChunk = () => room.duration(leecher.request({ ...ask, chunknum: ranges(0, 0) }));
+    parts.accessMs = () => 500;
+    const job = room.wait(start("film", "/files/film", { up_limit: 64 * 1024 }));
+    expect(timeOfChunk()).toBeGreaterThan(800);
+    done(job);
+    parts.accessMs = () => 1;
+    expect(timeOfChunk()).toBeLessThan(50);
+  });
+
+  test("on the number of fetches: the 257th is busy, and there is room again when one has ended", () => {
+    const { room, fetches, start } = fetching();
+    honest(room, { PEER_REQUEST_CHUNK: () => undefined });
+    const jobs = Array.from({ length: FETCHES_MAX }, (_, index) => start("film", `/files/${index}`));
+    const last = () => start("film", "/files/last");
+    const tooMany = last().catch((error: P2pfsError) => error.code);
+    const [first] = room.wait(Promise.all(jobs));
+    expect([room.wait(tooMany), fetches.runningCount]).toEqual(["busy", FETCHES_MAX]);
+    expect(room.failure(last())).toMatchObject({ code: "busy" });
+    first!.cancel();
+    room.failure(first!.done);
+    expect(room.wait(last()).progress().state).toBe("running");
   });
 });
 

@@ -4,6 +4,7 @@ import { sleep } from "../../src/net/system.ts";
 import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import { Fetches } from "../../src/peer/fetches.ts";
 import { RateLimiter } from "../../src/peer/rate-limiter.ts";
+import type { RateLimitsChange } from "../../src/peer/types.ts";
 import { Room } from "../support/room.ts";
 import {
   type Actor,
@@ -93,7 +94,8 @@ export function fetching(
   parts.events.subscribe((event) => {
     if ("fetch" in event) events.push(`${event.type} ${event.fetch.fname}: ${event.fetch.state}`);
   });
-  const start = (what = "film", destination?: string) => fetches.start({ what, destination }, room.now);
+  const start = (what = "film", destination?: string, limits: RateLimitsChange = {}) =>
+    fetches.start({ what, destination, limits }, room.now);
   const done = (job: FetchJob) => room.wait(job.done);
   return { room, parts, tracker, directory, fetches, events, start, done };
 }

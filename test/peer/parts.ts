@@ -172,8 +172,24 @@ export function contentOf(size: number, seed = 1): Content {
   return { bytes, size, manifest, manifestBytes, contentId: contentIdOf(manifestBytes, digest), chunkCount, chunk };
 }
 
-/** Chunks that wait for room on their connection: as a peer does, an actor hands out two at a time. */
+/** Answers that wait for room on their connection: as a peer does, an actor hands out two payloads at a time. */
 const waiting = new WeakMap<Connection, (() => void)[]>();
+
+function sendPayload(
+  connection: Connection,
+  request: number,
+  reply: Outgoing<"REPLY_MANIFEST" | "PEER_REPLY_CHUNK">,
+  bytes: Uint8Array,
+): undefined {
+  const queue = waiting.get(connection) ?? [];
+  waiting.set(connection, queue);
+  const next = () => queue.shift()?.();
+  const send = () => {
+    if (!connection.replyWithPayload(request, reply, payloadOf(bytes), { sent: next })) next();
+  };
+  if (connection.payloadFramesQueued < 2) send();
+  else queue.push(send);
+}
 
 /** Answers with a chunk, or any bytes in its place. */
 export function sendChunk(
@@ -186,14 +202,7 @@ export function sendChunk(
   // The digest in the message decides nothing.
   const numbered = { chunknum: chunk, digest: new Uint8Array(DIGEST_BYTES) };
   const reply = { type: "PEER_REPLY_CHUNK", filename, content_id: content.contentId, ...numbered } as const;
-  const queue = waiting.get(connection) ?? [];
-  waiting.set(connection, queue);
-  const next = () => queue.shift()?.();
-  const send = () => {
-    if (!connection.replyWithPayload(request, reply, payloadOf(bytes), { sent: next })) next();
-  };
-  if (connection.payloadFramesQueued < 2) send();
-  else queue.push(send);
+  sendPayload(connection, request, reply, bytes);
 }
 
 /** Chunks that were handed out on each connection. */
@@ -214,10 +223,8 @@ export function holderIn(room: Room, ip: string, content: Content, answers: Answ
   return new Actor(room, "peer", ip, {
     REQUEST_PING_PONG: () => ({ type: "REPLY_PING_PONG", response: "pong" }),
     REQUEST_CONFIRM: () => ({ type: "REPLY_CONFIRM", nonce: null }),
-    REQUEST_MANIFEST: ({ request }, connection) => {
-      connection.replyWithPayload(request, { type: "REPLY_MANIFEST", content_id }, payloadOf(manifestBytes));
-      return undefined;
-    },
+    REQUEST_MANIFEST: ({ request }, connection) =>
+      sendPayload(connection, request, { type: "REPLY_MANIFEST", content_id }, manifestBytes),
     REQUEST_JOIN_SWARM: () => ({
       type: "REPLY_JOIN_SWARM",
       content_id,
