@@ -6,41 +6,10 @@ import type { P2pfsError } from "../../src/core/errors.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB, SECOND_MS } from "../../src/core/units.ts";
 import type { Connection } from "../../src/net/connection.ts";
-import { RateLimiter } from "../../src/peer/rate-limiter.ts";
 import { numRuns } from "../core/arbitraries.ts";
-import { Room } from "../support/room.ts";
 import { chunksIn, rangesOf } from "../swarm/support.ts";
-import { Actor, CHUNK, type Content, contentOf, fileName, Parts, ranges } from "./parts.ts";
-
-const content = contentOf(6 * CHUNK - 7);
-const { contentId } = content;
-const unheld = contentOf(CHUNK, 9);
-
-/** A peer that serves a copy of the content, and others that are connected to it. */
-function serving(requesterCount = 1) {
-  const room = new Room();
-  const parts = new Parts(room);
-  parts.listen();
-  const copy = parts.addCopy(content);
-  const requesters = Array.from({ length: requesterCount }, (_, index) => {
-    const actor = new Actor(room, "peer", `10.0.2.${index + 1}`);
-    return { actor, connection: actor.dial(parts.address) };
-  });
-  const connection = requesters[0]!.connection;
-  return { room, parts, copy, requesters, connection, actor: requesters[0]!.actor };
-}
-
-const joinRequest = (chunks: ChunkRanges = NO_CHUNKS, id: ContentId = contentId) =>
-  ({ type: "REQUEST_JOIN_SWARM", content_id: id, chunks }) as const;
-const join = (room: Room, connection: Connection, chunks?: ChunkRanges) =>
-  room.wait(connection.request(joinRequest(chunks)));
-
-/** Asks for any of these chunks. */
-function askFor(connection: Connection, chunks: ChunkRanges, id: ContentId = contentId) {
-  const openPayload = (_message: unknown, bytes: number) => new Uint8Array(bytes);
-  const request = { type: "PEER_REQUEST_CHUNK", filename: fileName("mine"), content_id: id, chunknum: chunks } as const;
-  return connection.ask(request, { openPayload });
-}
+import { CHUNK, contentOf, fileName, ranges } from "./parts.ts";
+import { askFor, content, contentId, join, joinRequest, serving, unheld } from "./serving.ts";
 
 const manifestRequest = (id: ContentId = contentId) => ({ type: "REQUEST_MANIFEST", content_id: id }) as const;
 
@@ -259,7 +228,27 @@ describe("a file that changed on the disk", () => {
 });
 
 describe("several requesters", () => {
-  test("have two chunks on the way between them; one that reads nothing does not hold up the others", () => {
+  test("have two chunks on the way between them, so that each chunk is chosen as late as can be", () => {
+    const { room, parts, requesters, sides } = serving(4);
+    parts.upLimiter.setLimit(MiB);
+    const asked = requesters.flatMap(({ connection }) => {
+      join(room, connection);
+      return [0, 1, 2, 3].map((chunk) => askFor(connection, ranges(chunk, chunk)).reply);
+    });
+    let isDone = false;
+    Promise.all(asked).then(() => {
+      isDone = true;
+    });
+    let queuedMax = 0;
+    room.until(() => {
+      const queued = sides.reduce((sum, { connection }) => sum + connection.payloadFramesQueued, 0);
+      queuedMax = Math.max(queuedMax, queued);
+      return isDone;
+    });
+    expect(queuedMax).toBe(2);
+  });
+
+  test("are not held up by one that reads nothing", () => {
     const big = contentOf(2 * MiB, 4);
     const { room, parts, requesters } = serving(3);
     parts.addCopy(big);
@@ -332,59 +321,5 @@ describe("several requesters", () => {
       }),
       { numRuns: numRuns / 8 },
     );
-  });
-});
-
-describe("limits", () => {
-  test("on sending hold for all connections together", () => {
-    const { room, parts, requesters } = serving(2);
-    parts.upLimiter.setLimit(128 * 1024);
-    for (const { connection } of requesters) join(room, connection);
-    const startMs = room.now;
-    const asked = requesters.flatMap(({ connection }) =>
-      [0, 1, 2].map((chunk) => askFor(connection, ranges(chunk, chunk)).reply),
-    );
-    room.wait(Promise.all(asked));
-    // Six chunks of 64 KiB, of which a tenth of a second may come at once.
-    expect(room.now - startMs).toBeGreaterThan(2.7 * SECOND_MS);
-    expect(room.now - startMs).toBeLessThan(3.3 * SECOND_MS);
-  });
-
-  test("on one content hold up nobody who asks for another", () => {
-    const { room, parts, requesters } = serving(2);
-    const free = contentOf(2 * CHUNK, 7);
-    parts.addCopy(free);
-    parts.sharing.limitContent(contentId, new RateLimiter(parts.process.system.clock, 1024));
-    const [slow, fast] = requesters.map(({ connection }) => connection) as [Connection, Connection];
-    join(room, slow);
-    room.wait(fast.request(joinRequest(NO_CHUNKS, free.contentId)));
-    for (const chunk of [0, 1, 2]) askFor(slow, ranges(chunk, chunk)).reply.catch(() => {});
-    room.run(10);
-    expect(room.duration(askFor(fast, ranges(0, 0), free.contentId).reply)).toBeLessThan(50);
-  });
-
-  test("on one content hold while they are set, beside the common one, and for that content alone", () => {
-    const { room, parts, connection } = serving();
-    const free = contentOf(2 * CHUNK, 7);
-    parts.addCopy(free);
-    join(room, connection);
-    room.wait(connection.request(joinRequest(NO_CHUNKS, free.contentId)));
-    const timeOf = (of: Content) => {
-      const startMs = room.now;
-      room.wait(Promise.all([0, 1].map((chunk) => askFor(connection, ranges(chunk, chunk), of.contentId).reply)));
-      return room.now - startMs;
-    };
-    const limiter = () => new RateLimiter(parts.process.system.clock, 64 * 1024);
-    const [endOne, endOther] = [
-      parts.sharing.limitContent(contentId, limiter()),
-      parts.sharing.limitContent(contentId, limiter()),
-    ];
-    expect(timeOf(free)).toBeLessThan(100);
-    expect(timeOf(content)).toBeGreaterThan(1.8 * SECOND_MS);
-    endOne();
-    expect(timeOf(content)).toBeGreaterThan(1.8 * SECOND_MS);
-    endOther();
-    endOther();
-    expect(timeOf(content)).toBeLessThan(100);
   });
 });
