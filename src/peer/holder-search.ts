@@ -114,6 +114,8 @@ export class HolderSearch {
       connection.send({ type: "HAVE", content_id: contentId, chunks: page });
     if (!this.#isClosed && connection.isOpen) swarms.join(contentId, neighbour, reply.chunks);
   }
+
+  /** A delayed answer is awaited for longer, and the fetch does not end for want of holders meanwhile. */
   async #join(connection: Connection, chunks: ChunkRanges): Promise<Message<"REPLY_JOIN_SWARM">> {
     const { clock, contentId, delayed } = this.#options;
     const message = { type: "REQUEST_JOIN_SWARM", content_id: contentId, chunks } as const;
