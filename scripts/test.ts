@@ -26,7 +26,7 @@ const timings = join(root, "dist/test-timings.json");
 const filesWaiting = 2;
 
 /** Files that measure how fast something is: they have the machine for themselves, after the others. */
-const alone = ["e2e/floods", "e2e/limits", "peer/rate-limiter", "wire/cost"].map((name) => `test/${name}.test.ts`);
+const alone = ["e2e/floods", "e2e/limits", "wire/cost"].map((name) => `test/${name}.test.ts`);
 
 const { values: options, positionals: paths } = parseArgs({
   args: withOptionalSeed(process.argv.slice(2)),
