@@ -12,7 +12,7 @@ import { randomBytes } from "../../support/bytes.ts";
 import { harass } from "./hostile.ts";
 import { type Deeds, Invariants, NOTICE_SLACK_MS, type Started } from "./invariants.ts";
 import { startLiar } from "./liar.ts";
-import { FILES_FOLDER, OTHER_ID_MS_MAX, type PeerHost, type TrackerHost, World } from "./world.ts";
+import { FILES_FOLDER, type PeerHost, type TrackerHost, World } from "./world.ts";
 
 const CHUNKS_MAX = 6;
 /** Between two things that happen, with up to so many peers; with more, as much more happens. */
@@ -252,7 +252,7 @@ class Chaos {
     if (host?.peer === undefined || host.home === home) return;
     this.#journal(`${host.ip} moves to the tracker ${home.ip}`);
     host.home = home;
-    this.#unsettle([host], OTHER_ID_MS_MAX);
+    host.takeOtherId();
     host.peer
       .connect(home.listen)
       .catch((thrown: unknown) => this.#invariants.expectTyped(`connect of ${host.ip}`, thrown));

@@ -29,7 +29,7 @@ const PEER_PORT = 7000;
  * How long a peer with another id may be refused its own address: until the lease of its former session has run out, at
  * each tracker that took it over from one that had gone. In the end it has to be there all the same.
  */
-export const OTHER_ID_MS_MAX = 5 * LEASE_MS;
+const OTHER_ID_MS_MAX = 5 * LEASE_MS;
 /** Of one process, dialled ones included. */
 export const CONNECTIONS_MAX = 256;
 /** Longer than a connection that is closed may take. */
@@ -93,6 +93,8 @@ export class PeerHost {
   /** What a data folder keeps over restarts; undefined for a peer without one. */
   readonly #kept: KeptFolder | undefined;
   #starts = 0;
+  /** Until then it may be refused its address. */
+  #otherIdUntilMs = 0;
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
@@ -131,8 +133,14 @@ export class PeerHost {
     if (this.process !== process) return;
     this.peer = peer;
     // Without a folder it has another id than before.
-    const isStranger = this.#kept === undefined && this.#starts++ > 0;
-    this.upSinceMs = this.#world.clock.now + (isStranger ? OTHER_ID_MS_MAX : 0);
+    if (this.#kept === undefined && this.#starts++ > 0) this.takeOtherId();
+    this.upSinceMs = Math.max(this.#world.clock.now, this.#otherIdUntilMs);
+  }
+
+  /** From now on its tracker knows it by another id. */
+  takeOtherId(): void {
+    this.#otherIdUntilMs = this.#world.clock.now + OTHER_ID_MS_MAX;
+    if (this.upSinceMs !== undefined) this.upSinceMs = Math.max(this.upSinceMs, this.#otherIdUntilMs);
   }
 
   kill(): void {
