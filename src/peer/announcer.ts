@@ -54,17 +54,13 @@ export class Announcer {
     const shares = repository.shares();
     const shared = new Set(shares.map(({ contentId }) => contentId));
     const held = Array.from(library.offers()).filter(({ contentId }) => !shared.has(contentId));
-    const next = [
-      ...shares.map((share) => () => this.#shareAnnouncement(share, session)),
-      ...held.map(
-        ({ contentId }) =>
-          () =>
-            this.#holdingAnnouncement(contentId),
-      ),
-    ].values();
+    const next = [...shares, ...held].values();
     const announceInTurn = async () => {
-      for (const announcement of next)
-        await Promise.all(announcement().map((request) => this.#request(session, request)));
+      for (const each of next) {
+        const announcement =
+          "fname" in each ? this.#shareAnnouncement(each, session) : this.#holdingAnnouncement(each.contentId);
+        await Promise.all(announcement.map((request) => this.#request(session, request)));
+      }
     };
     await Promise.all(Array.from({ length: ANNOUNCEMENTS_AT_ONCE }, announceInTurn));
     await session.request({ type: "REQUEST_ANNOUNCED" });

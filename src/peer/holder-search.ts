@@ -16,7 +16,7 @@ const JOIN_MS_MAX = SECOND_MS;
 /** Where request or answer may wait behind a chunk of another fetch, as long as bytes of that keep moving. */
 const DELAYED_JOIN_MS_MAX = 30 * SECOND_MS;
 const DELAY_CHECK_MS = 500;
-/** Longer than the pauses of a connection at the lowest limit on sending. */
+/** Bytes move for this long after the last one. A limit that leaves a connection less than 2 KiB/s pauses it for longer. */
 const DELAY_SILENCE_MS = 2 * SECOND_MS;
 /** While there are few sources, the tracker is asked again, often at first, when a swarm grows fastest. */
 const REFRESH_FIRST_MS = 250;

@@ -52,6 +52,7 @@ export interface TransferOptions {
   readonly downThrottle: Refundable;
   /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
+  /** R5: by then the user hears that nobody has a chunk, on the clock. */
   readonly noticeAt?: number | undefined;
   /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
   readonly findHolders: () => Promise<Address[]>;

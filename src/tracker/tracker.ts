@@ -37,7 +37,6 @@ const FORGET_EVERY_MS = 60 * MINUTE_MS;
 const TRACKER_ID_BYTES = 16;
 /** How often a tracker says that it runs, before others take over its sessions. */
 const RENEWALS_PER_LEASE = 3;
-const LOST_SESSION = new P2pfsError("unreachable", "another tracker has taken over this session");
 /** Longer than the proof of an advertised address. */
 const REGISTRATION_MS = 10 * SECOND_MS;
 /** At most one disk error is logged in this time. */
@@ -235,7 +234,8 @@ export class Tracker implements SessionHost {
   async #takeOver(): Promise<void> {
     const { isNew, takenOver } = await this.registry.renew(this.id, this.leaseMs);
     // This tracker stood still for so long that another one holds its sessions: the peers have to register again.
-    if (isNew) for (const { connection } of this.sessions.values()) connection.close(LOST_SESSION);
+    const lost = new P2pfsError("unreachable", "another tracker has taken over this session");
+    if (isNew) for (const { connection } of this.sessions.values()) connection.close(lost);
     const nowMs = this.clock.now();
     for (const peer of takenOver) this.liveness.hold(peer, () => nowMs);
   }

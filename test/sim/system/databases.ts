@@ -1,7 +1,4 @@
-/**
- * Databases in memory that worlds use one after the other. Opening one, with its migrations, takes longer than many a
- * world needs for a second of its time; emptying it takes next to nothing.
- */
+/** Databases in memory that worlds use one after the other: emptying one costs less than its migrations. */
 import type { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { Clock, Random } from "../../../src/core/clock.ts";
