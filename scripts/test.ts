@@ -25,8 +25,8 @@ const timings = join(root, "dist/test-timings.json");
 /** Beyond one for each core: that many files wait at any time, for sockets, children and clocks. */
 const filesWaiting = 2;
 
-/** Files that measure how fast something is: they have the machine for themselves, after the others. */
-const alone = ["e2e/floods", "e2e/limits", "wire/cost"].map((name) => `test/${name}.test.ts`);
+/** Files that measure how long something takes: they have the machine for themselves, after the others. */
+const alone = ["binary/notices", "e2e/floods", "e2e/limits", "wire/cost"].map((name) => `test/${name}.test.ts`);
 
 const { values: options, positionals: paths } = parseArgs({
   args: withOptionalSeed(process.argv.slice(2)),
@@ -94,8 +94,8 @@ async function checkSources(): Promise<Tally> {
 
 /**
  * All tests once: more files at a time than there are cores, since they wait most of the time, then those that measure.
- * On busy cores the files take turns, so that
- * what the contract gives a time for has a core then as well. Named files take turns too.
+ * On busy cores the files take turns, so that what the contract gives a time for has a core then as well. Named files take
+ * turns too.
  */
 async function runTests(seed: number | undefined): Promise<Tally> {
   const order = seed === undefined ? [] : ["--randomize", `--seed=${seed}`];

@@ -3,7 +3,6 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { openForAll } from "../support/closing.ts";
 import { runBinary, upToDateBinary } from "../support/executable.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -120,14 +119,5 @@ describe("exit codes", () => {
     const { exitCode } = await run(args);
     expect([6, 7]).toContain(exitCode);
     expect(await Bun.file(destination).text()).toBe("mine");
-  });
-
-  test("7, R5: a fetch without a tracker, reported in time", async () => {
-    const args = ["peer", "fetch", "a", join(folder, "copy"), "--tracker", nobody, "--data", join(folder, "none")];
-    const { exitCode, ms, stderr } = await run(args);
-    expect(exitCode).toBe(7);
-    expect(ms).toBeLessThan(NOTICE_MS_MAX);
-    expect(stderr).toContain(nobody);
-    expect(readdirSync(folder).filter((name) => /copy|part|none/.test(name))).toEqual([]);
   });
 });

@@ -154,9 +154,7 @@ describe("rules", () => {
     const source = cluster.makeFile("source.bin", 2 * MiB);
     await cluster.publish(seeder, source);
     writeFileSync(source, "something else");
-    const started = performance.now();
     await expectError("no_holder", fetchTo(leecher, "source.bin", cluster.path("copy")));
-    expect(performance.now() - started).toBeLessThan(NOTICE_MS_MAX + 500);
     expect(existsSync(cluster.path("copy"))).toBe(false);
   });
 });

@@ -71,11 +71,10 @@ export async function runBinary(
   binary: string,
   args: readonly string[],
   { cwd, env = {} }: RunOptions,
-): Promise<Outcome & { readonly ms: number }> {
-  const started = performance.now();
+): Promise<Outcome> {
   const child = Bun.spawn([binary, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { exitCode, stdout, stderr, ms: performance.now() - started };
+  return { exitCode, stdout, stderr };
 }
 
 /** Asks a running role with --json; gives the value that it prints. */
