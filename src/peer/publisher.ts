@@ -4,18 +4,23 @@
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
-import { type Deadline, noticeDeadline } from "../core/deadline.ts";
+import { type Deadline, deadlineIn, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, FileNameSchema, fileNameFault, foldFileName } from "../core/file-name.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import { publicationKey } from "../core/model.ts";
 import { formatTicket } from "../core/ticket.ts";
+import { SECOND_MS } from "../core/units.ts";
 import type { ContentStore } from "../disk/content-store.ts";
 import type { HashedFile } from "../disk/hash-file.ts";
+import { sleep } from "../net/system.ts";
 import type { Directory } from "./directory.ts";
 import type { Library } from "./library.ts";
 import type { Repository, Share } from "./repository.ts";
 import type { Published, Unpublished } from "./types.ts";
+
+/** A publish that its user has stopped ends a moment later; the next one of its name or path waits so long for that. */
+const STOPPING_MS_MAX = SECOND_MS;
 
 export interface PublishRequest {
   /** Absolute. */
@@ -42,8 +47,11 @@ export interface PublisherOptions {
 
 export class Publisher {
   readonly #options: PublisherOptions;
-  /** Folded names and paths that are being hashed, so that R2 and R3 hold between publishes at the same time. */
-  readonly #underWay = new Set<string>();
+  /**
+   * Folded names and paths that are being hashed, each with the end of its publish, so that R2 and R3 hold between
+   * publishes at the same time.
+   */
+  readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -54,15 +62,22 @@ export class Publisher {
     const fname = checkedName(asked ?? basename(path));
     const realPath = this.#options.store.realPath(path);
     const marks = [`name ${foldFileName(fname)}`, `path ${realPath}`];
+    const { clock } = this.#options;
+    const deadline = noticeDeadline(clock.now());
+    const othersEnd = deadlineIn(STOPPING_MS_MAX, clock.now());
+    while (this.#othersWith(marks).length > 0 && msLeft(othersEnd, clock.now()) > 0)
+      await Promise.race([...this.#othersWith(marks), sleep(clock, msLeft(othersEnd, clock.now()))]);
     this.#expectNew(fname, realPath, marks);
-    for (const mark of marks) this.#underWay.add(mark);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    for (const mark of marks) this.#underWay.set(mark, ended);
     try {
       // Checked first, since hashing may take long.
-      await this.#options.directory.ready(noticeDeadline(this.#options.clock.now()));
+      await this.#options.directory.ready(deadline);
       const hashed = await this.#options.store.hash(realPath, options);
       return await this.#announce(fname, lname, realPath, hashed);
     } finally {
       for (const mark of marks) this.#underWay.delete(mark);
+      end();
     }
   }
 
@@ -81,6 +96,11 @@ export class Publisher {
     return { fname: share.fname };
   }
 
+  /** Those that are under way with one of these marks. */
+  #othersWith(marks: readonly string[]): Promise<void>[] {
+    return marks.flatMap((mark) => this.#underWay.get(mark) ?? []);
+  }
+
   #expectNew(fname: FileName, path: string, marks: readonly string[]): void {
     const { repository } = this.#options;
     const named = repository.shareNamed(fname);
@@ -95,7 +115,7 @@ export class Publisher {
       throw new P2pfsError("refused", `${path} is shared already, as ${atPath.fname} (R3)`, {
         hint: `unpublish ${atPath.fname} first`,
       });
-    if (marks.some((mark) => this.#underWay.has(mark)))
+    if (this.#othersWith(marks).length > 0)
       throw new P2pfsError("refused", `${fname} or its file is being published already (R2, R3)`);
   }
 

@@ -170,6 +170,30 @@ describe("R2 and R3", () => {
     );
   });
 
+  test("a publish that ends without a share a moment after the next began is not in its way", () => {
+    let isFirst = true;
+    const { room, parts, publish } = publishing({
+      REQUEST_PUBLISH: (message) => {
+        if (!isFirst) return trackerAnswers.REQUEST_PUBLISH(message);
+        isFirst = false;
+        throw new P2pfsError("busy", "not now");
+      },
+    });
+    const [first, next] = [publish(), publish()];
+    expect(room.failure(first)).toMatchObject({ code: "busy" });
+    expect(room.wait(next)).toMatchObject({ fname: fileName("f") });
+    expect(parts.repository.shareCount()).toBe(1);
+  });
+
+  test("R5: a publish that goes on is reported to the next one in time", () => {
+    const { room, publish } = publishing({ REQUEST_PUBLISH: silent });
+    const first = publish();
+    const next = publish().catch(({ code }: P2pfsError) => code);
+    expect(room.duration(next)).toBeLessThan(NOTICE_MS_MAX);
+    expect(room.wait(next)).toBe("refused");
+    expect(room.failure(first)).toMatchObject({ code: "tracker_unreachable" });
+  });
+
   test("a publish that failed is in nobody's way", () => {
     const { room, parts, tracker, publish } = publishing();
     expect(room.failure(publish("/home/me/none", "f"))).toMatchObject({ code: "not_found" });
