@@ -1,7 +1,8 @@
 /**
  * Trackers and peers as processes of the compiled executable, for the demonstration and the benchmarks. Each has its
- * own data folder and any free port, is waited for by its admin endpoint, and is ended by its own pid.
+ * own data folder and a free port, is waited for by its admin endpoint, and is ended by its own pid.
  */
+import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -39,13 +40,15 @@ export class Roles {
   tracker(name = "tracker"): Promise<Role> {
     return this.start(
       name,
-      ["tracker", "start", "127.0.0.1", "0", "--admin", "127.0.0.1:0"],
+      ["tracker", "start", "127.0.0.1", `${lastingPort()}`, "--admin", "127.0.0.1:0"],
       (status) => status.address,
     );
   }
 
   peer(name: string, tracker: Pick<Role, "address">, flags: readonly string[] = []): Promise<Role> {
-    const args = ["peer", "start", "--tracker", tracker.address, ...flags];
+    const isNew = !existsSync(join(this.folder, name)) && !flags.includes("--listen");
+    const listen = isNew ? ["--listen", `127.0.0.1:${lastingPort()}`] : [];
+    const args = ["peer", "start", "--tracker", tracker.address, ...listen, ...flags];
     return this.start(name, args, (status) => (status.connected === true ? status.address : null));
   }
 
@@ -163,4 +166,24 @@ export class Role {
     await this.#child.exited;
     clearTimeout(timer);
   }
+}
+
+const LASTING_PORTS = { first: 10_000, count: 20_000 };
+const PORT_TRIES_MAX = 100;
+
+/**
+ * A free port outside of those that the system gives to whoever asks for any, so that nobody else has it when a role
+ * starts again there.
+ */
+export function lastingPort(): number {
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
+    const port = LASTING_PORTS.first + Math.floor(Math.random() * LASTING_PORTS.count);
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => undefined } }).stop(true);
+      return port;
+    } catch {
+      // Taken.
+    }
+  }
+  throw new Error(`no free port in ${PORT_TRIES_MAX} tries`);
 }
