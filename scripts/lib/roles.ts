@@ -46,8 +46,9 @@ export class Roles {
   }
 
   peer(name: string, tracker: Pick<Role, "address">, flags: readonly string[] = []): Promise<Role> {
-    const isNew = !existsSync(join(this.folder, name)) && !flags.includes("--listen");
-    const listen = isNew ? ["--listen", `127.0.0.1:${lastingPort()}`] : [];
+    // Later starts take the port that its data folder remembers.
+    const needsPort = !existsSync(join(this.folder, name)) && !flags.includes("--listen");
+    const listen = needsPort ? ["--listen", `127.0.0.1:${lastingPort()}`] : [];
     const args = ["peer", "start", "--tracker", tracker.address, ...listen, ...flags];
     return this.start(name, args, (status) => (status.connected === true ? status.address : null));
   }
@@ -175,7 +176,7 @@ const PORT_TRIES_MAX = 100;
  * A free port outside of those that the system gives to whoever asks for any, so that nobody else has it when a role
  * starts again there.
  */
-export function lastingPort(): number {
+function lastingPort(): number {
   for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
     const port = LASTING_PORTS.first + Math.floor(Math.random() * LASTING_PORTS.count);
     try {

@@ -65,6 +65,7 @@ export class Publisher {
     const { clock } = this.#options;
     const deadline = noticeDeadline(clock.now());
     const othersEnd = deadlineIn(STOPPING_MS_MAX, clock.now());
+    // No pause between the last look at the others and the own marks: of two that have waited, one goes on.
     while (this.#othersWith(marks).length > 0 && msLeft(othersEnd, clock.now()) > 0)
       await Promise.race([...this.#othersWith(marks), sleep(clock, msLeft(othersEnd, clock.now()))]);
     this.#expectNew(fname, realPath, marks);
