@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { lastingPort } from "./ports.ts";
 
 const startMsMax = 10_000;
 const stopMsMax = 5_000;
@@ -37,18 +38,18 @@ export class Roles {
     this.folder = folder;
   }
 
-  tracker(name = "tracker"): Promise<Role> {
+  async tracker(name = "tracker"): Promise<Role> {
     return this.start(
       name,
-      ["tracker", "start", "127.0.0.1", `${lastingPort()}`, "--admin", "127.0.0.1:0"],
+      ["tracker", "start", "127.0.0.1", `${await lastingPort()}`, "--admin", "127.0.0.1:0"],
       (status) => status.address,
     );
   }
 
-  peer(name: string, tracker: Pick<Role, "address">, flags: readonly string[] = []): Promise<Role> {
+  async peer(name: string, tracker: Pick<Role, "address">, flags: readonly string[] = []): Promise<Role> {
     // Later starts take the port that its data folder remembers.
     const needsPort = !existsSync(join(this.folder, name)) && !flags.includes("--listen");
-    const listen = needsPort ? ["--listen", `127.0.0.1:${lastingPort()}`] : [];
+    const listen = needsPort ? ["--listen", `127.0.0.1:${await lastingPort()}`] : [];
     const args = ["peer", "start", "--tracker", tracker.address, ...listen, ...flags];
     return this.start(name, args, (status) => (status.connected === true ? status.address : null));
   }
@@ -167,24 +168,4 @@ export class Role {
     await this.#child.exited;
     clearTimeout(timer);
   }
-}
-
-const LASTING_PORTS = { first: 10_000, count: 20_000 };
-const PORT_TRIES_MAX = 100;
-
-/**
- * A free port outside of those that the system gives to whoever asks for any, so that nobody else has it when a role
- * starts again there.
- */
-function lastingPort(): number {
-  for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
-    const port = LASTING_PORTS.first + Math.floor(Math.random() * LASTING_PORTS.count);
-    try {
-      Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => undefined } }).stop(true);
-      return port;
-    } catch {
-      // Taken.
-    }
-  }
-  throw new Error(`no free port in ${PORT_TRIES_MAX} tries`);
 }

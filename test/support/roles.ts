@@ -2,9 +2,10 @@
  * Trackers and peers in this process, over real sockets, SQLite and files, alone (`Cluster`) or with their admin endpoints
  * (`AdminRoles`). All are closed after the test.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { lastingPort } from "../../scripts/lib/ports.ts";
 import {
   answerOf,
   linesOf,
@@ -36,6 +37,16 @@ export const NO_TRACKER: HostPort = { host: "127.0.0.1", port: 1 };
 
 const log = () => undefined;
 
+/** A port of this machine at which a role can start again. */
+async function lastingHostPort(): Promise<HostPort> {
+  return { host: "127.0.0.1", port: await lastingPort() };
+}
+
+/** Where a peer listens: at a lasting port, which its data folder remembers for its later starts. */
+function listenOf(dataFolder: string | undefined): HostPort | Promise<HostPort> {
+  return dataFolder !== undefined && existsSync(dataFolder) ? ANY_PORT : lastingHostPort();
+}
+
 export function hostPortOf(address: Address): HostPort {
   return { host: hostOf(address), port: portOf(address) };
 }
@@ -53,12 +64,12 @@ export async function openTracker({
   });
 }
 
-/** A tracker that listens on any port of this machine. */
+/** A tracker that listens on a port of this machine. */
 export async function startTracker(
   options: Parameters<typeof openTracker>[0] = {},
 ): Promise<{ readonly tracker: Tracker; readonly at: Address }> {
   const tracker = await openTracker(options);
-  return { tracker, at: await tracker.start(ANY_PORT) };
+  return { tracker, at: await tracker.start(await lastingHostPort()) };
 }
 
 /** A peer that knows no tracker unless one is named, and keeps nothing unless it gets a data folder. */
@@ -66,16 +77,17 @@ export async function openPeer({
   folder,
   ...options
 }: Partial<PeerOptions> & { readonly folder?: string } = {}): Promise<Peer> {
+  const listen = options.listen ?? (await listenOf(folder));
   const dataFolder = folder === undefined ? undefined : openFolder("peer", folder);
   const peer = await Peer.open({
     dataFolder,
     filesFolder: options.filesFolder ?? temporaryFolder(),
-    listen: ANY_PORT,
     advertise: undefined,
     tracker: NO_TRACKER,
     open: false,
     log,
     ...options,
+    listen,
   });
   return closeLater(peer, async () => {
     await peer.close();
@@ -105,9 +117,9 @@ export class Cluster {
 
   /** On the port that it had before, if it was started before. */
   async startTracker(): Promise<void> {
-    const port = this.trackerAddress === undefined ? 0 : portOf(this.trackerAddress);
+    const at = this.trackerAddress === undefined ? await lastingHostPort() : hostPortOf(this.trackerAddress);
     this.tracker = await openTracker({ folder: this.path("tracker"), log: this.#logOf("tracker") });
-    this.trackerAddress = await this.tracker.start({ host: "127.0.0.1", port });
+    this.trackerAddress = await this.tracker.start(at);
   }
 
   stopTracker(): Promise<void> {
@@ -209,7 +221,7 @@ export class AdminRoles {
     const data = join(folder, "tracker");
     const role = closeRole(await openTrackerWithAdmin({ dataFolder: data, admin: ANY_PORT, open: false, log }));
     const tracker = trackerClient(role.connection);
-    const { address } = await answerOf(tracker.api.start.$post({ json: ANY_PORT }));
+    const { address } = await answerOf(tracker.api.start.$post({ json: await lastingHostPort() }));
     return new AdminRoles(folder, data, parseHostPort(address)!, tracker);
   }
 
@@ -227,7 +239,7 @@ export class AdminRoles {
     const data = join(this.folder, name);
     const options = {
       filesFolder: undefined,
-      listen: ANY_PORT,
+      listen: await listenOf(data),
       advertise: undefined,
       admin: ANY_PORT,
       open: false,
