@@ -39,6 +39,7 @@ export class FaultProxy {
   readonly #silent = new Set<Socket>();
   #faults = 0;
   #isSilent = false;
+  #mended = Promise.withResolvers<void>();
 
   /** Closed after the test. */
   static async start(options: FaultProxyOptions): Promise<FaultProxy> {
@@ -59,6 +60,7 @@ export class FaultProxy {
   private constructor(server: Server, options: FaultProxyOptions) {
     this.#server = server;
     this.#options = options;
+    this.mend();
     this.port = (server.address() as { port: number }).port;
     server.on("connection", (client) => this.#accept(client));
   }
@@ -73,11 +75,17 @@ export class FaultProxy {
     this.#isSilent = true;
   }
 
-  /** The same for the connections that there are; new ones work. Gives both ends of each, still open. */
+  /** The same, until it is mended; new connections wait until then. Gives both ends of each old one, still open. */
   cut(): Socket[] {
     const cut = [...this.#sockets];
     for (const socket of cut) this.#silent.add(socket);
+    this.#mended = Promise.withResolvers();
     return cut;
+  }
+
+  /** New connections work again. */
+  mend(): void {
+    this.#mended.resolve();
   }
 
   /** As if the process behind it were gone. */
@@ -89,6 +97,8 @@ export class FaultProxy {
   async #accept(client: Socket): Promise<void> {
     this.#track(client);
     client.pause();
+    await this.#mended.promise;
+    if (client.destroyed) return;
     const holder = connect({ host: "127.0.0.1", port: await this.#target.promise, noDelay: true });
     this.#track(holder);
     const breakOff = () => {
