@@ -26,7 +26,14 @@ const timings = join(root, "dist/test-timings.json");
 const filesWaiting = 2;
 
 /** Files that measure how long something takes: they have the machine for themselves, after the others. */
-const alone = ["binary/notices", "e2e/floods", "e2e/limits", "wire/cost"].map((name) => `test/${name}.test.ts`);
+const alone = [
+  "binary/notices",
+  "e2e/floods",
+  "e2e/limits",
+  "e2e/slow-holders",
+  "tracker/registry-cost",
+  "wire/cost",
+].map((name) => `test/${name}.test.ts`);
 
 const { values: options, positionals: paths } = parseArgs({
   args: withOptionalSeed(process.argv.slice(2)),

@@ -64,4 +64,8 @@ describe("R5: within 2 s a command reports", () => {
     expect(await noticeOf(7, fetchAlone("shared.bin", NOBODY))).toContain(NOBODY);
     expect(readdirSync(folder)).not.toContain("alone");
   });
+
+  test("4: a name that nobody shares", async () => {
+    expect(await noticeOf(4, fetchAlone("unknown.bin", tracker.address))).toContain("unknown.bin");
+  });
 });

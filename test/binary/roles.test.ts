@@ -4,7 +4,6 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Role, Roles } from "../../scripts/lib/roles.ts";
-import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { closeLater, closeNow, openForAll } from "../support/closing.ts";
 import { askJson, openExecutable, runBinary } from "../support/executable.ts";
 import { expectBytes, fetchFilesIn } from "../support/folder.ts";
@@ -101,14 +100,6 @@ describe("a stand-alone fetch", () => {
     writeFileSync(destination, "mine");
     expect((await fetchAs("alone", "shared.bin", destination)).exitCode).toBe(6);
     expect(await Bun.file(destination).text()).toBe("mine");
-  });
-
-  test("4, R5: of an unknown name ends in time", async () => {
-    const started = performance.now();
-    const { exitCode } = await fetchAs("alone", "unknown.bin", join(folder, "unknown.bin"));
-    expect(exitCode).toBe(4);
-    expect(performance.now() - started).toBeLessThan(NOTICE_MS_MAX);
-    expect(readdirSync(folder)).not.toContain("unknown.bin");
   });
 
   test("10: into a folder that does not exist fails", async () => {

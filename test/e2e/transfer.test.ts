@@ -4,6 +4,7 @@ import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { RATE_LIMIT_MIN } from "../../src/core/rate.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
+import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { expectError } from "../support/errors.ts";
 import { expectSameFile, fetchFilesIn } from "../support/folder.ts";
@@ -53,16 +54,18 @@ describe("many at once", () => {
     const peers = await cluster.joinPeers(["a", "b", "c", "d", "e"]);
     const files = peers.map((_, index) => cluster.makeFile(`file-${index}`, 2 * MiB + index * 1000, index + 1));
     await Promise.all(peers.map((peer, index) => cluster.publish(peer, files[index]!)));
-    // All roles share one event loop: chunks flow when every fetch has found its file, for which it has the time of R5.
+    // All roles share one event loop, and each fetch has the time of R5 to find its file: those of one peer begin together,
+    // and chunks flow when all have begun.
     for (const peer of peers) peer.setLimits({ up_limit: RATE_LIMIT_MIN });
-    const wanted = peers.flatMap((peer, reader) =>
-      files.flatMap((source, owner) => (owner === reader ? [] : [{ peer, source, owner, reader }])),
-    );
-    const fetches = wanted.map(async ({ peer, source, owner, reader }) => {
-      const copy = cluster.path(`copy-${owner}-${reader}`);
-      return { job: await peer.fetch({ what: `file-${owner}`, destination: copy }), source, copy };
-    });
-    const begun = await Promise.all(fetches);
+    const begun: { readonly job: FetchJob; readonly source: string; readonly copy: string }[] = [];
+    for (const [reader, peer] of peers.entries()) {
+      const begin = async (source: string, owner: number) => {
+        const copy = cluster.path(`copy-${owner}-${reader}`);
+        return { job: await peer.fetch({ what: `file-${owner}`, destination: copy }), source, copy };
+      };
+      const others = [...files.entries()].filter(([owner]) => owner !== reader);
+      begun.push(...(await Promise.all(others.map(([owner, source]) => begin(source, owner)))));
+    }
     for (const peer of peers) peer.setLimits({ up_limit: null });
     await Promise.all(begun.map(({ job }) => job.done));
     for (const { source, copy } of begun) expectSameFile(copy, source);

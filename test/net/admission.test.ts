@@ -24,12 +24,6 @@ const chunkRequest = {
   content_id: contentId,
   chunknum: rangeOfOne(7),
 } as const;
-const chunkReply = (request: number, bytes: number) =>
-  encodeFrame(
-    { type: "PEER_REPLY_CHUNK", request, filename: "f" as FileName, content_id: contentId, chunknum: 7, digest },
-    bytes,
-  );
-
 interface TestListener {
   readonly connections: Connection[];
   readonly standings: Map<Connection, Standing>;
@@ -131,28 +125,6 @@ test("a control frame that is not complete in time closes the connection, also w
   await until("both are closed", () => half.isClosed && trickling.isClosed);
   expect(sent).toBeLessThan(frame.length);
   expect(idle.isClosed).toBe(false);
-});
-
-test("a slow payload is awaited as long as its bytes come; one that stops closes the connection", async () => {
-  const payload = 40;
-  const answers: Promise<unknown>[] = [];
-  const listener = await startListener({
-    admission: bounds,
-    onConnection: (connection) => {
-      const openPayload = (_reply: unknown, bytes: number) => new Uint8Array(bytes);
-      answers.push(connection.ask(chunkRequest, { openPayload }).reply.catch((error: unknown) => error));
-    },
-  });
-  const [slow, stopped] = [await listener.connect(), await listener.connect()];
-  for (const peer of [slow, stopped]) peer.send(chunkReply(1, payload), new Uint8Array(1));
-  for (let sent = 1; sent < payload; sent++) {
-    await Bun.sleep(20);
-    slow.send(new Uint8Array(1));
-  }
-  expect(await answers[0]).toMatchObject({ message: { type: "PEER_REPLY_CHUNK" } });
-  expect(await answers[1]).toMatchObject({ code: "unreachable" });
-  await until("the one that stopped is closed", () => stopped.isClosed);
-  expect(slow.isClosed).toBe(false);
 });
 
 test("a connection whose other side does not read its replies is closed", async () => {

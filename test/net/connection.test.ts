@@ -68,11 +68,20 @@ test("a request is answered by its reply, or by an ERROR where its handler throw
 
 test("payloads arrive complete in the buffer that the requester gave, and control frames overtake waiting payloads", async () => {
   const bytes = new Uint8Array(4 * MiB).map((_, index) => (index * 31) & 0xff);
+  const pinged = Promise.withResolvers<void>();
+  const { read } = payloadOf(bytes);
+  const source = {
+    bytes: bytes.length,
+    read: (...where: Parameters<typeof read>) => pinged.promise.then(() => read(...where)),
+  };
   const address = await serving((connection) => ({
     request(message) {
-      if (message.type === "REQUEST_PING_PONG") return { type: "REPLY_PING_PONG", response: "pong" };
+      if (message.type === "REQUEST_PING_PONG") {
+        pinged.resolve();
+        return { type: "REPLY_PING_PONG", response: "pong" };
+      }
       const reply = { type: "PEER_REPLY_CHUNK", filename, content_id: contentId, chunknum: 7, digest } as const;
-      connection.replyWithPayload(message.request, reply, payloadOf(bytes));
+      connection.replyWithPayload(message.request, reply, source);
       return undefined;
     },
   }));
