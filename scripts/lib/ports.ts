@@ -9,16 +9,20 @@ const TRIES_MAX = 100;
  * socket of the same number is what reserves it.
  */
 export async function lastingPort(): Promise<number> {
+  let cause: unknown;
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const at = { hostname: "127.0.0.1", port: LASTING_PORTS.first + Math.floor(Math.random() * LASTING_PORTS.count) };
+    let reservation: { close(): void; unref(): void } | undefined;
     try {
-      const reservation = await Bun.udpSocket(at);
+      reservation = await Bun.udpSocket(at);
       reservation.unref();
       Bun.listen({ ...at, socket: { data: () => undefined } }).stop(true);
       return at.port;
-    } catch {
-      // Taken.
+    } catch (thrown) {
+      // Taken, most likely.
+      cause = thrown;
+      reservation?.close();
     }
   }
-  throw new Error(`no free port in ${TRIES_MAX} tries`);
+  throw new Error(`no free port in ${TRIES_MAX} tries`, { cause });
 }

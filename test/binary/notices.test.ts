@@ -1,7 +1,8 @@
 /**
  * R5 as a user sees it: the time from a command to the notice that it cannot be done, the start of the program included.
- * Most of the 2 seconds is a wait by design, so these tests have the machine for themselves (`alone` in scripts/test.ts);
- * every wait is tested in virtual time as well, in test/peer/notices.test.ts and test/peer/fetches.test.ts.
+ * Of the 2 seconds, up to 1.2 are a wait by design, so these tests have the machine for themselves (`alone` in
+ * scripts/test.ts); every wait is tested in virtual time as well, in test/peer/notices.test.ts and
+ * test/peer/fetches.test.ts.
  */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";

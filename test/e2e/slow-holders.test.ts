@@ -1,6 +1,7 @@
 /**
  * Holders that are slow, trickle, stall or are mute beside one that is fast: the fetch takes little longer than from the
- * fast one alone, and next to nothing is sent twice. The whole matrix runs with P2PFS_TEST_LONG=1.
+ * fast one alone, and next to nothing is sent twice. The whole matrix runs with P2PFS_TEST_LONG=1. Times are compared, so
+ * these tests have the machine for themselves (`alone` in scripts/test.ts).
  */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { CHUNK_SIZE_MIN } from "../../src/core/limits.ts";

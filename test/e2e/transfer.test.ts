@@ -1,10 +1,10 @@
 /** Publishing and fetching among real peers: the main job, and the rules around it. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { NOTICE_MS_MAX } from "../../src/core/limits.ts";
 import { RATE_LIMIT_MIN } from "../../src/core/rate.ts";
 import { KiB, MiB } from "../../src/core/units.ts";
-import type { FetchJob } from "../../src/peer/fetch-job.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { expectError } from "../support/errors.ts";
 import { expectSameFile, fetchFilesIn } from "../support/folder.ts";
@@ -57,14 +57,14 @@ describe("many at once", () => {
     // All roles share one event loop, and each fetch has the time of R5 to find its file: those of one peer begin together,
     // and chunks flow when all have begun.
     for (const peer of peers) peer.setLimits({ up_limit: RATE_LIMIT_MIN });
-    const begun: { readonly job: FetchJob; readonly source: string; readonly copy: string }[] = [];
+    const begin = async (peer: Peer, source: string) => {
+      const copy = cluster.path(`copy ${peers.indexOf(peer)}-${files.indexOf(source)}`);
+      return { job: await peer.fetch({ what: basename(source), destination: copy }), source, copy };
+    };
+    const begun: Awaited<ReturnType<typeof begin>>[] = [];
     for (const [reader, peer] of peers.entries()) {
-      const begin = async (source: string, owner: number) => {
-        const copy = cluster.path(`copy-${owner}-${reader}`);
-        return { job: await peer.fetch({ what: `file-${owner}`, destination: copy }), source, copy };
-      };
-      const others = [...files.entries()].filter(([owner]) => owner !== reader);
-      begun.push(...(await Promise.all(others.map(([owner, source]) => begin(source, owner)))));
+      const others = files.filter((_, owner) => owner !== reader);
+      begun.push(...(await Promise.all(others.map((source) => begin(peer, source)))));
     }
     for (const peer of peers) peer.setLimits({ up_limit: null });
     await Promise.all(begun.map(({ job }) => job.done));

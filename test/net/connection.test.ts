@@ -7,7 +7,7 @@ import type { FileName } from "../../src/core/file-name.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
 import { MiB } from "../../src/core/units.ts";
 import type { Connection } from "../../src/net/connection.ts";
-import { payloadOf } from "../../src/net/send-queue.ts";
+import { type PayloadSource, payloadOf } from "../../src/net/send-queue.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { dial } from "../support/endpoint.ts";
 import { expectError } from "../support/errors.ts";
@@ -69,11 +69,8 @@ test("a request is answered by its reply, or by an ERROR where its handler throw
 test("payloads arrive complete in the buffer that the requester gave, and control frames overtake waiting payloads", async () => {
   const bytes = new Uint8Array(4 * MiB).map((_, index) => (index * 31) & 0xff);
   const pinged = Promise.withResolvers<void>();
-  const { read } = payloadOf(bytes);
-  const source = {
-    bytes: bytes.length,
-    read: (...where: Parameters<typeof read>) => pinged.promise.then(() => read(...where)),
-  };
+  const payload = payloadOf(bytes);
+  const source: PayloadSource = { ...payload, read: (...where) => pinged.promise.then(() => payload.read(...where)) };
   const address = await serving((connection) => ({
     request(message) {
       if (message.type === "REQUEST_PING_PONG") {

@@ -39,7 +39,8 @@ export class FaultProxy {
   readonly #silent = new Set<Socket>();
   #faults = 0;
   #isSilent = false;
-  #mended = Promise.withResolvers<void>();
+  /** Resolves when it is mended; undefined before it was cut. */
+  #cut: PromiseWithResolvers<void> | undefined;
 
   /** Closed after the test. */
   static async start(options: FaultProxyOptions): Promise<FaultProxy> {
@@ -60,7 +61,6 @@ export class FaultProxy {
   private constructor(server: Server, options: FaultProxyOptions) {
     this.#server = server;
     this.#options = options;
-    this.mend();
     this.port = (server.address() as { port: number }).port;
     server.on("connection", (client) => this.#accept(client));
   }
@@ -79,13 +79,13 @@ export class FaultProxy {
   cut(): Socket[] {
     const cut = [...this.#sockets];
     for (const socket of cut) this.#silent.add(socket);
-    this.#mended = Promise.withResolvers();
+    this.#cut = Promise.withResolvers();
     return cut;
   }
 
   /** New connections work again. */
   mend(): void {
-    this.#mended.resolve();
+    this.#cut?.resolve();
   }
 
   /** As if the process behind it were gone. */
@@ -97,7 +97,7 @@ export class FaultProxy {
   async #accept(client: Socket): Promise<void> {
     this.#track(client);
     client.pause();
-    await this.#mended.promise;
+    await this.#cut?.promise;
     if (client.destroyed) return;
     const holder = connect({ host: "127.0.0.1", port: await this.#target.promise, noDelay: true });
     this.#track(holder);

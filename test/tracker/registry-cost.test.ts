@@ -3,20 +3,12 @@
  * machine for themselves (`alone` in scripts/test.ts).
  */
 import { expect, test } from "bun:test";
-import type { Clock } from "../../src/core/clock.ts";
 import { chunkSizeFor } from "../../src/core/manifest.ts";
 import { systemClock } from "../../src/net/system.ts";
 import { SAMPLE_REUSE_MS } from "../../src/tracker/registry.ts";
-import { openSqliteRegistry } from "../../src/tracker/sqlite-registry.ts";
-import { closeLater } from "../support/closing.ts";
-import { temporaryFolder } from "../support/folder.ts";
-import { clockAt, random } from "../support/system.ts";
+import { clockAt } from "../support/system.ts";
 import { address, contentId, fileName, peerId, ranges } from "../support/values.ts";
-
-function openRegistry(clock: Clock) {
-  const registry = openSqliteRegistry({ path: `${temporaryFolder()}/registry.sqlite`, clock, random });
-  return closeLater(registry, () => registry.close());
-}
+import { openRegistry } from "./open-registry.ts";
 
 /** 100,000 holders in the long run. */
 const holders = process.env.P2PFS_TEST_LONG === undefined ? 10_000 : 100_000;

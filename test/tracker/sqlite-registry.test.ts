@@ -1,21 +1,14 @@
 /** The registry on SQLite: conformance, and long lists in steps. */
 import { expect, test } from "bun:test";
-import { join } from "node:path";
-import type { Clock } from "../../src/core/clock.ts";
 import { LIST_PAGE_MAX } from "../../src/core/limits.ts";
 import { chunkSizeFor } from "../../src/core/manifest.ts";
 import { systemClock } from "../../src/net/system.ts";
-import { openSqliteRegistry } from "../../src/tracker/sqlite-registry.ts";
-import { closeLater, closeNow } from "../support/closing.ts";
+import { closeNow } from "../support/closing.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { clockAt, random } from "../support/system.ts";
+import { clockAt } from "../support/system.ts";
 import { address, contentId, fileName, peerId } from "../support/values.ts";
+import { openRegistry } from "./open-registry.ts";
 import { testRegistry } from "./registry-conformance.ts";
-
-function openRegistry(clock: Clock, folder = temporaryFolder()) {
-  const registry = openSqliteRegistry({ path: join(folder, "registry.sqlite"), clock, random });
-  return closeLater(registry, () => registry.close());
-}
 
 testRegistry("SqliteRegistry", async (now) => {
   const folder = temporaryFolder();
