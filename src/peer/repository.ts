@@ -8,6 +8,7 @@ import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { limitOf } from "../store/limit.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
 
@@ -82,7 +83,7 @@ export class Repository {
   }
 
   /** Ordered by path, from the first after this one. */
-  sharesAfter(path: string, limit: number): Share[] {
+  sharesAfter(path: string, limit: number): LocalCopy[] {
     return this.#run(({ sharesAfter }) => sharesAfter.all({ path, limit }));
   }
 
@@ -175,7 +176,13 @@ function prepareStatements({ db }: RepositoryDatabase) {
       .prepare(),
 
     shares: db.select().from(shares).prepare(),
-    sharesAfter: db.select().from(shares).where(after(shares)).orderBy(asc(shares.path)).limit(hole("limit")).prepare(),
+    sharesAfter: db
+      .select({ path: shares.path, contentId: shares.contentId, size: shares.size, mtimeNs: shares.mtimeNs })
+      .from(shares)
+      .where(after(shares))
+      .orderBy(asc(shares.path))
+      .limit(limitOf(hole("limit")))
+      .prepare(),
     shareNamed: db
       .select()
       .from(shares)
@@ -202,7 +209,7 @@ function prepareStatements({ db }: RepositoryDatabase) {
       .from(fetched)
       .where(after(fetched))
       .orderBy(asc(fetched.path))
-      .limit(hole("limit"))
+      .limit(limitOf(hole("limit")))
       .prepare(),
     addFetched: db
       .insert(fetched)

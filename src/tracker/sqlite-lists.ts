@@ -13,6 +13,7 @@ import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX, PEERS_NAMED_MAX } from "../core/lim
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
+import { limitOf } from "../store/limit.ts";
 import { PageBuilder } from "./page.ts";
 import type { Counts, FileFilter, ListedPeer, PeerRecord } from "./registry.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
@@ -265,14 +266,14 @@ function preparePeers(db: RegistryDatabase) {
       .from(peers)
       .where(and(isOnline, sql`(${peers.ip}, ${peers.port}) > (${ip}, ${port})`))
       .orderBy(asc(peers.ip), asc(peers.port))
-      .limit(LIST_PAGE_MAX)
+      .limit(limitOf(LIST_PAGE_MAX))
       .prepare(),
     at: db
       .select()
       .from(peers)
       .where(and(eq(peers.ip, ip), eq(peers.port, port)))
       .orderBy(desc(peers.online), desc(peers.lastSeen))
-      .limit(1)
+      .limit(limitOf(1))
       .prepare(),
     publications: db
       .select({ count: count() })
@@ -291,7 +292,7 @@ function prepareFilesAfter(db: RegistryDatabase, where: SQL | undefined) {
     .innerJoin(peers, eq(peers.id, publications.peer))
     .where(and(where, hasItsAddress, sql`(${publications.fold}, ${publications.id}) > ${after}`))
     .orderBy(asc(publications.fold), asc(publications.id))
-    .limit(STEP_ROWS)
+    .limit(limitOf(STEP_ROWS))
     .prepare();
 }
 
@@ -311,7 +312,7 @@ function prepareHoldersAfter(db: RegistryDatabase) {
     .innerJoin(peers, eq(peers.id, peer))
     .where(and(eq(content, sql.placeholder("content")), gt(peer, sql.placeholder("after")), isOnline))
     .orderBy(asc(peer))
-    .limit(STEP_HOLDERS)
+    .limit(limitOf(STEP_HOLDERS))
     .prepare();
 }
 

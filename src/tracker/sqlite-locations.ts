@@ -11,6 +11,7 @@ import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANG
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
+import { limitOf } from "../store/limit.ts";
 import {
   COMPLETE_NAMED_MIN,
   type ContentLocation,
@@ -225,7 +226,7 @@ function prepareLocations(db: RegistryDatabase) {
       .innerJoin(contents, eq(contents.id, publications.content))
       .where(and(at, eq(publications.peer, peers.id), named, hasItsAddress))
       .orderBy(desc(peers.online), desc(peers.lastSeen))
-      .limit(1)
+      .limit(limitOf(1))
       .prepare(),
     fileOfContent: db
       .select(fileColumns)
@@ -234,7 +235,7 @@ function prepareLocations(db: RegistryDatabase) {
       .innerJoin(peers, eq(peers.id, publications.peer))
       .where(and(eq(publications.content, hole("content")), hasItsAddress))
       .orderBy(asc(publications.id))
-      .limit(1)
+      .limit(limitOf(1))
       .prepare(),
     contents: db.select({ id: contents.id }).from(contents).where(isContent).prepare(),
     holderCount: db
@@ -247,14 +248,14 @@ function prepareLocations(db: RegistryDatabase) {
       .innerJoin(peers, eq(peers.id, holdings.peer))
       .where(and(eq(holdings.content, hole("content")), gt(holdings.peer, hole("after")), isOnline))
       .orderBy(asc(holdings.peer))
-      .limit(FILL_STEP_ROWS)
+      .limit(limitOf(FILL_STEP_ROWS))
       .prepare(),
     heldBy: db
       .select({ contentId: contents.contentId, isComplete })
       .from(holdings)
       .innerJoin(contents, eq(contents.id, holdings.content))
       .where(isPeer)
-      .limit(hole("limit"))
+      .limit(limitOf(hole("limit")))
       .prepare(),
     holding: db
       .select({ isComplete })
