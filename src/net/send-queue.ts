@@ -248,7 +248,8 @@ export class SendQueue {
   #readAhead(frame: PayloadFrame): void {
     if (this.#reading || this.#ready.length >= 2 || this.#currentRead === frame.source.bytes) return;
     const length = Math.min(PIECE_BYTES, frame.source.bytes - this.#currentRead);
-    const buffer = this.#spare.pop() ?? new Uint8Array(PIECE_BYTES);
+    const spare = this.#spare.pop();
+    const buffer = spare !== undefined && spare.length >= length ? spare : new Uint8Array(length);
     const offset = this.#currentRead;
     this.#reading = true;
     this.#currentRead += length;

@@ -24,6 +24,7 @@ export interface ShareWatchOptions {
 export class ShareWatch {
   readonly #options: ShareWatchOptions;
   #timer: Timer | undefined;
+  #isClosed = false;
   /** Position of the current round; undefined between two rounds. */
   #place: { readonly table: "shares" | "fetched"; readonly after: string } | undefined;
   #roundStartedMs = Number.NEGATIVE_INFINITY;
@@ -33,17 +34,30 @@ export class ShareWatch {
   }
 
   open(): void {
-    this.#timer = this.#options.clock.every(STEP_MS, () => this.#step());
+    this.#stepAfter(STEP_MS);
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#timer?.cancel();
+  }
+
+  #stepAfter(ms: number): void {
+    if (this.#isClosed) return;
+    const { clock } = this.#options;
+    this.#timer = clock.after(ms, () => {
+      try {
+        this.#step();
+      } finally {
+        const restMs = this.#place === undefined ? this.#roundStartedMs + ROUND_MS_MIN - clock.now() : 0;
+        this.#stepAfter(Math.max(STEP_MS, restMs));
+      }
+    });
   }
 
   /** Reads and checks synchronously, so that no row is unpublished in between. */
   #step(): void {
     if (this.#place === undefined) {
-      if (this.#options.clock.now() - this.#roundStartedMs < ROUND_MS_MIN) return;
       this.#roundStartedMs = this.#options.clock.now();
       this.#place = { table: "shares", after: "" };
     }
