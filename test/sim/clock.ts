@@ -3,90 +3,84 @@
  * ahead is kept in slices of a millisecond; only the slice that has come is put in order, in a heap that stays small
  * where a swarm plans a hundred thousand things at a time.
  */
+import { Heap } from "./heap.ts";
 
-interface Planned {
+class Planned {
   readonly at: number;
   readonly order: number;
-  readonly run: () => void;
+  /** Undefined once it is cancelled. */
+  run: (() => void) | undefined;
+
+  constructor(at: number, order: number, run: () => void) {
+    this.at = at;
+    this.order = order;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.run = undefined;
+  }
+}
+
+/** What is due within one millisecond. */
+interface Slice {
+  readonly ms: number;
+  readonly planned: Planned[];
 }
 
 export class VirtualClock {
   now = 0;
   /** Things done so far. */
   steps = 0;
-  readonly #slices = new Map<number, Planned[]>();
+  readonly #slices = new Map<number, Slice>();
+  readonly #slicesAhead = new Heap<Slice>((a, b) => a.ms < b.ms);
   #slice = 0;
   /** What is due in this slice. */
-  readonly #heap: Planned[] = [];
+  readonly #due = new Heap<Planned>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   #order = 0;
-  #waiting = 0;
 
-  at(time: number, run: () => void): void {
-    const planned = { at: Math.max(time, this.now), order: this.#order++, run };
-    const slice = Math.floor(planned.at);
-    this.#waiting++;
-    if (slice <= this.#slice) return this.#push(planned);
-    const later = this.#slices.get(slice);
-    if (later === undefined) this.#slices.set(slice, [planned]);
-    else later.push(planned);
+  at(time: number, run: () => void): { cancel(): void } {
+    const planned = new Planned(Math.max(time, this.now), this.#order++, run);
+    const ms = Math.floor(planned.at);
+    if (ms <= this.#slice) this.#due.push(planned);
+    else this.#sliceOf(ms).planned.push(planned);
+    return planned;
   }
 
-  after(ms: number, run: () => void): void {
-    this.at(this.now + ms, run);
+  after(ms: number, run: () => void): { cancel(): void } {
+    return this.at(this.now + ms, run);
   }
 
   /** Does the next thing; false where there is none. */
   step(): boolean {
-    if (this.#waiting === 0) return false;
-    while (this.#heap.length === 0) this.#nextSlice();
-    const next = this.#pop();
-    this.#waiting--;
-    this.now = next.at;
-    this.steps++;
-    next.run();
+    for (;;) {
+      const next = this.#due.pop();
+      if (next === undefined) {
+        if (!this.#nextSlice()) return false;
+      } else if (next.run !== undefined) {
+        this.now = next.at;
+        this.steps++;
+        next.run();
+        return true;
+      }
+    }
+  }
+
+  #sliceOf(ms: number): Slice {
+    const known = this.#slices.get(ms);
+    if (known !== undefined) return known;
+    const slice = { ms, planned: [] };
+    this.#slices.set(ms, slice);
+    this.#slicesAhead.push(slice);
+    return slice;
+  }
+
+  #nextSlice(): boolean {
+    const slice = this.#slicesAhead.pop();
+    if (slice === undefined) return false;
+    this.#slice = slice.ms;
+    this.#slices.delete(slice.ms);
+    for (const planned of slice.planned) if (planned.run !== undefined) this.#due.push(planned);
     return true;
   }
-
-  #nextSlice(): void {
-    this.#slice++;
-    const planned = this.#slices.get(this.#slice);
-    if (planned === undefined) return;
-    this.#slices.delete(this.#slice);
-    for (const each of planned) this.#push(each);
-  }
-
-  #push(planned: Planned): void {
-    const heap = this.#heap;
-    let index = heap.length;
-    heap.push(planned);
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      if (!isBefore(planned, heap[parent]!)) break;
-      heap[index] = heap[parent]!;
-      index = parent;
-    }
-    heap[index] = planned;
-  }
-
-  #pop(): Planned {
-    const heap = this.#heap;
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return first;
-    let index = 0;
-    for (;;) {
-      let child = 2 * index + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[index] = heap[child]!;
-      index = child;
-    }
-    heap[index] = last;
-    return first;
-  }
-}
-
-function isBefore(a: Planned, b: Planned): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }

@@ -1,5 +1,5 @@
 /** Databases in memory that worlds use one after the other: emptying one costs less than its migrations. */
-import type { Database } from "bun:sqlite";
+import type { Database, Statement } from "bun:sqlite";
 import { join } from "node:path";
 import type { Clock, Random } from "../../../src/core/clock.ts";
 import { Repository } from "../../../src/peer/repository.ts";
@@ -19,7 +19,7 @@ export class Databases {
   newRepository(): Repository {
     const taken = freeRepositories.pop() ?? openRepository();
     this.#givenBack.push(() => {
-      empty(taken.sqlite);
+      taken.empty();
       freeRepositories.push(taken);
     });
     return taken.repository;
@@ -28,7 +28,7 @@ export class Databases {
   newRegistry(options: { readonly clock: Clock; readonly random: Random }): Registry {
     const taken = freeRegistries.pop() ?? openRegistry();
     this.#givenBack.push(() => {
-      empty(taken.sqlite);
+      taken.empty();
       freeRegistries.push(taken);
     });
     return new SqliteRegistry(taken, { path: MEMORY, ...options });
@@ -46,19 +46,39 @@ const freeRegistries: ReturnType<typeof openRegistry>[] = [];
 function openRepository() {
   const migrationsFolder = join(SOURCES, "peer/repository");
   const database = openDatabase({ path: MEMORY, schema: repositorySchema, migrationsFolder });
-  return { sqlite: database.sqlite, repository: new Repository(database, MEMORY) };
+  return { repository: new Repository(database, MEMORY), empty: emptier(database.sqlite) };
 }
 
 function openRegistry() {
   const migrationsFolder = join(SOURCES, "tracker/registry-sqlite");
-  return openDatabase({ path: MEMORY, schema: registrySchema, migrationsFolder });
+  const database = openDatabase({ path: MEMORY, schema: registrySchema, migrationsFolder });
+  return { ...database, empty: emptier(database.sqlite) };
 }
 
-function empty(sqlite: Database): void {
-  const tables = sqlite
-    .query<{ name: string }, []>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '*_migrations'")
+/**
+ * Without switching foreign keys off, since any such pragma makes SQLite compile all statements of the connection again:
+ * a table is emptied before those that it refers to.
+ */
+function emptier(sqlite: Database): () => void {
+  const rows = sqlite
+    .query<{ name: string; refersTo: string | null }, []>(
+      `SELECT tables.name, keys."table" AS refersTo FROM sqlite_master AS tables
+       LEFT JOIN pragma_foreign_key_list(tables.name) AS keys
+       WHERE type = 'table' AND tables.name NOT GLOB '*_migrations'`,
+    )
     .all();
-  sqlite.run("PRAGMA foreign_keys = OFF");
-  for (const { name } of tables) sqlite.run(`DELETE FROM ${name}`);
-  sqlite.run("PRAGMA foreign_keys = ON");
+  const left = new Set(rows.map(({ name }) => name));
+  const deletions: Statement[] = [];
+  while (left.size > 0) {
+    const isReferredTo = (table: string) => rows.some(({ name, refersTo }) => refersTo === table && left.has(name));
+    const free = [...left].filter((table) => !isReferredTo(table));
+    if (free.length === 0) throw new Error("tables refer to one another in a circle");
+    for (const table of free) {
+      left.delete(table);
+      deletions.push(sqlite.prepare(`DELETE FROM ${table}`));
+    }
+  }
+  return () => {
+    for (const deletion of deletions) deletion.run();
+  };
 }

@@ -19,6 +19,8 @@ import type { Process } from "./process.ts";
 const FRAMES_MAX = 20;
 const STAY_MS_MAX = 20 * SECOND_MS;
 
+const MESSAGES = messageNames.map((name) => messageOf(name));
+
 export interface HostileOptions {
   readonly process: Process;
   readonly target: Address;
@@ -58,8 +60,8 @@ function membership(options: HostileOptions): Message {
 function frame(options: HostileOptions): Uint8Array {
   const { random } = options;
   if (random() < 0.1) return randomBytes(Math.floor(1 + 100 * random()), Math.floor(1 + 1e6 * random()));
-  const name = messageNames[Math.floor(messageNames.length * random())]!;
-  const [sample] = fc.sample(messageOf(name), { seed: Math.floor(2 ** 31 * random()), numRuns: 1 });
+  const kind = MESSAGES[Math.floor(MESSAGES.length * random())]!;
+  const [sample] = fc.sample(kind, { seed: Math.floor(2 ** 31 * random()), numRuns: 1 });
   const message: Record<string, unknown> = { ...sample! };
   if (random() < 0.7 && "request" in message) message.request = Math.floor(8 * random());
   if (random() < 0.7 && "content_id" in message) message.content_id = someContent(options);

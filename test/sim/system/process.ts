@@ -69,8 +69,8 @@ export class Process {
     this.later(0, action);
   }
 
-  later(ms: number, action: () => void): void {
-    this.#clock.after(ms, () => this.run(action));
+  later(ms: number, action: () => void): Timer {
+    return this.#clock.after(ms, () => this.run(action));
   }
 
   #thaw(): void {
@@ -81,12 +81,14 @@ export class Process {
   #ownClock(): Clock {
     const after = (ms: number, action: () => void): Timer => {
       let isCancelled = false;
-      this.later(Math.max(0, ms), () => {
+      const planned = this.later(Math.max(0, ms), () => {
+        // It may have been due while the process was frozen.
         if (!isCancelled) action();
       });
       return {
         cancel: () => {
           isCancelled = true;
+          planned.cancel();
         },
       };
     };
