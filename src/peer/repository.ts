@@ -8,7 +8,7 @@ import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
-import { limitOf } from "../store/limit.ts";
+import { limitOf } from "../store/parameter.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
 

@@ -49,8 +49,9 @@ export class ShareWatch {
       try {
         this.#step();
       } finally {
-        const restMs = this.#place === undefined ? this.#roundStartedMs + ROUND_MS_MIN - clock.now() : 0;
-        this.#stepAfter(Math.max(STEP_MS, restMs));
+        const isBetweenRounds = this.#place === undefined;
+        const untilNextRoundMs = this.#roundStartedMs + ROUND_MS_MIN - clock.now();
+        this.#stepAfter(isBetweenRounds ? Math.max(STEP_MS, untilNextRoundMs) : STEP_MS);
       }
     });
   }

@@ -3,7 +3,7 @@
  * the steps. The time of a step does not depend on the number of files, nor on how many are skipped for want of an
  * online holder.
  */
-import { and, asc, type Column, count, desc, eq, gt, inArray, or, type Placeholder, type SQL, sql } from "drizzle-orm";
+import { and, asc, type Column, count, desc, eq, gt, inArray, or, type SQL, sql } from "drizzle-orm";
 import { type Address, hostOf, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock } from "../core/clock.ts";
@@ -13,7 +13,7 @@ import { HOLDERS_COUNTED_MAX, LIST_PAGE_MAX, PEERS_NAMED_MAX } from "../core/lim
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
-import { limitOf } from "../store/limit.ts";
+import { limitOf, parameter } from "../store/parameter.ts";
 import { PageBuilder } from "./page.ts";
 import type { Counts, FileFilter, ListedPeer, PeerRecord } from "./registry.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
@@ -79,9 +79,9 @@ export class SqliteLists {
     this.#filesAfter = prepareFilesAfter(db, undefined);
     this.#namedAfter = prepareFilesAfter(
       db,
-      and(eq(publications.fold, sql.placeholder("namedFold")), eq(publications.fname, sql.placeholder("fname"))),
+      and(eq(publications.fold, parameter("namedFold")), eq(publications.fname, parameter("fname"))),
     );
-    this.#ofPeerAfter = prepareFilesAfter(db, eq(publications.peer, sql.placeholder("peer")));
+    this.#ofPeerAfter = prepareFilesAfter(db, eq(publications.peer, parameter("peer")));
     this.#peers = preparePeers(db);
     this.#holderCounts = prepareHolderCounts(db);
     this.#holdersAfter = prepareHoldersAfter(db);
@@ -258,7 +258,7 @@ interface After extends Record<string, unknown> {
 }
 
 function preparePeers(db: RegistryDatabase) {
-  const [ip, port] = [sql.placeholder("ip"), sql.placeholder("port")];
+  const [ip, port] = [parameter("ip"), parameter("port")];
   return {
     online: db.select().from(peers).where(isOnline).prepare(),
     after: db
@@ -278,13 +278,13 @@ function preparePeers(db: RegistryDatabase) {
     publications: db
       .select({ count: count() })
       .from(publications)
-      .where(eq(publications.peer, sql.placeholder("peer")))
+      .where(eq(publications.peer, parameter("peer")))
       .prepare(),
   };
 }
 
 function prepareFilesAfter(db: RegistryDatabase, where: SQL | undefined) {
-  const after = sql`(${sql.placeholder("fold")}, ${sql.placeholder("id")})`;
+  const after = sql`(${parameter("fold")}, ${parameter("id")})`;
   return db
     .select(fileColumns)
     .from(publications)
@@ -300,7 +300,7 @@ function prepareHolderCounts(db: RegistryDatabase) {
   return db
     .select({ content: contents.id, count: onlineHolders(sql`${contents.id}`) })
     .from(contents)
-    .where(among(contents.id, sql.placeholder("contents")))
+    .where(among(contents.id, parameter("contents")))
     .prepare();
 }
 
@@ -310,7 +310,7 @@ function prepareHoldersAfter(db: RegistryDatabase) {
     .select({ peer, chunks, ip: peers.ip, port: peers.port })
     .from(holdings)
     .innerJoin(peers, eq(peers.id, peer))
-    .where(and(eq(content, sql.placeholder("content")), gt(peer, sql.placeholder("after")), isOnline))
+    .where(and(eq(content, parameter("content")), gt(peer, parameter("after")), isOnline))
     .orderBy(asc(peer))
     .limit(limitOf(STEP_HOLDERS))
     .prepare();
@@ -323,7 +323,7 @@ function contentsOf(files: readonly FileRow[]): string {
   return JSON.stringify([...new Set(files.map((file) => file.content))]);
 }
 
-function among(column: Column, list: string | Placeholder): SQL {
+function among(column: Column, list: string | SQL): SQL {
   return sql`${column} IN (SELECT value FROM json_each(${list}))`;
 }
 

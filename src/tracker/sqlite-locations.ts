@@ -11,7 +11,7 @@ import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANG
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
 import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
-import { limitOf } from "../store/limit.ts";
+import { limitOf, parameter } from "../store/parameter.ts";
 import {
   COMPLETE_NAMED_MIN,
   type ContentLocation,
@@ -213,11 +213,10 @@ const isComplete = sql<number>`${holdings.chunks} IS NULL`;
  * name, so the table that is searched first decides how many rows are read.
  */
 function prepareLocations(db: RegistryDatabase) {
-  const hole = sql.placeholder;
-  const isContent = eq(contents.contentId, hole("contentId"));
-  const isPeer = eq(holdings.peer, hole("peer"));
-  const at = and(eq(peers.ip, hole("ip")), eq(peers.port, hole("port")));
-  const named = and(eq(publications.fold, hole("fold")), eq(publications.fname, hole("fname")));
+  const isContent = eq(contents.contentId, parameter("contentId"));
+  const isPeer = eq(holdings.peer, parameter("peer"));
+  const at = and(eq(peers.ip, parameter("ip")), eq(peers.port, parameter("port")));
+  const named = and(eq(publications.fold, parameter("fold")), eq(publications.fname, parameter("fname")));
   return {
     fileOfKey: db
       .select(fileColumns)
@@ -233,20 +232,20 @@ function prepareLocations(db: RegistryDatabase) {
       .from(publications)
       .innerJoin(contents, eq(contents.id, publications.content))
       .innerJoin(peers, eq(peers.id, publications.peer))
-      .where(and(eq(publications.content, hole("content")), hasItsAddress))
+      .where(and(eq(publications.content, parameter("content")), hasItsAddress))
       .orderBy(asc(publications.id))
       .limit(limitOf(1))
       .prepare(),
     contents: db.select({ id: contents.id }).from(contents).where(isContent).prepare(),
     holderCount: db
-      .select({ count: onlineHolders(sql`${hole("content")}`) })
+      .select({ count: onlineHolders(parameter("content")) })
       .from(sql`(SELECT 1)`)
       .prepare(),
     holdersAfter: db
       .select({ peer: holdings.peer, ip: peers.ip, isComplete })
       .from(holdings)
       .innerJoin(peers, eq(peers.id, holdings.peer))
-      .where(and(eq(holdings.content, hole("content")), gt(holdings.peer, hole("after")), isOnline))
+      .where(and(eq(holdings.content, parameter("content")), gt(holdings.peer, parameter("after")), isOnline))
       .orderBy(asc(holdings.peer))
       .limit(limitOf(FILL_STEP_ROWS))
       .prepare(),
@@ -255,7 +254,7 @@ function prepareLocations(db: RegistryDatabase) {
       .from(holdings)
       .innerJoin(contents, eq(contents.id, holdings.content))
       .where(isPeer)
-      .limit(limitOf(hole("limit")))
+      .limit(limitOf(sql.placeholder("limit")))
       .prepare(),
     holding: db
       .select({ isComplete })
@@ -280,7 +279,7 @@ function prepareLocations(db: RegistryDatabase) {
           isContent,
           eq(holdings.content, contents.id),
           isOnline,
-          sql`${holdings.peer} IN (SELECT value FROM json_each(${hole("picked")}))`,
+          sql`${holdings.peer} IN (SELECT value FROM json_each(${parameter("picked")}))`,
         ),
       )
       .prepare(),

@@ -24,6 +24,7 @@ const chunkRequest = {
   content_id: contentId,
   chunknum: rangeOfOne(7),
 } as const;
+
 interface TestListener {
   readonly connections: Connection[];
   readonly standings: Map<Connection, Standing>;

@@ -100,3 +100,12 @@ test("a watch that is closed looks at nothing more, and leaves no timer behind",
   expect(room.isQuietAfter(10 * SECOND_MS)).toBe(true);
   expect(looks.length).toBe(before);
 });
+
+test("a watch that is closed while it looks, by what a lost file brings about, leaves no timer behind", () => {
+  const { room, parts, told, watch } = watching({ shares: 1 });
+  parts.neighbours.closeAll();
+  parts.library.events.subscribe(() => watch.close());
+  parts.disk.unmounted.add("/s/0000");
+  expect(room.isQuietAfter(10 * SECOND_MS)).toBe(true);
+  expect(told).toEqual(["copy_lost /s/0000"]);
+});

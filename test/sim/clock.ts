@@ -1,11 +1,12 @@
 /**
  * Virtual time: things to do, earliest first, ties in the order of planning, so that a run can be repeated. What lies
- * ahead is kept in slices of a millisecond; only the slice that has come is put in order, in a heap that stays small
- * where a swarm plans a hundred thousand things at a time.
+ * ahead is kept in slices of a millisecond, of which those without anything are skipped; only the slice that has come is
+ * put in order, in a heap that stays small where a swarm plans a hundred thousand things at a time.
  */
+import type { Timer } from "../../src/core/clock.ts";
 import { Heap } from "./heap.ts";
 
-class Planned {
+class Planned implements Timer {
   readonly at: number;
   readonly order: number;
   /** Undefined once it is cancelled. */
@@ -39,7 +40,7 @@ export class VirtualClock {
   readonly #due = new Heap<Planned>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   #order = 0;
 
-  at(time: number, run: () => void): { cancel(): void } {
+  at(time: number, run: () => void): Timer {
     const planned = new Planned(Math.max(time, this.now), this.#order++, run);
     const ms = Math.floor(planned.at);
     if (ms <= this.#slice) this.#due.push(planned);
@@ -47,7 +48,7 @@ export class VirtualClock {
     return planned;
   }
 
-  after(ms: number, run: () => void): { cancel(): void } {
+  after(ms: number, run: () => void): Timer {
     return this.at(this.now + ms, run);
   }
 

@@ -7,10 +7,6 @@ export class Heap<Item> {
     this.#isBefore = isBefore;
   }
 
-  get size(): number {
-    return this.#items.length;
-  }
-
   push(item: Item): void {
     const items = this.#items;
     let index = items.length;

@@ -39,7 +39,7 @@ export class FaultProxy {
   readonly #silent = new Set<Socket>();
   #faults = 0;
   #isSilent = false;
-  /** Resolves when it is mended; undefined before it was cut. */
+  /** Resolves when it is mended; undefined while it is not cut. */
   #cut: PromiseWithResolvers<void> | undefined;
 
   /** Closed after the test. */
@@ -79,13 +79,14 @@ export class FaultProxy {
   cut(): Socket[] {
     const cut = [...this.#sockets];
     for (const socket of cut) this.#silent.add(socket);
-    this.#cut = Promise.withResolvers();
+    this.#cut ??= Promise.withResolvers();
     return cut;
   }
 
   /** New connections work again. */
   mend(): void {
     this.#cut?.resolve();
+    this.#cut = undefined;
   }
 
   /** As if the process behind it were gone. */

@@ -133,6 +133,7 @@ test("a chunk that counts although its bytes are wrong is noticed", () => {
     return bytesOf.apply(this, names)?.map((byte) => byte ^ 1);
   };
   try {
+    // In each of these seeds somebody looks while a fetch has some of its chunks.
     const violations = [15, 20, 27, 36, 38].flatMap((seed) => chaos({ seed }).violations);
     expect(violations.join("\n")).toMatch(/counts chunk \d+ of file-\d+, whose bytes are wrong/);
   } finally {
