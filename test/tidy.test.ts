@@ -24,15 +24,16 @@ type Rule = (file: ProjectFile) => string[];
 const dependencies: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
   cli: ["admin"],
-  admin: ["tracker", "peer", "store"],
+  admin: ["tracker", "peer", "store", "identity"],
   "admin/ui": [],
-  tracker: ["net", "wire", "store"],
-  peer: ["swarm", "disk", "net", "wire", "store"],
+  tracker: ["net", "wire", "store", "identity"],
+  peer: ["swarm", "disk", "net", "wire", "store", "identity"],
   net: ["wire"],
   wire: [],
   swarm: [],
   disk: ["store"],
-  store: [],
+  store: ["identity"],
+  identity: [],
   core: [],
 };
 

@@ -1,8 +1,15 @@
-/** The network as Bun's native TCP sockets. */
+/** The network as Bun's native TCP sockets, encrypted by TLS 1.3 where there are credentials. */
 import type { Socket } from "bun";
 import { canonicalIp, hostOf, portOf } from "../core/address.ts";
 import { SECOND_MS } from "../core/units.ts";
-import type { Accept, Network, Transport, TransportEvents } from "./transport.ts";
+import type {
+  Accept,
+  Credentials,
+  Network,
+  ShownCertificate,
+  Transport,
+  TransportEvents,
+} from "./transport.ts";
 
 const KEEP_ALIVE_DELAY_MS = 30 * SECOND_MS;
 
@@ -22,7 +29,22 @@ function handlersOf(accept: Accept) {
     drain: (socket: Socket<SocketData>) => socket.data?.events?.drain(),
     close: (socket: Socket<SocketData>, error?: Error | null) => socket.data?.events?.closed(error),
     error: (socket: Socket<SocketData>) => socket.terminate(),
+    /** `isDone` is true for a certificate that is not trusted, too. */
+    handshake(socket: Socket<SocketData>, isDone: boolean) {
+      if (isDone) socket.data?.events?.secured?.(shownBy(socket));
+      else socket.terminate();
+    },
   };
+}
+
+function shownBy(socket: Socket<SocketData>): ShownCertificate | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  return certificate && { der: certificate.raw, isTrusted: socket.authorized };
+}
+
+/** Others are identified when the handshake is done, so that a reason can be given. */
+function tlsOf({ key, certificates, authority, serverName }: Credentials) {
+  return { key, cert: certificates, ca: authority, serverName, requestCert: true, rejectUnauthorized: false };
 }
 
 function transportOf(socket: Socket<SocketData>): Transport {
@@ -37,12 +59,14 @@ function transportOf(socket: Socket<SocketData>): Transport {
 }
 
 export const bunNetwork: Network = {
-  listen(ip, port, accept) {
-    const listener = Bun.listen<SocketData>({ hostname: ip, port, socket: handlersOf(accept) });
+  listen(ip, port, accept, credentials) {
+    const tls = credentials && { tls: tlsOf(credentials) };
+    const listener = Bun.listen<SocketData>({ hostname: ip, port, ...tls, socket: handlersOf(accept) });
     return { port: listener.port, stop: () => listener.stop() };
   },
-  async connect(address, accept) {
+  async connect(address, accept, credentials) {
     const socket = { ...handlersOf(accept), connectError: () => {} };
-    await Bun.connect<SocketData>({ hostname: hostOf(address), port: portOf(address), socket });
+    const tls = credentials && { tls: tlsOf(credentials) };
+    await Bun.connect<SocketData>({ hostname: hostOf(address), port: portOf(address), ...tls, socket });
   },
 };

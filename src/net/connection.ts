@@ -2,7 +2,7 @@
  * One framed connection: sends and receives messages, and matches requests with their replies. Both ends send HELLO
  * first; a role gets the connection when that exchange has succeeded. The meaning of messages belongs to the roles.
  */
-import type { Clock, Timer } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { encodeFrame, type FrameFault, type FrameHandler } from "../wire/frame.ts";
@@ -21,15 +21,15 @@ import {
 } from "../wire/messages.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
 import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
+import { Greeting } from "./greeting.ts";
 import { Inflow } from "./inflow.ts";
 import type { LoopTurns } from "./loop-turns.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
 import { ServedRequests } from "./served-requests.ts";
-import type { RemoteEnd, Transport } from "./transport.ts";
+import type { RemoteMember, Security } from "./security.ts";
+import type { RemoteEnd, ShownCertificate, Transport } from "./transport.ts";
 
-/** The other side's HELLO must be here within this time. */
-export const HELLO_MS_MAX = 2 * SECOND_MS;
 /** Invalid frames before the connection is closed. */
 const FAULTS_MAX = 100;
 /** A closing connection may take this long to send its last frames. */
@@ -46,6 +46,8 @@ type HandlerOf = Partial<
 export interface ConnectionOptions {
   readonly transport: Transport;
   readonly local: LocalHello;
+  /** Who shows a certificate; undefined where connections are plain. */
+  readonly identify?: Security["identify"] | undefined;
   /** Called when the other side's HELLO has arrived; sets the handlers before it returns. */
   readonly greeted: (connection: Connection) => void;
   readonly clock: Clock;
@@ -64,19 +66,18 @@ export class Connection implements FrameHandler {
   readonly #queue: SendQueue;
   readonly #pending: PendingRequests;
   readonly #greeted: (connection: Connection) => void;
-  readonly #helloTimer: Timer;
+  readonly #greeting: Greeting;
   readonly #served: ServedRequests;
   readonly #pausers = new Set<object>();
   #handlers: HandlerOf = commonAnswers;
   #events: ConnectionEvents = {};
-  #hello: Fields<"HELLO"> | undefined;
   #faults = 0;
   #closed = false;
   #closing = false;
   #closeCause: P2pfsError | undefined;
   #lastFrameMs: number;
 
-  constructor({ transport, local, greeted, clock, turns }: ConnectionOptions) {
+  constructor({ transport, local, identify, greeted, clock, turns }: ConnectionOptions) {
     this.#transport = transport;
     this.remote = transport.remote;
     this.local = local;
@@ -99,14 +100,19 @@ export class Connection implements FrameHandler {
       blocked: () => this.#events.blocked?.(),
       broken: (error) => this.#abort(error),
     });
-    this.#helloTimer = clock.after(HELLO_MS_MAX, () => this.close(new P2pfsError("protocol", "no HELLO came in time")));
-    this.#queue.pushControl(encodeFrame({ type: "HELLO", version: PROTOCOL_VERSION, ...local }));
+    this.#greeting = new Greeting({ clock, identify, late: (error) => this.close(error) });
+    if (identify === undefined) this.#greet();
   }
 
   /** The other side's HELLO. */
   get hello(): Fields<"HELLO"> {
-    if (this.#hello === undefined) throw new Error("a connection is handed out after HELLO only");
-    return this.#hello;
+    if (this.#greeting.hello === undefined) throw new Error("a connection is handed out after HELLO only");
+    return this.#greeting.hello;
+  }
+
+  /** Undefined for a plain connection, and for a side that has shown no certificate. */
+  get member(): RemoteMember | undefined {
+    return this.#greeting.member;
   }
 
   get isOpen(): boolean {
@@ -270,6 +276,12 @@ export class Connection implements FrameHandler {
 
   // From the socket
 
+  handleSecured(shown: ShownCertificate | undefined): void {
+    const fault = this.#greeting.identify(shown);
+    if (fault === undefined) this.#greet();
+    else this.close(fault);
+  }
+
   handleData(piece: Uint8Array): void {
     this.#inflow.push(piece);
   }
@@ -282,7 +294,7 @@ export class Connection implements FrameHandler {
   handleClosed(error?: Error | null): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#helloTimer.cancel();
+    this.#greeting.close();
     this.#inflow.close();
     this.#queue.close();
     const cause =
@@ -297,7 +309,7 @@ export class Connection implements FrameHandler {
 
   /** Refuses an unsolicited reply before its header is read; not an ERROR, which may concern the whole connection. */
   checkFrame(name: MessageName | undefined, headerBytes: number): string | undefined {
-    const isFirst = this.#hello === undefined;
+    const isFirst = this.#greeting.hello === undefined;
     if (isFirst && name !== "HELLO" && name !== "ERROR") return "the first frame must be HELLO";
     if ((isFirst || this.isStranger) && headerBytes > STRANGER_HEADER_BYTES_MAX)
       return `a header of ${headerBytes} bytes is too long for somebody who is not known yet`;
@@ -317,18 +329,19 @@ export class Connection implements FrameHandler {
 
   handleMessage(message: Message, payload: Uint8Array | undefined): void {
     this.#lastFrameMs = this.#clock.now();
-    if (this.#hello === undefined) return this.#handleHello(message);
+    const { hello } = this.#greeting;
+    if (hello === undefined) return this.#handleHello(message);
     if (message.type === "ERROR") return this.#handleError(message);
     const { kind, way } = messageTable[message.type];
     if (kind === "reply") return this.#pending.settle(message, payload);
-    if (!mayGo(way, this.#hello.role, this.local.role)) return this.#handleStray(message);
+    if (!mayGo(way, hello.role, this.local.role)) return this.#handleStray(message);
     if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
     this.#handlers[message.type]?.(message);
   }
 
   handleFault(fault: FrameFault): void {
     const error = new P2pfsError(fault.code, fault.message);
-    if (fault.fatal || this.#hello === undefined || ++this.#faults > FAULTS_MAX) return this.close(error);
+    if (fault.fatal || this.#greeting.hello === undefined || ++this.#faults > FAULTS_MAX) return this.close(error);
     this.#queue.pushControl(encodeFrame(errorMessage(error, fault.request)));
   }
 
@@ -339,15 +352,14 @@ export class Connection implements FrameHandler {
     this.handleFault({ fatal: false, code: "unknown_message", message: text, request });
   }
 
+  #greet(): void {
+    this.#queue.pushControl(encodeFrame({ type: "HELLO", version: PROTOCOL_VERSION, ...this.local }));
+  }
+
   #handleHello(message: Message): void {
     if (message.type === "ERROR") return this.#handleError({ ...message, request: null });
-    if (message.type !== "HELLO") return this.close(new P2pfsError("protocol", "the first frame must be HELLO"));
-    if (message.version !== PROTOCOL_VERSION) {
-      const text = `this side speaks protocol version ${PROTOCOL_VERSION}, the other side version ${message.version}`;
-      return this.close(new P2pfsError("protocol", text));
-    }
-    this.#helloTimer.cancel();
-    this.#hello = message;
+    const fault = this.#greeting.take(message);
+    if (fault !== undefined) return this.close(fault);
     this.#greeted(this);
   }
 

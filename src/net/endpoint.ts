@@ -6,10 +6,12 @@ import { type Address, type HostPort, makeAddress } from "../core/address.ts";
 import { type Deadline, deadlineIn } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { listenError } from "../core/listening.ts";
+import type { PeerId } from "../core/model.ts";
 import { Admission, type AdmissionBounds, type Conduct } from "./admission.ts";
 import { Connection, type LocalHello } from "./connection.ts";
 import { LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "./host-name.ts";
 import { LoopTurns } from "./loop-turns.ts";
+import type { Security } from "./security.ts";
 import type { System } from "./system.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
@@ -20,6 +22,8 @@ export interface EndpointOptions {
   readonly system: System;
   /** The HELLO of a new connection; called for each. */
   readonly local: () => LocalHello;
+  /** Encrypts and identifies all connections. Default: they are plain. */
+  readonly security?: Security | undefined;
 }
 
 export interface ListenOptions extends HostPort {
@@ -45,6 +49,8 @@ export interface Listener {
 
 export interface DialOptions {
   readonly timeoutMs: number;
+  /** Who has to answer there, if connections are encrypted. Default: any member. */
+  readonly peerId?: PeerId | undefined;
   /** Called when the other side's HELLO has arrived; sets the handlers before it returns. */
   onConnection?(connection: Connection): void;
 }
@@ -94,7 +100,7 @@ export class Endpoint {
       return eventsOf(connection, () => admission.leave(connection));
     };
     try {
-      const listener = this.system.network.listen(ip, port, accept);
+      const listener = this.system.network.listen(ip, port, accept, this.#options.security?.credentials());
       const stop = () => {
         admission.close();
         listener.stop();
@@ -107,7 +113,7 @@ export class Endpoint {
   }
 
   /** Connects and exchanges HELLO within the timeout. Throws `unreachable`, or the other side's ERROR. */
-  dial(address: Address, { timeoutMs, onConnection }: DialOptions): Promise<Connection> {
+  dial(address: Address, { timeoutMs, peerId, onConnection }: DialOptions): Promise<Connection> {
     const { clock, network } = this.system;
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
     let connection: Connection | undefined;
@@ -124,6 +130,10 @@ export class Endpoint {
     });
     const greeted = (ready: Connection) => {
       if (settled) return;
+      if (peerId !== undefined && ready.member?.peerId !== peerId) {
+        fail(new P2pfsError("unreachable", `another member answers at ${address}`));
+        return ready.close();
+      }
       settled = true;
       timer.cancel();
       onConnection?.(ready);
@@ -141,19 +151,21 @@ export class Endpoint {
       );
     };
     network
-      .connect(address, accept)
+      .connect(address, accept, this.#options.security?.credentials())
       .catch((cause) => fail(new P2pfsError("unreachable", `nobody answers at ${address}`, { cause })));
     return promise;
   }
 
   #connect(transport: Transport, greeted: (connection: Connection) => void): Connection {
-    const { system, local } = this.#options;
-    return new Connection({ transport, local: local(), greeted, clock: system.clock, turns: this.#turns });
+    const { system, local, security } = this.#options;
+    const { clock } = system;
+    return new Connection({ transport, local: local(), identify: security?.identify, greeted, clock, turns: this.#turns });
   }
 }
 
 function eventsOf(connection: Connection, closed: () => void): TransportEvents {
   return {
+    secured: (shown) => connection.handleSecured(shown),
     data: (piece) => connection.handleData(piece),
     drain: () => connection.handleDrain(),
     closed: (error) => {

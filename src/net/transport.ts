@@ -24,7 +24,27 @@ export interface Transport {
   terminate(): void;
 }
 
+/** What one side of an encrypted transport uses; texts are PEM. */
+export interface Credentials {
+  readonly key: string;
+  /** Its own certificate, then that of its issuer if the authority is not the issuer. */
+  readonly certificates: string;
+  /** Whose certificates are trusted. */
+  readonly authority: string;
+  /** The name that every certificate has. */
+  readonly serverName: string;
+}
+
+/** A certificate whose key the other side has proven to have. */
+export interface ShownCertificate {
+  readonly der: Uint8Array;
+  /** Whether the transport has found its chain and dates right. */
+  readonly isTrusted: boolean;
+}
+
 export interface TransportEvents {
+  /** Of an encrypted transport, once, before anything else: what the other side has shown, if anything. */
+  secured?(shown: ShownCertificate | undefined): void;
   /** The piece is valid during the call only. */
   data(piece: Uint8Array): void;
   /** There is room again after a `write` that took only a part. */
@@ -33,7 +53,7 @@ export interface TransportEvents {
   closed(error?: Error | null): void;
 }
 
-/** Returns the handlers of a new transport; undefined where it terminated the transport instead. */
+/** Called before the handshake of an encrypted transport. Returns the handlers of a new transport; undefined where it terminated the transport instead. */
 export type Accept = (transport: Transport) => TransportEvents | undefined;
 
 export interface TransportListener {
@@ -43,9 +63,10 @@ export interface TransportListener {
   stop(): void;
 }
 
+/** With credentials, transports are encrypted, and each side asks the other for its certificate. */
 export interface Network {
   /** Port 0 asks for any free port. Throws the system's error where it cannot listen there. */
-  listen(ip: string, port: number, accept: Accept): TransportListener;
+  listen(ip: string, port: number, accept: Accept, credentials?: Credentials): TransportListener;
   /** Resolves when `accept` has been called; rejects where the connection fails. */
-  connect(address: Address, accept: Accept): Promise<void>;
+  connect(address: Address, accept: Accept, credentials?: Credentials): Promise<void>;
 }

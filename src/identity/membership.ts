@@ -1,0 +1,104 @@
+/** A machine's membership in a swarm, and its text: a JSON object with keys and certificates as PEM. */
+import { X509Certificate } from "node:crypto";
+import * as v from "valibot";
+import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { PeerId } from "../core/model.ts";
+import { peerIdIn } from "./certificate.ts";
+import { TRACKERS_MAX } from "./invitation.ts";
+import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./keys.ts";
+
+export interface Membership {
+  /** The name of the swarm, which need not be unique. */
+  readonly swarm: string;
+  readonly authority: X509Certificate;
+  /** Which never leaves this machine. */
+  readonly key: PrivateKeyPem;
+  readonly certificate: X509Certificate;
+  /** Which the certificate proves while it is valid. */
+  readonly peerId: PeerId;
+  /** Trackers of the swarm. */
+  readonly trackers: readonly HostPort[];
+}
+
+const SWARM_NAME_FORM = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+
+/** Letters, digits, and `.`, `_` or `-` between them. */
+export const SwarmNameSchema = v.pipe(
+  v.string(),
+  v.regex(SWARM_NAME_FORM, "expected up to 63 letters and digits, with dots, dashes or underscores in between"),
+);
+
+const VERSION = 1;
+const PEM_BYTES_MAX = 8192;
+const pem = v.pipe(v.string(), v.maxBytes(PEM_BYTES_MAX));
+const certificatePem = v.pipe(
+  pem,
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return new X509Certificate(dataset.value);
+    } catch {
+      addIssue({ message: "expected a certificate" });
+      return NEVER;
+    }
+  }),
+);
+const hostPort = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseHostPort(dataset.value);
+    if (parsed !== undefined) return parsed;
+    addIssue({ message: "expected HOST:PORT" });
+    return NEVER;
+  }),
+);
+const MembershipTextSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    version: v.literal(VERSION),
+    swarm: SwarmNameSchema,
+    authority: certificatePem,
+    certificate: certificatePem,
+    key: pem,
+    trackers: v.pipe(v.array(hostPort), v.maxLength(TRACKERS_MAX)),
+  }),
+);
+
+export function formatMembership({ swarm, authority, certificate, key, trackers }: Membership): string {
+  const text = {
+    version: VERSION,
+    swarm,
+    authority: authority.toString(),
+    certificate: certificate.toString(),
+    key,
+    trackers: trackers.map(formatHostPort),
+  };
+  return `${JSON.stringify(text, null, 2)}\n`;
+}
+
+/** Throws `disk` for a text that is damaged, or of a newer version. @param path of the file, for the message */
+export function parseMembership(text: string, path: string): Membership {
+  const parsed = v.safeParse(MembershipTextSchema, text, { abortEarly: true });
+  if (!parsed.success) throw damaged(path, v.getDotPath(parsed.issues[0]) ?? parsed.issues[0].message);
+  const { version: _, ...kept } = parsed.output;
+  const peerId = peerIdIn(kept.certificate);
+  if (peerId === undefined || idOfKey(kept.key) !== peerId)
+    throw damaged(path, "the key is not that of the certificate");
+  return { ...kept, peerId };
+}
+
+/** Undefined for a text that is no private key. */
+function idOfKey(key: PrivateKeyPem): PeerId | undefined {
+  try {
+    return peerIdOfKey(publicKeyOf(key));
+  } catch {
+    return undefined;
+  }
+}
+
+function damaged(path: string, why: string): P2pfsError {
+  return new P2pfsError("disk", `the membership in ${path} is damaged: ${why}`, {
+    hint: "restore the file, or remove it and join the swarm again",
+  });
+}

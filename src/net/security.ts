@@ -1,0 +1,19 @@
+/** What encrypts and identifies the connections of a member; its keys and the check are handed in. */
+import type { PeerId } from "../core/model.ts";
+import type { Role } from "../wire/messages.ts";
+import type { Credentials, ShownCertificate } from "./transport.ts";
+
+/** Who the other side is, as its certificate proves. */
+export interface RemoteMember {
+  readonly peerId: PeerId;
+  readonly role: Role;
+}
+
+export type Identification = { readonly member: RemoteMember } | { readonly fault: string };
+
+export interface Security {
+  /** Asked for each connection, since they are renewed. */
+  readonly credentials: () => Credentials;
+  /** @returns the member, or what is wrong with the certificate */
+  readonly identify: (shown: ShownCertificate) => Identification;
+}

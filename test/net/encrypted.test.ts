@@ -1,0 +1,104 @@
+/** S6 over real sockets: who gets in, who is turned away, and that nothing passes in the clear. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Address } from "../../src/core/address.ts";
+import { certificateFaults, checkCertificate, type Trust } from "../../src/identity/certificate.ts";
+import { credentialsOf } from "../../src/identity/credentials.ts";
+import { DAY_MS } from "../../src/core/units.ts";
+import type { Connection } from "../../src/net/connection.ts";
+import { Endpoint, type Listener } from "../../src/net/endpoint.ts";
+import type { Security } from "../../src/net/security.ts";
+import { realSystem } from "../../src/net/system.ts";
+import type { Role } from "../../src/wire/messages.ts";
+import { authorityOf, certified, type Owner } from "../identity/support.ts";
+import { expectError } from "../support/errors.ts";
+
+const now = Date.now();
+let authority: Owner;
+let tracker: Owner;
+let peer: Owner;
+let invited: Owner;
+let listener: Listener;
+let at: Address;
+const arrived: Connection[] = [];
+const revoked = new Set<string>();
+
+function securityOf(owner: Owner, trusted = authority): Security {
+  const trust: Trust = { authority: trusted.certificate, isRevoked: (id) => revoked.has(id) };
+  const membership = { swarm: "lab", authority: trusted.certificate, key: owner.privateKey, certificate: owner.certificate, peerId: owner.peerId!, trackers: [] };
+  return {
+    credentials: () => credentialsOf(membership),
+    identify: ({ der, isTrusted }) => {
+      const verdict = checkCertificate(der, trust, Date.now());
+      if ("fault" in verdict) return { fault: certificateFaults[verdict.fault] };
+      return isTrusted ? verdict : { fault: certificateFaults.foreign };
+    },
+  };
+}
+
+function endpointOf(role: Role, security?: Security): Endpoint {
+  return new Endpoint({ system: realSystem, local: () => ({ role, agent: "test", address: null }), security });
+}
+
+beforeAll(async () => {
+  authority = await authorityOf("lab", now);
+  tracker = await certified(authority, "tracker", now);
+  peer = await certified(authority, "peer", now);
+  invited = await certified(tracker, "peer", now);
+  listener = await endpointOf("peer", securityOf(peer)).listen({
+    host: "127.0.0.1",
+    port: 0,
+    onConnection: (connection) => void arrived.push(connection),
+  });
+  at = listener.address;
+});
+afterAll(() => listener.stop());
+
+async function dialAs(role: Role, security?: Security, peerId = peer.peerId!) {
+  arrived.length = 0;
+  const connection = await endpointOf(role, security).dial(at, { timeoutMs: 1000, peerId });
+  return connection;
+}
+
+describe("a member", () => {
+  test("knows who answers, and is known", async () => {
+    for (const [owner, role] of [
+      [tracker, "tracker"],
+      [invited, "peer"],
+    ] as const) {
+      const connection = await dialAs(role, securityOf(owner));
+      expect(connection.member).toMatchObject({ peerId: peer.peerId!, role: "peer" });
+      expect(arrived[0]!.member).toMatchObject({ peerId: owner.peerId!, role });
+      const reply = await connection.request({ type: "REQUEST_PING_PONG", peer_address: null });
+      expect(reply.response).toBe("pong");
+      connection.close();
+    }
+  });
+
+  test("does not stay with another member than it meant", async () => {
+    await expectError("unreachable", dialAs("peer", securityOf(invited), tracker.peerId!), "another member");
+  });
+});
+
+describe("turned away", () => {
+  test.each([
+    ["a plain client", () => ["peer", undefined] as const],
+    ["a member of another swarm", async () => {
+      const other = await authorityOf("lab", now);
+      return ["peer", securityOf(await certified(other, "peer", now), other)] as const;
+    }],
+    ["one whose certificate has expired", async () => ["peer", securityOf(await certified(authority, "peer", now - 100 * DAY_MS))] as const],
+    ["one whose certificate is not valid yet", async () => ["peer", securityOf(await certified(authority, "peer", now + DAY_MS))] as const],
+    ["one that was removed", async () => {
+      const removed = await certified(authority, "peer", now);
+      revoked.add(removed.peerId!);
+      return ["peer", securityOf(removed)] as const;
+    }],
+    ["a peer that says it is a tracker", () => ["tracker", securityOf(invited)] as const],
+  ] as const)("%s", async (_, who) => {
+    const [role, security] = await who();
+    const failed = await dialAs(role, security).then((connection) => { connection.close(); return undefined; }, (thrown) => thrown);
+    console.log(_, failed?.code, failed?.message, arrived.length);
+    expect(failed).toBeDefined();
+    expect(arrived).toEqual([]);
+  });
+});
