@@ -2,14 +2,7 @@
 import type { Socket } from "bun";
 import { canonicalIp, hostOf, portOf } from "../core/address.ts";
 import { SECOND_MS } from "../core/units.ts";
-import type {
-  Accept,
-  Credentials,
-  Network,
-  ShownCertificate,
-  Transport,
-  TransportEvents,
-} from "./transport.ts";
+import type { Accept, Credentials, Network, ShownCertificate, Transport, TransportEvents } from "./transport.ts";
 
 const KEEP_ALIVE_DELAY_MS = 30 * SECOND_MS;
 

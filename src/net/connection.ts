@@ -20,14 +20,14 @@ import {
   STRANGER_HEADER_BYTES_MAX,
 } from "../wire/messages.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
-import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
 import { Greeting } from "./greeting.ts";
+import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
 import { Inflow } from "./inflow.ts";
 import type { LoopTurns } from "./loop-turns.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
+import type { RemoteMember, Security } from "./security.ts";
 import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
 import { ServedRequests } from "./served-requests.ts";
-import type { RemoteMember, Security } from "./security.ts";
 import type { RemoteEnd, ShownCertificate, Transport } from "./transport.ts";
 
 /** Invalid frames before the connection is closed. */

@@ -159,7 +159,14 @@ export class Endpoint {
   #connect(transport: Transport, greeted: (connection: Connection) => void): Connection {
     const { system, local, security } = this.#options;
     const { clock } = system;
-    return new Connection({ transport, local: local(), identify: security?.identify, greeted, clock, turns: this.#turns });
+    return new Connection({
+      transport,
+      local: local(),
+      identify: security?.identify,
+      greeted,
+      clock,
+      turns: this.#turns,
+    });
   }
 }
 

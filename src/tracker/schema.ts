@@ -77,3 +77,31 @@ export const holdings = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.content, table.peer] }), index("holdings_peer").on(table.peer)],
 );
+
+export const invitations = sqliteTable("invitations", {
+  /** Eight hex digits, by which it is listed and ended. */
+  id: text().primaryKey(),
+  /** SHA-256 of the secret: whoever reads the database cannot join with it. */
+  secretHash: blob("secret_hash", { mode: "buffer" }).notNull().unique(),
+  role: text({ enum: ["tracker", "peer"] }).notNull(),
+  label: text().notNull(),
+  needsApproval: integer("needs_approval", { mode: "boolean" }).notNull(),
+  uses: integer().notNull(),
+  used: integer().notNull(),
+  created: integer().notNull(),
+  expires: integer().notNull(),
+});
+
+export const members = sqliteTable("members", {
+  peerId: text("peer_id").primaryKey(),
+  /** The public key (SubjectPublicKeyInfo). */
+  key: blob({ mode: "buffer" }).notNull(),
+  name: text().notNull(),
+  role: text({ enum: ["tracker", "peer"] }).notNull(),
+  state: text({ enum: ["waiting", "member", "revoked"] }).notNull(),
+  /** By which it came; null for one that was certified by hand, or has made the swarm. */
+  invitation: text(),
+  joined: integer().notNull(),
+  /** Of the latest certificate; 0 before there is one. */
+  expires: integer().notNull(),
+});

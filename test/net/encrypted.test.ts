@@ -1,9 +1,9 @@
 /** S6 over real sockets: who gets in, who is turned away, and that nothing passes in the clear. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
+import { DAY_MS } from "../../src/core/units.ts";
 import { certificateFaults, checkCertificate, type Trust } from "../../src/identity/certificate.ts";
 import { credentialsOf } from "../../src/identity/credentials.ts";
-import { DAY_MS } from "../../src/core/units.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Endpoint, type Listener } from "../../src/net/endpoint.ts";
 import type { Security } from "../../src/net/security.ts";
@@ -24,7 +24,14 @@ const revoked = new Set<string>();
 
 function securityOf(owner: Owner, trusted = authority): Security {
   const trust: Trust = { authority: trusted.certificate, isRevoked: (id) => revoked.has(id) };
-  const membership = { swarm: "lab", authority: trusted.certificate, key: owner.privateKey, certificate: owner.certificate, peerId: owner.peerId!, trackers: [] };
+  const membership = {
+    swarm: "lab",
+    authority: trusted.certificate,
+    key: owner.privateKey,
+    certificate: owner.certificate,
+    peerId: owner.peerId!,
+    trackers: [],
+  };
   return {
     credentials: () => credentialsOf(membership),
     identify: ({ der, isTrusted }) => {
@@ -82,21 +89,39 @@ describe("a member", () => {
 describe("turned away", () => {
   test.each([
     ["a plain client", () => ["peer", undefined] as const],
-    ["a member of another swarm", async () => {
-      const other = await authorityOf("lab", now);
-      return ["peer", securityOf(await certified(other, "peer", now), other)] as const;
-    }],
-    ["one whose certificate has expired", async () => ["peer", securityOf(await certified(authority, "peer", now - 100 * DAY_MS))] as const],
-    ["one whose certificate is not valid yet", async () => ["peer", securityOf(await certified(authority, "peer", now + DAY_MS))] as const],
-    ["one that was removed", async () => {
-      const removed = await certified(authority, "peer", now);
-      revoked.add(removed.peerId!);
-      return ["peer", securityOf(removed)] as const;
-    }],
+    [
+      "a member of another swarm",
+      async () => {
+        const other = await authorityOf("lab", now);
+        return ["peer", securityOf(await certified(other, "peer", now), other)] as const;
+      },
+    ],
+    [
+      "one whose certificate has expired",
+      async () => ["peer", securityOf(await certified(authority, "peer", now - 100 * DAY_MS))] as const,
+    ],
+    [
+      "one whose certificate is not valid yet",
+      async () => ["peer", securityOf(await certified(authority, "peer", now + DAY_MS))] as const,
+    ],
+    [
+      "one that was removed",
+      async () => {
+        const removed = await certified(authority, "peer", now);
+        revoked.add(removed.peerId!);
+        return ["peer", securityOf(removed)] as const;
+      },
+    ],
     ["a peer that says it is a tracker", () => ["tracker", securityOf(invited)] as const],
   ] as const)("%s", async (_, who) => {
     const [role, security] = await who();
-    const failed = await dialAs(role, security).then((connection) => { connection.close(); return undefined; }, (thrown) => thrown);
+    const failed = await dialAs(role, security).then(
+      (connection) => {
+        connection.close();
+        return undefined;
+      },
+      (thrown) => thrown,
+    );
     console.log(_, failed?.code, failed?.message, arrived.length);
     expect(failed).toBeDefined();
     expect(arrived).toEqual([]);

@@ -1,0 +1,216 @@
+/** Invitations and members on SQLite. */
+import { and, count, eq, gt, lt, lte, ne, or, sql } from "drizzle-orm";
+import type { Clock, Random } from "../core/clock.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { LIST_PAGE_MAX } from "../core/limits.ts";
+import type { PeerId } from "../core/model.ts";
+import { DAY_MS } from "../core/units.ts";
+import {
+  INVITATIONS_MAX,
+  type Invitation,
+  type Joining,
+  type ListedMember,
+  MEMBERS_MAX,
+  type MemberRecord,
+  type MemberRegistry,
+  type MemberState,
+  type NewInvitation,
+} from "./members.ts";
+import { invitations, members, peers } from "./schema.ts";
+import { formatCursor, parseCursor, type RegistryDatabase } from "./sqlite-rows.ts";
+import type { Page } from "./types.ts";
+
+const INVITATION_ID_BYTES = 4;
+/** Somebody who was never certified is remembered for so long. */
+const WAITING_MS_MAX = 90 * DAY_MS;
+
+export interface SqliteMembersOptions {
+  readonly db: RegistryDatabase;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Runs a change within a transaction; resolves when it is committed. */
+  readonly write: <T>(change: () => T) => Promise<T>;
+  readonly read: <T>(read: () => T) => Promise<T>;
+}
+
+type MemberRow = typeof members.$inferSelect;
+
+export class SqliteMembers implements MemberRegistry {
+  readonly #options: SqliteMembersOptions;
+
+  constructor(options: SqliteMembersOptions) {
+    this.#options = options;
+  }
+
+  invite({ secretHash, ...invitation }: NewInvitation): Promise<Invitation> {
+    const { db, clock, random, write } = this.#options;
+    return write(() => {
+      const now = clock.wallTime();
+      db.delete(invitations).where(lte(invitations.expires, now)).run();
+      if (countOf(db, invitations) >= INVITATIONS_MAX)
+        throw new P2pfsError("refused", `there are ${INVITATIONS_MAX} invitations already`, {
+          hint: "end some of them, or invite several machines by one",
+        });
+      const id = random.bytes(INVITATION_ID_BYTES).toHex();
+      const row = { ...invitation, id, secretHash: Buffer.from(secretHash), used: 0, created: now };
+      return db.insert(invitations).values(row).returning().get();
+    });
+  }
+
+  invitations(): Promise<readonly Invitation[]> {
+    const { db, clock, read } = this.#options;
+    const isOpen = and(gt(invitations.expires, clock.wallTime()), lt(invitations.used, invitations.uses));
+    return read(() => db.select().from(invitations).where(isOpen).orderBy(invitations.created).all());
+  }
+
+  endInvitation(id: string): Promise<void> {
+    const { db, write } = this.#options;
+    return write(() => {
+      const ended = db.delete(invitations).where(eq(invitations.id, id)).returning().get();
+      if (ended === undefined) throw new P2pfsError("not_found", `there is no invitation ${id}`);
+    });
+  }
+
+  join(joining: Joining): Promise<MemberRecord> {
+    const { db, write } = this.#options;
+    return write(() => {
+      const { secretHash, ...joiner } = joining;
+      const invitation = this.#openInvitation(secretHash);
+      const known = this.#memberOf(joining.peerId);
+      if (known?.state === "revoked") throw new P2pfsError("refused", "this machine was removed from the swarm");
+      // Whoever lost the answer asks again.
+      if (known?.invitation === invitation.id) return memberOf(known);
+      if (invitation.used >= invitation.uses) throw new P2pfsError("refused", "this invitation is used up");
+      db.update(invitations)
+        .set({ used: sql`${invitations.used} + 1` })
+        .where(eq(invitations.id, invitation.id))
+        .run();
+      const { id, role, needsApproval } = invitation;
+      return this.#enter({ ...joiner, role, state: needsApproval ? "waiting" : "member", invitation: id });
+    });
+  }
+
+  add(member: Pick<MemberRecord, "peerId" | "key" | "name" | "role">): Promise<MemberRecord> {
+    return this.#options.write(() => this.#enter({ ...member, state: "member", invitation: null }));
+  }
+
+  async certified(peerId: PeerId, expires: number): Promise<void> {
+    const { db, write } = this.#options;
+    await write(() => db.update(members).set({ expires }).where(eq(members.peerId, peerId)).run());
+  }
+
+  approve(who: string): Promise<MemberRecord> {
+    return this.#changeState(who, "waiting", "member", `nobody called ${who} waits to be let in`);
+  }
+
+  revoke(who: string): Promise<MemberRecord> {
+    return this.#changeState(who, undefined, "revoked", `there is no member ${who}`);
+  }
+
+  member(peerId: PeerId): Promise<MemberRecord | undefined> {
+    return this.#options.read(() => {
+      const row = this.#memberOf(peerId);
+      return row && memberOf(row);
+    });
+  }
+
+  members(cursor: string | null): Promise<Page<ListedMember>> {
+    const { db, clock, read } = this.#options;
+    return read(() => {
+      const [name, afterId] = parseCursor(cursor);
+      const isLater = or(gt(members.name, name), and(eq(members.name, name), gt(sql`${members}.rowid`, afterId)));
+      const isListed = or(eq(members.state, "waiting"), gt(members.expires, clock.wallTime()));
+      const rows = db
+        .select({ id: sql<number>`${members}.rowid`, member: members, online: peers.online, lastSeen: peers.lastSeen })
+        .from(members)
+        .leftJoin(peers, eq(peers.peerId, members.peerId))
+        .where(and(isLater, isListed))
+        .orderBy(members.name, sql`${members}.rowid`)
+        .limit(LIST_PAGE_MAX)
+        .all();
+      const last = rows.length === LIST_PAGE_MAX ? rows.at(-1) : undefined;
+      return {
+        rows: rows.map(({ member, online, lastSeen }) => ({ ...memberOf(member), online: online ?? false, lastSeen })),
+        next: last === undefined ? null : formatCursor([last.member.name, last.id, 0]),
+      };
+    });
+  }
+
+  revoked(): Promise<readonly PeerId[]> {
+    const { db, clock, read } = this.#options;
+    const isRevoked = and(eq(members.state, "revoked"), gt(members.expires, clock.wallTime()));
+    return read(() =>
+      db
+        .select({ peerId: members.peerId })
+        .from(members)
+        .where(isRevoked)
+        .all()
+        .map(({ peerId }) => peerId as PeerId),
+    );
+  }
+
+  #openInvitation(secretHash: Uint8Array): Invitation {
+    const { db, clock } = this.#options;
+    const found = db
+      .select()
+      .from(invitations)
+      .where(eq(invitations.secretHash, Buffer.from(secretHash)))
+      .get();
+    if (found === undefined || found.expires <= clock.wallTime())
+      throw new P2pfsError("refused", "this invitation is not known here, has ended or has expired", {
+        hint: "ask for a new one: p2pfs swarm invite",
+      });
+    return found;
+  }
+
+  #memberOf(peerId: PeerId): MemberRow | undefined {
+    return this.#options.db.select().from(members).where(eq(members.peerId, peerId)).get();
+  }
+
+  #enter({
+    peerId,
+    key,
+    ...rest
+  }: Omit<MemberRecord, "joined" | "expires"> & { invitation: string | null }): MemberRecord {
+    const { db, clock } = this.#options;
+    const now = clock.wallTime();
+    // Whoever was listed until its certificate ran out can make room, but not while others could still believe it.
+    const isGone = and(lte(members.expires, now), lte(members.joined, now - WAITING_MS_MAX));
+    if (countOf(db, members) >= MEMBERS_MAX) db.delete(members).where(isGone).run();
+    if (countOf(db, members) >= MEMBERS_MAX)
+      throw new P2pfsError("refused", `a swarm has ${MEMBERS_MAX} members at most`);
+    const row = { ...rest, key: Buffer.from(key), joined: now, expires: 0 };
+    const entered = db
+      .insert(members)
+      .values({ peerId, ...row })
+      .onConflictDoUpdate({ target: members.peerId, set: row })
+      .returning()
+      .get();
+    return memberOf(entered);
+  }
+
+  /** @param who a peer id, or a name that only one of them has */
+  #changeState(who: string, from: MemberState | undefined, to: MemberState, nobody: string): Promise<MemberRecord> {
+    const { db, write } = this.#options;
+    return write(() => {
+      const isMeant = or(eq(members.peerId, who), eq(members.name, who));
+      const isInState = from === undefined ? ne(members.state, to) : eq(members.state, from);
+      const found = db.select().from(members).where(and(isMeant, isInState)).limit(2).all();
+      const meant = found.find(({ peerId }) => peerId === who) ?? found[0];
+      if (meant === undefined) throw new P2pfsError("not_found", nobody, { hint: "p2pfs swarm members lists them" });
+      if (found.length > 1 && meant.peerId !== who)
+        throw new P2pfsError("ambiguous", `several are called ${who}`, {
+          hint: "name the one that you mean by its id",
+        });
+      return memberOf(db.update(members).set({ state: to }).where(eq(members.peerId, meant.peerId)).returning().get());
+    });
+  }
+}
+
+function memberOf({ invitation: _, ...row }: MemberRow): MemberRecord {
+  return { ...row, peerId: row.peerId as PeerId };
+}
+
+function countOf(db: RegistryDatabase, table: typeof members | typeof invitations): number {
+  return db.select({ rows: count() }).from(table).get()!.rows;
+}
