@@ -16,6 +16,7 @@ export const CHUNK_COUNT_MAX = 256 * 1024;
 export const CONTENT_SIZE_MAX = CHUNK_SIZE_MAX * CHUNK_COUNT_MAX;
 
 export const DIGEST_BYTES = 32;
+export const PEER_ID_BYTES = 16;
 export const FILE_NAME_BYTES_MAX = 255;
 /** A path as typed by a publisher (lname). */
 export const PATH_TEXT_BYTES_MAX = 4096;
@@ -34,6 +35,17 @@ export const HOST_NAME_BYTES_MAX = 255;
 /** `{fname}_{ip}_{port}`. */
 export const KEY_BYTES_MAX = 512;
 export const MANIFEST_BYTES_MAX = CHUNK_COUNT_MAX * DIGEST_BYTES + 64 * KiB;
+
+/** X.509, in DER. A peer's certificate with that of its issuer within has some 1100 bytes. */
+export const CERTIFICATE_BYTES_MAX = 4096;
+/** PKCS #10, in DER. */
+export const CERTIFICATE_REQUEST_BYTES_MAX = 1024;
+/** 128 bits. */
+export const INVITATION_SECRET_BYTES = 16;
+/** Trackers of a swarm that an invitation or a reply names. */
+export const TRACKERS_NAMED_MAX = 8;
+/** Members of a swarm, those included that wait or were removed and whose certificates have not expired. */
+export const MEMBERS_MAX = 20_000;
 
 /** R5: within this time a command has its answer from other machines, or reports that there is none. */
 export const NOTICE_MS_MAX = 2 * SECOND_MS;

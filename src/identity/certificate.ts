@@ -8,11 +8,10 @@
  * - authority information access: the issuer's certificate as a `data:` URI, unless the authority itself is the issuer.
  */
 import { X509Certificate } from "node:crypto";
+import { CERTIFICATE_BYTES_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { peerIdOfKey, spkiOf } from "./keys.ts";
 
-/** A peer's certificate with that of its issuer within has some 1100 bytes. */
-export const CERTIFICATE_BYTES_MAX = 4096;
 /** The name that every member has, for TLS. */
 export const MEMBER_DNS_NAME = "member.p2pfs";
 /** What comes before the issuer's certificate in its URI. */
@@ -107,9 +106,19 @@ function checkIssued(
   if (peerId === undefined || certificate.subject !== `CN=${peerId}`) return { fault: "other_key" };
   const [fromMs, expiresMs] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
   if (!(nowMs >= fromMs)) return { fault: "not_yet_valid" };
-  if (!(nowMs < expiresMs)) return { fault: "expired" };
-  if (isRevoked(peerId)) return { fault: "revoked" };
-  return { member: { peerId, role, issuer: issuerId, expiresMs } };
+  const member = { peerId, role, issuer: issuerId, expiresMs };
+  const fault = lapseOf(member, isRevoked, nowMs);
+  return fault === undefined ? { member } : { fault };
+}
+
+/** Why a member is none any more; undefined for one that still is. */
+export function lapseOf(
+  { peerId, issuer, expiresMs }: Omit<Member, "role">,
+  isRevoked: Trust["isRevoked"],
+  nowMs: number,
+): "expired" | "revoked" | undefined {
+  if (!(nowMs < expiresMs)) return "expired";
+  return isRevoked(peerId) || (issuer !== null && isRevoked(issuer)) ? "revoked" : undefined;
 }
 
 /** As X509Certificate writes the alternative names of a member. */

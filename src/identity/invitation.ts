@@ -16,6 +16,7 @@ import { createHash } from "node:crypto";
 import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import type { Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { INVITATION_SECRET_BYTES, TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { MemberRole } from "./certificate.ts";
 
 export interface Invitation {
@@ -31,20 +32,17 @@ export interface Invitation {
 const SCHEME = "p2pfs-join:";
 const VERSION = 1;
 export const HASH_BYTES = 32;
-/** 128 bits. */
-export const SECRET_BYTES = 16;
 const CHECK_BYTES = 4;
-const HEAD_BYTES = 2 + HASH_BYTES + SECRET_BYTES;
+const HEAD_BYTES = 2 + HASH_BYTES + INVITATION_SECRET_BYTES;
 /** By their numbers. */
 const roles: readonly MemberRole[] = ["peer", "tracker"];
 const TRACKERS_BYTES_MAX = 512;
-export const TRACKERS_MAX = 8;
 const BYTES_MAX = HEAD_BYTES + CHECK_BYTES + TRACKERS_BYTES_MAX;
 /** Of the digits in base64, without padding. */
 const DIGITS_MAX = Math.ceil((BYTES_MAX * 4) / 3);
 
 export function randomSecret(random: Random): Uint8Array {
-  return random.bytes(SECRET_BYTES);
+  return random.bytes(INVITATION_SECRET_BYTES);
 }
 
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -53,7 +51,7 @@ export function sha256(bytes: Uint8Array): Uint8Array {
 
 export function formatInvitation({ authorityHash, secret, role, trackers }: Invitation): string {
   const names = new TextEncoder().encode(trackers.map(formatHostPort).join(","));
-  if (trackers.length > TRACKERS_MAX || names.length > TRACKERS_BYTES_MAX)
+  if (trackers.length > TRACKERS_NAMED_MAX || names.length > TRACKERS_BYTES_MAX)
     throw new P2pfsError("usage", "an invitation has no room for so many tracker addresses");
   const head = Uint8Array.of(VERSION, roles.indexOf(role), ...authorityHash, ...secret);
   const bytes = Uint8Array.of(...head, ...checkOf(head, names), ...names);
@@ -75,7 +73,7 @@ export function parseInvitation(text: string): Invitation {
   const role = roles[head[1]!];
   if (role === undefined) throw invitationFault("it is of a newer version of p2pfs");
   const trackers = new TextDecoder().decode(names).split(",").map(parseHostPort);
-  if (trackers.length > TRACKERS_MAX || !trackers.every((each) => each !== undefined && each.port > 0))
+  if (trackers.length > TRACKERS_NAMED_MAX || !trackers.every((each) => each !== undefined && each.port > 0))
     throw invitationFault("it names no tracker");
   return {
     authorityHash: head.slice(2, 2 + HASH_BYTES),

@@ -5,6 +5,7 @@
 import { createPrivateKey, type X509Certificate } from "node:crypto";
 import type { Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { CERTIFICATE_REQUEST_BYTES_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { DAY_MS, MINUTE_MS } from "../core/units.ts";
 import {
@@ -23,7 +24,6 @@ const AUTHORITY_MS = 3650 * DAY_MS;
 /** A certificate is valid from so long before it is made, for members whose clocks are behind. */
 const BACKDATED_MS = 15 * MINUTE_MS;
 const SERIAL_BYTES = 16;
-export const REQUEST_BYTES_MAX = 1024;
 
 /** Who may issue certificates: the authority, or a tracker that it has certified. */
 export interface Issuer {
@@ -69,7 +69,8 @@ export async function makeRequest(key: PrivateKeyPem): Promise<Uint8Array> {
 export async function keyOfRequest(request: Uint8Array): Promise<Uint8Array> {
   const { Pkcs10CertificateRequest } = await x509();
   try {
-    if (request.length > REQUEST_BYTES_MAX) throw new RangeError(`it has more than ${REQUEST_BYTES_MAX} bytes`);
+    if (request.length > CERTIFICATE_REQUEST_BYTES_MAX)
+      throw new RangeError(`it has more than ${CERTIFICATE_REQUEST_BYTES_MAX} bytes`);
     const parsed = new Pkcs10CertificateRequest(request);
     const spki = new Uint8Array(parsed.publicKey.rawData);
     await verifyingKey(spki);

@@ -4,11 +4,11 @@
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import * as v from "valibot";
+import { PEER_ID_BYTES } from "../core/limits.ts";
 import { type PeerId, PeerIdSchema } from "../core/model.ts";
 
 /** For Web Crypto and for certificates. */
 export const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-const PEER_ID_BYTES = 16;
 
 /** A private key as PEM (PKCS #8). */
 export type PrivateKeyPem = string;

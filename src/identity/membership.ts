@@ -3,9 +3,9 @@ import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
 import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { peerIdIn } from "./certificate.ts";
-import { TRACKERS_MAX } from "./invitation.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./keys.ts";
 
 export interface Membership {
@@ -61,7 +61,7 @@ const MembershipTextSchema = v.pipe(
     authority: certificatePem,
     certificate: certificatePem,
     key: pem,
-    trackers: v.pipe(v.array(hostPort), v.maxLength(TRACKERS_MAX)),
+    trackers: v.pipe(v.array(hostPort), v.maxLength(TRACKERS_NAMED_MAX)),
   }),
 );
 

@@ -46,8 +46,8 @@ type HandlerOf = Partial<
 export interface ConnectionOptions {
   readonly transport: Transport;
   readonly local: LocalHello;
-  /** Who shows a certificate; undefined where connections are plain. */
-  readonly identify?: Security["identify"] | undefined;
+  /** Undefined where connections are plain. */
+  readonly security?: Security | undefined;
   /** Called when the other side's HELLO has arrived; sets the handlers before it returns. */
   readonly greeted: (connection: Connection) => void;
   readonly clock: Clock;
@@ -77,7 +77,7 @@ export class Connection implements FrameHandler {
   #closeCause: P2pfsError | undefined;
   #lastFrameMs: number;
 
-  constructor({ transport, local, identify, greeted, clock, turns }: ConnectionOptions) {
+  constructor({ transport, local, security, greeted, clock, turns }: ConnectionOptions) {
     this.#transport = transport;
     this.remote = transport.remote;
     this.local = local;
@@ -100,8 +100,8 @@ export class Connection implements FrameHandler {
       blocked: () => this.#events.blocked?.(),
       broken: (error) => this.#abort(error),
     });
-    this.#greeting = new Greeting({ clock, identify, late: (error) => this.close(error) });
-    if (identify === undefined) this.#greet();
+    this.#greeting = new Greeting({ clock, security, late: (error) => this.close(error) });
+    if (security === undefined) this.#greet();
   }
 
   /** The other side's HELLO. */
@@ -277,9 +277,15 @@ export class Connection implements FrameHandler {
   // From the socket
 
   handleSecured(shown: ShownCertificate | undefined): void {
-    const fault = this.#greeting.identify(shown);
+    const fault = this.#greeting.secured(shown);
     if (fault === undefined) this.#greet();
     else this.close(fault);
+  }
+
+  /** Closes the connection if the other side is no member any more. */
+  closeIfLapsed(): void {
+    const lapse = this.#greeting.lapse();
+    if (lapse !== undefined) this.close(lapse);
   }
 
   handleData(piece: Uint8Array): void {
@@ -375,7 +381,10 @@ export class Connection implements FrameHandler {
     const begun = this.#served.begin(request);
     if (begun === "in_use") return this.close(new P2pfsError("protocol", `request id ${request} is in use`));
     if (begun === "too_many") return this.refuse(request, new P2pfsError("busy", "too many requests"));
-    if (this.isStranger && messageTable[type].stage === "registered")
+    const { stage } = messageTable[type];
+    if (this.#greeting.isOutsider && stage !== "greeted")
+      return this.refuse(request, new P2pfsError("unauthorised", `${type} is for members of the swarm`));
+    if (this.isStranger && stage === "registered")
       return this.refuse(
         request,
         new P2pfsError("unauthorised", `${type} needs a registered session`, { hint: "register first" }),

@@ -58,6 +58,8 @@ export interface DialOptions {
 export class Endpoint {
   readonly #options: EndpointOptions;
   readonly #turns: LoopTurns;
+  /** Open ones. */
+  readonly #connections = new Set<Connection>();
 
   constructor(options: EndpointOptions) {
     this.#options = options;
@@ -97,7 +99,7 @@ export class Endpoint {
       const connection = this.#connect(transport, onConnection);
       // In a microtask, since the ERROR is written in an earlier one.
       admission.enter(connection, () => queueMicrotask(() => transport.terminate()));
-      return eventsOf(connection, () => admission.leave(connection));
+      return this.#eventsOf(connection, () => admission.leave(connection));
     };
     try {
       const listener = this.system.network.listen(ip, port, accept, this.#options.security?.credentials());
@@ -146,7 +148,7 @@ export class Endpoint {
       }
       const dialled = this.#connect(transport, greeted);
       connection = dialled;
-      return eventsOf(dialled, () =>
+      return this.#eventsOf(dialled, () =>
         fail(dialled.closeCause ?? new P2pfsError("unreachable", `${address} closed the connection`)),
       );
     };
@@ -156,28 +158,35 @@ export class Endpoint {
     return promise;
   }
 
+  /** Closes connections with those that are no members any more. */
+  closeLapsed(): void {
+    for (const connection of this.#connections) connection.closeIfLapsed();
+  }
+
   #connect(transport: Transport, greeted: (connection: Connection) => void): Connection {
     const { system, local, security } = this.#options;
     const { clock } = system;
     return new Connection({
       transport,
       local: local(),
-      identify: security?.identify,
+      security,
       greeted,
       clock,
       turns: this.#turns,
     });
   }
-}
 
-function eventsOf(connection: Connection, closed: () => void): TransportEvents {
-  return {
-    secured: (shown) => connection.handleSecured(shown),
-    data: (piece) => connection.handleData(piece),
-    drain: () => connection.handleDrain(),
-    closed: (error) => {
-      connection.handleClosed(error);
-      closed();
-    },
-  };
+  #eventsOf(connection: Connection, closed: () => void): TransportEvents {
+    this.#connections.add(connection);
+    return {
+      secured: (shown) => connection.handleSecured(shown),
+      data: (piece) => connection.handleData(piece),
+      drain: () => connection.handleDrain(),
+      closed: (error) => {
+        connection.handleClosed(error);
+        this.#connections.delete(connection);
+        closed();
+      },
+    };
+  }
 }

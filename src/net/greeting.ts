@@ -15,19 +15,19 @@ export const HELLO_MS_MAX = 2 * SECOND_MS;
 export interface GreetingOptions {
   readonly clock: Clock;
   /** Undefined where connections are plain. */
-  readonly identify: Security["identify"] | undefined;
+  readonly security: Security | undefined;
   readonly late: (error: P2pfsError) => void;
 }
 
 export class Greeting {
-  readonly #identify: Security["identify"] | undefined;
+  readonly #security: Security | undefined;
   readonly #timer: Timer;
   #hello: Fields<"HELLO"> | undefined;
   #member: RemoteMember | undefined;
   #isSecured = false;
 
-  constructor({ clock, identify, late }: GreetingOptions) {
-    this.#identify = identify;
+  constructor({ clock, security, late }: GreetingOptions) {
+    this.#security = security;
     this.#timer = clock.after(HELLO_MS_MAX, () => late(new P2pfsError("protocol", "no HELLO came in time")));
   }
 
@@ -43,22 +43,28 @@ export class Greeting {
 
   /** Whether the other side is none of those that may do more than ask to join. */
   get isOutsider(): boolean {
-    return this.#identify !== undefined && this.#member === undefined;
+    return this.#security !== undefined && this.#member === undefined;
   }
 
   /** The handshake is done. @returns why the connection cannot go on */
-  identify(shown: ShownCertificate | undefined): P2pfsError | undefined {
+  secured(shown: ShownCertificate | undefined): P2pfsError | undefined {
     this.#isSecured = true;
-    if (shown === undefined || this.#identify === undefined) return undefined;
-    const identification = this.#identify(shown);
+    if (shown === undefined || this.#security === undefined) return undefined;
+    const identification = this.#security.identify(shown);
     if ("fault" in identification) return new P2pfsError("unauthorised", identification.fault);
     this.#member = identification.member;
     return undefined;
   }
 
+  /** @returns why the other side is no member any more */
+  lapse(): P2pfsError | undefined {
+    const fault = this.#member && this.#security?.lapse(this.#member);
+    return fault === undefined ? undefined : new P2pfsError("unauthorised", fault);
+  }
+
   /** The first message is here. @returns why the connection cannot go on */
   take(message: Message): P2pfsError | undefined {
-    if (this.#identify !== undefined && !this.#isSecured)
+    if (this.#security !== undefined && !this.#isSecured)
       return new P2pfsError("unauthorised", "the connection is not encrypted");
     if (message.type !== "HELLO") return new P2pfsError("protocol", "the first frame must be HELLO");
     const { version, role } = message;

@@ -7,6 +7,10 @@ import type { Credentials, ShownCertificate } from "./transport.ts";
 export interface RemoteMember {
   readonly peerId: PeerId;
   readonly role: Role;
+  /** Who issued the certificate; null for the authority of the swarm. */
+  readonly issuer: PeerId | null;
+  /** Milliseconds since 1970. */
+  readonly expiresMs: number;
 }
 
 export type Identification = { readonly member: RemoteMember } | { readonly fault: string };
@@ -16,4 +20,6 @@ export interface Security {
   readonly credentials: () => Credentials;
   /** @returns the member, or what is wrong with the certificate */
   readonly identify: (shown: ShownCertificate) => Identification;
+  /** Why somebody who was a member is none any more; undefined for a member. */
+  readonly lapse: (member: RemoteMember) => string | undefined;
 }

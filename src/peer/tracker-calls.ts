@@ -48,7 +48,8 @@ export class TrackerCalls {
     this.#calls.set(connection, this.#clock.now());
     connection.serve<"tracker", "peer">({
       requests: answersToTracker(this.#idToProve),
-      notices: {},
+      // Only the peer's own tracker is believed.
+      notices: { REVOKED: () => {} },
       reportableError: (thrown, during) => reportableError(thrown, during, this.#log),
       closed: () => void this.#calls.delete(connection),
     });

@@ -56,9 +56,6 @@ export interface ListedMember extends MemberRecord {
 
 /** Open invitations at the same time. */
 export const INVITATIONS_MAX = 1000;
-/** Members, those included that wait or were removed and whose certificates have not expired. */
-export const MEMBERS_MAX = 20_000;
-
 export interface MemberRegistry {
   /** Throws `refused` where there are INVITATIONS_MAX. */
   invite(invitation: NewInvitation): Promise<Invitation>;

@@ -11,6 +11,7 @@ import type { ChunkRanges } from "../core/bitfield.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { FileInfo, HolderInfo, PeerId } from "../core/model.ts";
+import type { MemberRegistry } from "./members.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
 export interface Registration {
@@ -113,6 +114,8 @@ export interface Dropped {
 }
 
 export interface Registry {
+  readonly members: MemberRegistry;
+
   /**
    * Brings a peer online in a new session, which this tracker holds and which replaces the peer's earlier one; its
    * publications and holdings stay. Throws `refused` where another peer is online at the address.

@@ -15,6 +15,7 @@ import { Allowance } from "../net/allowance.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Outgoing, RequestHandlers } from "../net/handlers.ts";
 import type { Message } from "../wire/messages.ts";
+import type { Certifier } from "./certifier.ts";
 import type { ChunklessLeechers } from "./chunkless-leechers.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
@@ -38,6 +39,10 @@ export interface SessionHost {
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
   readonly turns: SessionTurns;
+  /** Undefined for a tracker that is of no swarm. */
+  readonly certifier: Certifier | undefined;
+  /** For a new member of the swarm. */
+  readonly revoked: Message<"REVOKED">;
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -107,6 +112,9 @@ export class Session {
     REQUEST_DISCOVER: (message) => this.#host.turns.lists.run(this, () => this.#discover(message)),
     REQUEST_FILE_LOCATION: (message) => this.#host.turns.locations.run(this, () => this.#locate(this.#member, message)),
     REQUEST_PEERS: ({ host }) => this.#host.turns.locations.run(this, () => this.#peersAt(host)),
+    REQUEST_JOIN: (message) => this.#certifier.join(message, this.connection.remote.ip),
+    REQUEST_RENEW: () => this.#certifier.renew(this.#certified),
+    REQUEST_LEAVE: () => this.#certifier.leave(this.#certified),
   };
 
   /** The connection has closed: takes the peer offline, unless it has a newer session. Resolves to whether it did. */
@@ -121,6 +129,19 @@ export class Session {
   get #member(): PeerRecord {
     if (this.#peer === undefined) throw new Error("a request of a member came before its registration");
     return this.#peer;
+  }
+
+  get #certifier(): Certifier {
+    const { certifier } = this.#host;
+    if (certifier === undefined) throw new P2pfsError("refused", "this tracker is of no swarm");
+    return certifier;
+  }
+
+  /** The peer id of the certificate; the connection refuses requests of others. */
+  get #certified(): PeerId {
+    const { member } = this.connection;
+    if (member === undefined) throw new Error("a request of a member came without its certificate");
+    return member.peerId;
   }
 
   async #leave(): Promise<boolean> {
@@ -140,6 +161,9 @@ export class Session {
     const { peer_id: peerId, host_name: hostName } = message;
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
+    const { member } = this.connection;
+    if (member !== undefined && member.peerId !== peerId)
+      throw new P2pfsError("refused", "the certificate is for another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
     const address = await this.#addressOf(message);
     const before = this.#peer;
@@ -157,6 +181,7 @@ export class Session {
       replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
     log("debug", "{address} has registered, on the host {host_name}", { address, host_name: hostName });
     if (before?.address !== address) events.emit({ type: "peer_joined", address, host_name: hostName });
+    if (member !== undefined) this.connection.send(this.#host.revoked);
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }
 

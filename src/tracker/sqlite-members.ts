@@ -2,7 +2,7 @@
 import { and, count, eq, gt, lt, lte, ne, or, sql } from "drizzle-orm";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { LIST_PAGE_MAX, MEMBERS_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { DAY_MS } from "../core/units.ts";
 import {
@@ -10,7 +10,6 @@ import {
   type Invitation,
   type Joining,
   type ListedMember,
-  MEMBERS_MAX,
   type MemberRecord,
   type MemberRegistry,
   type MemberState,
@@ -96,7 +95,13 @@ export class SqliteMembers implements MemberRegistry {
 
   async certified(peerId: PeerId, expires: number): Promise<void> {
     const { db, write } = this.#options;
-    await write(() => db.update(members).set({ expires }).where(eq(members.peerId, peerId)).run());
+    await write(() =>
+      db
+        .update(members)
+        .set({ expires: sql`max(${members.expires}, ${expires})` })
+        .where(eq(members.peerId, peerId))
+        .run(),
+    );
   }
 
   approve(who: string): Promise<MemberRecord> {

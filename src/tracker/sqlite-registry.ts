@@ -31,6 +31,7 @@ import { SessionHolders } from "./session-holders.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
 import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
+import { SqliteMembers } from "./sqlite-members.ts";
 import { peerRecordOf } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
@@ -53,6 +54,7 @@ export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegist
 }
 
 export class SqliteRegistry implements Registry {
+  readonly members: SqliteMembers;
   readonly #database: OpenDatabase<typeof schema>;
   readonly #commits: GroupCommit;
   readonly #holders: SessionHolders;
@@ -73,6 +75,13 @@ export class SqliteRegistry implements Registry {
     this.#lists = new SqliteLists(database.db, clock);
     this.#locations = new SqliteLocations(database.db, clock, random);
     this.#statements = prepareChanges(database.db);
+    this.members = new SqliteMembers({
+      db: database.db,
+      clock,
+      random,
+      write: (change) => this.#commits.write(change),
+      read: (read) => this.#read(read),
+    });
   }
 
   async register({ peerId, address, hostName }: Registration, tracker: TrackerId): Promise<PeerRecord> {

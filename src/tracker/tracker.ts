@@ -14,17 +14,21 @@ import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
+import { securityOf } from "../identity/credentials.ts";
 import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
+import type { Message } from "../wire/messages.ts";
+import { Certifier, type SwarmKeys } from "./certifier.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
+import { Revocations } from "./revocations.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
 import { TrackerListener } from "./tracker-listener.ts";
@@ -50,6 +54,8 @@ export interface TrackerOptions {
   readonly log: Log;
   /** Whether the tracker may listen beyond loopback. */
   readonly open?: boolean;
+  /** Default: none; then all connections are plain. */
+  readonly swarm?: SwarmKeys | undefined;
   /** Default: the real one. */
   readonly system?: System;
   readonly leaseMs?: number;
@@ -72,12 +78,14 @@ export class Tracker implements SessionHost {
   readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
+  readonly certifier: Certifier | undefined;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly registrationMs: number;
   readonly #endpoint: Endpoint;
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
+  readonly #revocations: Revocations;
   /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
@@ -93,6 +101,7 @@ export class Tracker implements SessionHost {
     const registry = options.registry ?? openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
     const tracker = new Tracker(options, system, registry);
     await tracker.#takeOver();
+    await tracker.#revocations.refresh();
     tracker.liveness.start();
     tracker.#forget();
     return tracker;
@@ -103,7 +112,17 @@ export class Tracker implements SessionHost {
     const { clock, random } = system;
     this.id = random.bytes(TRACKER_ID_BYTES).toHex();
     this.#options = options;
-    this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
+    this.#revocations = new Revocations(registry.members);
+    const { swarm } = options;
+    this.certifier = swarm && new Certifier({ ...swarm, members: registry.members, clock, random });
+    const security =
+      swarm &&
+      securityOf({
+        membership: () => swarm.membership,
+        isRevoked: (peerId) => this.#revocations.has(peerId),
+        wallTime: () => clock.wallTime(),
+      });
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security });
     this.clock = clock;
     this.log = options.log;
     this.isOwnIp = system.isOwnIp;
@@ -241,15 +260,29 @@ export class Tracker implements SessionHost {
   }
 
   #renew(): void {
-    this.#takeOver().catch((thrown) => {
+    const failed = (thrown: unknown) => {
       if (!this.#closing) logFailure(thrown, "taking over sessions", this.log);
-    });
+    };
+    this.#takeOver().catch(failed);
+    this.refreshMembers().catch(failed);
+  }
+
+  /** Closes connections with those that are no members any more, and lets the others know. */
+  async refreshMembers(): Promise<void> {
+    const hasChanged = await this.#revocations.refresh();
+    this.#endpoint.closeLapsed();
+    if (hasChanged) for (const { connection } of this.sessions.values()) connection.send(this.revoked);
+  }
+
+  get revoked(): Message<"REVOKED"> {
+    return this.#revocations.notice;
   }
 
   #hello(): LocalHello {
     const { address } = this.#listener;
     const advertised = address === undefined || isWildcard(hostOf(address)) ? null : address;
-    return { role: "tracker", agent: `p2pfs/${VERSION}`, address: advertised };
+    const authority = this.#options.swarm?.membership.authority.raw;
+    return { role: "tracker", agent: `p2pfs/${VERSION}`, address: advertised, ...(authority && { authority }) };
   }
 
   #serve(connection: Connection): void {

@@ -7,15 +7,21 @@ import { AddressSchema, IpSchema } from "../core/address.ts";
 import { ChunkRangesSchema } from "../core/bitfield.ts";
 import { FileNameSchema } from "../core/file-name.ts";
 import {
+  CERTIFICATE_BYTES_MAX,
+  CERTIFICATE_REQUEST_BYTES_MAX,
   CHUNK_RANGES_MAX,
   CHUNK_SIZE_MAX,
   DIGEST_BYTES,
   HOLDER_SAMPLE_MAX,
+  INVITATION_SECRET_BYTES,
   KEY_BYTES_MAX,
   LIST_PAGE_MAX,
   LOCATION_RANGES_MAX,
   MANIFEST_BYTES_MAX,
+  MEMBERS_MAX,
+  PEER_ID_BYTES,
   PEERS_NAMED_MAX,
+  TRACKERS_NAMED_MAX,
 } from "../core/limits.ts";
 import { ContentIdSchema } from "../core/manifest.ts";
 import {
@@ -54,6 +60,16 @@ const digest = v.custom<Uint8Array>(
   `expected ${DIGEST_BYTES} bytes`,
 );
 const nonce = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "expected 32 hex digits"));
+const bytes = (max: number) =>
+  v.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= max, `expected at most ${max} bytes`);
+const certificate = bytes(CERTIFICATE_BYTES_MAX);
+/** One peer id after the other. */
+const peerIds = v.custom<Uint8Array>(
+  (value) =>
+    value instanceof Uint8Array && value.length <= MEMBERS_MAX * PEER_ID_BYTES && value.length % PEER_ID_BYTES === 0,
+  "expected peer ids",
+);
+const trackers = v.pipe(v.array(text), v.maxLength(TRACKERS_NAMED_MAX));
 const fileList = v.pipe(v.array(FileInfoSchema), v.maxLength(LIST_PAGE_MAX));
 const chunkinfo = v.pipe(v.array(HolderInfoSchema), v.maxLength(HOLDER_SAMPLE_MAX));
 
@@ -61,14 +77,19 @@ const chunkinfo = v.pipe(v.array(HolderInfoSchema), v.maxLength(HOLDER_SAMPLE_MA
 type MessageKind = "request" | "reply" | "notice";
 export type Role = "tracker" | "peer";
 /** Who may send a message to whom. */
-type Way = "any" | "peer_to_tracker" | "tracker_to_peer" | "peer_to_peer";
+type Way = "any" | "any_to_tracker" | "tracker_to_any" | "peer_to_tracker" | "tracker_to_peer" | "peer_to_peer";
+type WayOf<From extends Role, To extends Role> = "any" | `any_to_${To}` | `${From}_to_any` | `${From}_to_${To}`;
 
-/** The stage of a session from which on a message may come: after HELLO, or after a granted REQUEST_REGISTER. */
-type Stage = "greeted" | "registered";
+/**
+ * The stage of a session from which on a message may come: after HELLO; in a swarm, from its members only; or after a
+ * granted REQUEST_REGISTER.
+ */
+type Stage = "greeted" | "member" | "registered";
 
 /** Whether a message that goes this way may go from the one role to the other. */
 export function mayGo(way: Way, from: Role, to: Role): boolean {
-  return way === "any" || way === `${from}_to_${to}`;
+  const ways: readonly string[] = ["any", `any_to_${to}`, `${from}_to_any`, `${from}_to_${to}`];
+  return ways.includes(way);
 }
 
 interface MessageLimits extends HeaderBounds {
@@ -99,9 +120,11 @@ const HOLDERS: MessageLimits = {
   valuesMax: 2 * LOCATION_RANGES_MAX + HOLDER_SAMPLE_MAX * MAP_KEYS_MAX,
   containersMax: 2 * HOLDER_SAMPLE_MAX + 16,
 };
+/** The peer ids of all members, at most. */
+const REVOCATIONS: MessageLimits = { ...SMALL, headerBytesMax: 512 * KiB };
 
-/** The rows of messages that go one way, and from one stage of a session on. */
-function messagesGoing<const W extends Way>(way: W, stage: Stage = "greeted") {
+/** The rows of messages that go one way, and from one stage of a session on; default: from members. */
+function messagesGoing<const W extends Way>(way: W, stage: Stage = "member") {
   return {
     notice<const Id extends number, Entries extends v.ObjectEntries>(id: Id, fields: Entries, limits = SMALL) {
       return { id, kind: "notice", way, stage, schema: v.object(fields), ...limits } as const;
@@ -125,6 +148,10 @@ function withId<Entries extends v.ObjectEntries>(fields: Entries) {
 }
 
 const anyWay = messagesGoing("any");
+const fromOutside = messagesGoing("any_to_tracker", "greeted");
+const toOutside = messagesGoing("tracker_to_any", "greeted");
+const toAnyTracker = messagesGoing("any_to_tracker");
+const fromTracker = messagesGoing("tracker_to_any");
 const toTracker = messagesGoing("peer_to_tracker");
 const fromMembers = messagesGoing("peer_to_tracker", "registered");
 const toPeer = messagesGoing("tracker_to_peer");
@@ -140,6 +167,8 @@ export const messageTable = {
     address: v.nullable(AddressSchema),
     /** Another one on every connection: whoever dialled it can say later that it was heard there. */
     nonce: v.optional(nonce),
+    /** Of a tracker in a swarm: the certificate of the swarm's authority, which an invitation names by its hash. */
+    authority: v.optional(certificate),
   }),
   ERROR: {
     id: 0x02,
@@ -240,6 +269,28 @@ export const messageTable = {
     addresses: v.pipe(v.array(AddressSchema), v.maxLength(PEERS_NAMED_MAX)),
   }),
 
+  // Membership in a swarm
+  REQUEST_JOIN: fromOutside.request(0x24, "REPLY_JOIN", {
+    /** Of the invitation. */
+    secret: bytes(INVITATION_SECRET_BYTES),
+    /** PKCS #10, in DER. */
+    certificate_request: bytes(CERTIFICATE_REQUEST_BYTES_MAX),
+    name: HostNameSchema,
+  }),
+  REPLY_JOIN: toOutside.reply(0x25, {
+    swarm: text,
+    /** X.509, in DER; null until somebody has approved: then the same request is sent again. */
+    certificate: v.nullable(certificate),
+    /** `HOST:PORT` of each tracker. */
+    trackers,
+  }),
+  REQUEST_RENEW: toAnyTracker.request(0x26, "REPLY_RENEW", {}),
+  REPLY_RENEW: fromTracker.reply(0x27, { certificate, trackers }),
+  REQUEST_LEAVE: toAnyTracker.request(0x28, "REPLY_LEAVE", {}),
+  REPLY_LEAVE: fromTracker.reply(0x29, {}),
+  /** All members that were removed and whose certificates have not expired, after REPLY_REGISTER and at each change. */
+  REVOKED: toPeer.notice(0x2a, { peer_ids: peerIds }, REVOCATIONS),
+
   // Peer to peer
   REQUEST_MANIFEST: amongPeers.request(0x30, "REPLY_MANIFEST", { content_id: ContentIdSchema }),
   REPLY_MANIFEST: amongPeers.reply(
@@ -314,7 +365,7 @@ export type ReplyName<Name extends RequestName> = Extract<Table[Name]["reply"], 
 
 /** Of these messages, those that one role may send to another. */
 export type Sendable<Name extends MessageName, From extends Role, To extends Role> = {
-  [N in Name]: Table[N]["way"] extends "any" | `${From}_to_${To}` ? N : never;
+  [N in Name]: Table[N]["way"] extends WayOf<From, To> ? N : never;
 }[Name];
 
 export function isRequest(name: MessageName): name is RequestName {

@@ -11,9 +11,9 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import fc from "fast-check";
+import { CERTIFICATE_BYTES_MAX } from "../../src/core/limits.ts";
 import { DAY_MS, MINUTE_MS } from "../../src/core/units.ts";
 import {
-  CERTIFICATE_BYTES_MAX,
   CLIENT_AUTH,
   checkCertificate,
   ISSUER_URI_START,

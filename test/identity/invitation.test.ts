@@ -1,18 +1,13 @@
 /** S2, S3: one word that carries all that a machine needs to join. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  formatInvitation,
-  HASH_BYTES,
-  type Invitation,
-  parseInvitation,
-  SECRET_BYTES,
-} from "../../src/identity/invitation.ts";
+import { INVITATION_SECRET_BYTES } from "../../src/core/limits.ts";
+import { formatInvitation, HASH_BYTES, type Invitation, parseInvitation } from "../../src/identity/invitation.ts";
 import { expectError } from "../support/errors.ts";
 
 const invitation: Invitation = {
   authorityHash: Uint8Array.from({ length: HASH_BYTES }, (_, index) => index),
-  secret: Uint8Array.from({ length: SECRET_BYTES }, (_, index) => 255 - index),
+  secret: Uint8Array.from({ length: INVITATION_SECRET_BYTES }, (_, index) => 255 - index),
   role: "peer",
   trackers: [
     { host: "10.0.0.7", port: 7700 },
@@ -33,7 +28,7 @@ describe("an invitation", () => {
     const tracker = fc.record({ host: fc.oneof(fc.ipV4(), fc.domain()), port: fc.integer({ min: 1, max: 65_535 }) });
     const invitations = fc.record({
       authorityHash: bytes(HASH_BYTES),
-      secret: bytes(SECRET_BYTES),
+      secret: bytes(INVITATION_SECRET_BYTES),
       role: fc.constantFrom("peer" as const, "tracker" as const),
       trackers: fc
         .array(tracker, { minLength: 1, maxLength: 8 })

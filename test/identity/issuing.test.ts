@@ -1,14 +1,15 @@
 /** Requests for certificates: whoever has made one has its key. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { keyOfRequest, makeRequest, REQUEST_BYTES_MAX } from "../../src/identity/issuing.ts";
+import { CERTIFICATE_REQUEST_BYTES_MAX } from "../../src/core/limits.ts";
+import { keyOfRequest, makeRequest } from "../../src/identity/issuing.ts";
 import { createPrivateKeyPem, peerIdOfKey, publicKeyOf } from "../../src/identity/keys.ts";
 import { expectError } from "../support/errors.ts";
 
 test("a request names the public key of whoever made it", async () => {
   const key = await createPrivateKeyPem();
   const request = await makeRequest(key);
-  expect(request.length).toBeLessThan(REQUEST_BYTES_MAX / 2);
+  expect(request.length).toBeLessThan(CERTIFICATE_REQUEST_BYTES_MAX / 2);
   expect(await keyOfRequest(request)).toEqual(Uint8Array.from(publicKeyOf(key)));
 });
 
@@ -30,7 +31,7 @@ test("a request that is changed names no other key; cut off, or none at all, it 
       await expectError("refused", keyOfRequest(bytes), "not a request");
     }),
   );
-  await expectError("refused", keyOfRequest(new Uint8Array(REQUEST_BYTES_MAX + 1)), "more than");
+  await expectError("refused", keyOfRequest(new Uint8Array(CERTIFICATE_REQUEST_BYTES_MAX + 1)), "more than");
 });
 
 test("peer ids are those of their keys, and differ", async () => {

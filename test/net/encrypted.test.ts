@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import { DAY_MS } from "../../src/core/units.ts";
-import { certificateFaults, checkCertificate, type Trust } from "../../src/identity/certificate.ts";
-import { credentialsOf } from "../../src/identity/credentials.ts";
+import { securityOf } from "../../src/identity/credentials.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Endpoint, type Listener } from "../../src/net/endpoint.ts";
 import type { Security } from "../../src/net/security.ts";
@@ -22,24 +21,14 @@ let at: Address;
 const arrived: Connection[] = [];
 const revoked = new Set<string>();
 
-function securityOf(owner: Owner, trusted = authority): Security {
-  const trust: Trust = { authority: trusted.certificate, isRevoked: (id) => revoked.has(id) };
-  const membership = {
-    swarm: "lab",
-    authority: trusted.certificate,
-    key: owner.privateKey,
-    certificate: owner.certificate,
-    peerId: owner.peerId!,
-    trackers: [],
-  };
-  return {
-    credentials: () => credentialsOf(membership),
-    identify: ({ der, isTrusted }) => {
-      const verdict = checkCertificate(der, trust, Date.now());
-      if ("fault" in verdict) return { fault: certificateFaults[verdict.fault] };
-      return isTrusted ? verdict : { fault: certificateFaults.foreign };
-    },
-  };
+function as(owner: Owner, trusted = authority): Security {
+  const { privateKey: key, certificate, peerId } = owner;
+  const membership = { swarm: "lab", authority: trusted.certificate, key, certificate, peerId: peerId!, trackers: [] };
+  return securityOf({
+    membership: () => membership,
+    isRevoked: (id) => revoked.has(id),
+    wallTime: realSystem.clock.wallTime,
+  });
 }
 
 function endpointOf(role: Role, security?: Security): Endpoint {
@@ -51,7 +40,7 @@ beforeAll(async () => {
   tracker = await certified(authority, "tracker", now);
   peer = await certified(authority, "peer", now);
   invited = await certified(tracker, "peer", now);
-  listener = await endpointOf("peer", securityOf(peer)).listen({
+  listener = await endpointOf("peer", as(peer)).listen({
     host: "127.0.0.1",
     port: 0,
     onConnection: (connection) => void arrived.push(connection),
@@ -72,7 +61,7 @@ describe("a member", () => {
       [tracker, "tracker"],
       [invited, "peer"],
     ] as const) {
-      const connection = await dialAs(role, securityOf(owner));
+      const connection = await dialAs(role, as(owner));
       expect(connection.member).toMatchObject({ peerId: peer.peerId!, role: "peer" });
       expect(arrived[0]!.member).toMatchObject({ peerId: owner.peerId!, role });
       const reply = await connection.request({ type: "REQUEST_PING_PONG", peer_address: null });
@@ -82,7 +71,7 @@ describe("a member", () => {
   });
 
   test("does not stay with another member than it meant", async () => {
-    await expectError("unreachable", dialAs("peer", securityOf(invited), tracker.peerId!), "another member");
+    await expectError("unreachable", dialAs("peer", as(invited), tracker.peerId!), "another member");
   });
 });
 
@@ -93,26 +82,26 @@ describe("turned away", () => {
       "a member of another swarm",
       async () => {
         const other = await authorityOf("lab", now);
-        return ["peer", securityOf(await certified(other, "peer", now), other)] as const;
+        return ["peer", as(await certified(other, "peer", now), other)] as const;
       },
     ],
     [
       "one whose certificate has expired",
-      async () => ["peer", securityOf(await certified(authority, "peer", now - 100 * DAY_MS))] as const,
+      async () => ["peer", as(await certified(authority, "peer", now - 100 * DAY_MS))] as const,
     ],
     [
       "one whose certificate is not valid yet",
-      async () => ["peer", securityOf(await certified(authority, "peer", now + DAY_MS))] as const,
+      async () => ["peer", as(await certified(authority, "peer", now + DAY_MS))] as const,
     ],
     [
       "one that was removed",
       async () => {
         const removed = await certified(authority, "peer", now);
         revoked.add(removed.peerId!);
-        return ["peer", securityOf(removed)] as const;
+        return ["peer", as(removed)] as const;
       },
     ],
-    ["a peer that says it is a tracker", () => ["tracker", securityOf(invited)] as const],
+    ["a peer that says it is a tracker", () => ["tracker", as(invited)] as const],
   ] as const)("%s", async (_, who) => {
     const [role, security] = await who();
     const failed = await dialAs(role, security).then(

@@ -45,6 +45,7 @@ const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } =
       agent: text,
       address: nullable(address),
       nonce,
+      authority: fc.uint8Array({ maxLength: 500 }),
     },
     { requiredKeys: ["version", "role", "agent", "address"] },
   ),

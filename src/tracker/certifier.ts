@@ -1,0 +1,104 @@
+/**
+ * Lets machines into the swarm: certifies those that show an invitation, renews the certificates of members, and lets
+ * members go. The tracker that made the swarm has the authority's key; one that joined issues with its own.
+ */
+import { X509Certificate } from "node:crypto";
+import { formatHostPort } from "../core/address.ts";
+import type { Clock, Random } from "../core/clock.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { PeerId } from "../core/model.ts";
+import { SECOND_MS } from "../core/units.ts";
+import { sha256 } from "../identity/invitation.ts";
+import { type Issuer, issueCertificate, keyOfRequest } from "../identity/issuing.ts";
+import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
+import type { Membership } from "../identity/membership.ts";
+import { Allowance } from "../net/allowance.ts";
+import type { Outgoing } from "../net/handlers.ts";
+import type { Message } from "../wire/messages.ts";
+import type { MemberRecord, MemberRegistry } from "./members.ts";
+
+/** Requests to join from one source IP; a secret of 128 bits cannot be guessed at any rate, but each costs a signature. */
+const JOINS_PER_SOURCE = { perSecond: 4, burst: 40 };
+/** Source IPs that are remembered. */
+const SOURCES_MAX = 1024;
+const SOURCE_FORGOTTEN_MS = 10 * SECOND_MS;
+
+/** What a tracker has of its swarm. */
+export interface SwarmKeys {
+  readonly membership: Membership;
+  /** Of the tracker that made the swarm. */
+  readonly authorityKey: PrivateKeyPem | undefined;
+}
+
+export interface CertifierOptions extends SwarmKeys {
+  readonly members: MemberRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class Certifier {
+  readonly #options: CertifierOptions;
+  readonly #issuer: Issuer;
+  /** By source IP, the longest unused first. */
+  readonly #sources = new Map<string, { readonly allowance: Allowance; usedMs: number }>();
+
+  constructor(options: CertifierOptions) {
+    const { membership, authorityKey } = options;
+    const { authority, certificate, key, peerId } = membership;
+    this.#options = options;
+    this.#issuer =
+      authorityKey === undefined
+        ? { certificate, privateKey: key, peerId }
+        : { certificate: authority, privateKey: authorityKey, peerId: null };
+  }
+
+  /** Throws `refused`, and `busy` where this source has asked too often. */
+  async join(
+    { secret, certificate_request: request, name }: Message<"REQUEST_JOIN">,
+    sourceIp: string,
+  ): Promise<Outgoing<"REPLY_JOIN">> {
+    const { members, membership } = this.#options;
+    if (!this.#allowanceOf(sourceIp).take())
+      throw new P2pfsError("busy", "this machine has asked too often to join; try again in a few seconds");
+    if (/\p{C}/u.test(name)) throw new P2pfsError("refused", "a name cannot contain control characters");
+    const key = await keyOfRequest(request);
+    const member = await members.join({ secretHash: sha256(secret), peerId: peerIdOfKey(key), key, name });
+    const certificate = member.state === "member" ? await this.#certify(member) : null;
+    return { type: "REPLY_JOIN", swarm: membership.swarm, certificate, trackers: this.#trackers };
+  }
+
+  async renew(peerId: PeerId): Promise<Outgoing<"REPLY_RENEW">> {
+    const member = await this.#options.members.member(peerId);
+    if (member?.state !== "member") throw new P2pfsError("unauthorised", "this machine is no member of the swarm");
+    return { type: "REPLY_RENEW", certificate: await this.#certify(member), trackers: this.#trackers };
+  }
+
+  async leave(peerId: PeerId): Promise<Outgoing<"REPLY_LEAVE">> {
+    await this.#options.members.revoke(peerId);
+    return { type: "REPLY_LEAVE" };
+  }
+
+  /** The new certificate (DER) of a member. */
+  async #certify({ peerId, key, role }: MemberRecord): Promise<Uint8Array> {
+    const { members, clock, random } = this.#options;
+    const issued = await issueCertificate(this.#issuer, { spki: key, role, nowMs: clock.wallTime(), random });
+    await members.certified(peerId, Date.parse(new X509Certificate(issued).validTo));
+    return issued;
+  }
+
+  get #trackers(): string[] {
+    return this.#options.membership.trackers.map(formatHostPort);
+  }
+
+  #allowanceOf(sourceIp: string): Allowance {
+    const now = this.#options.clock.now();
+    for (const [ip, { usedMs }] of this.#sources) {
+      if (this.#sources.size < SOURCES_MAX && now - usedMs < SOURCE_FORGOTTEN_MS) break;
+      this.#sources.delete(ip);
+    }
+    const allowance = this.#sources.get(sourceIp)?.allowance ?? new Allowance(this.#options.clock, JOINS_PER_SOURCE);
+    this.#sources.delete(sourceIp);
+    this.#sources.set(sourceIp, { allowance, usedMs: now });
+    return allowance;
+  }
+}
