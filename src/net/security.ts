@@ -13,7 +13,8 @@ export interface RemoteMember {
   readonly expiresMs: number;
 }
 
-export type Identification = { readonly member: RemoteMember } | { readonly fault: string };
+/** No member: somebody who may only be asked to join by, or ask to join. */
+export type Identification = { readonly member: RemoteMember | undefined } | { readonly fault: string };
 
 export interface Security {
   /** Asked for each connection, since they are renewed. */

@@ -24,13 +24,13 @@ export interface Transport {
   terminate(): void;
 }
 
-/** What one side of an encrypted transport uses; texts are PEM. */
+/** What one side of an encrypted transport uses; texts are PEM. Who is no member yet has no key and certificate. */
 export interface Credentials {
-  readonly key: string;
+  readonly key?: string | undefined;
   /** Its own certificate, then that of its issuer if the authority is not the issuer. */
-  readonly certificates: string;
+  readonly certificates?: string | undefined;
   /** Whose certificates are trusted. */
-  readonly authority: string;
+  readonly authority?: string | undefined;
   /** The name that every certificate has. */
   readonly serverName: string;
 }

@@ -19,6 +19,7 @@ import { formatTicket } from "../core/ticket.ts";
 import { VERSION } from "../core/version.ts";
 import type { ContentStore } from "../disk/content-store.ts";
 import { FileStore } from "../disk/file-store.ts";
+import type { Membership } from "../identity/membership.ts";
 import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
@@ -34,6 +35,7 @@ import { Fetches, type FetchRequest } from "./fetches.ts";
 import { Library, type LibraryEvent } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
+import { OwnMembership } from "./own-membership.ts";
 import { peerIdAt } from "./peer-id.ts";
 import { PeerListener } from "./peer-listener.ts";
 import { Publisher, type PublishOptions, type PublishRequest } from "./publisher.ts";
@@ -71,6 +73,8 @@ export interface PeerOptions {
   readonly tracker: HostPort;
   /** Whether the peer may listen beyond loopback. */
   readonly open: boolean;
+  /** Default: none; then all connections are plain. */
+  readonly membership?: Membership | undefined;
   /** Inbound connections open at the same time. Default: `neighboursMax`. */
   readonly connectionsMax?: number | undefined;
   /** Limits at the start. Default: none. */
@@ -97,6 +101,7 @@ export class Peer {
   readonly #system: System;
   readonly #clock: Clock;
   readonly #endpoint: Endpoint;
+  readonly #membership: OwnMembership | undefined;
   /** Milliseconds since 1970. */
   readonly #startedMs: number;
   readonly #secret: PeerSecret;
@@ -141,7 +146,10 @@ export class Peer {
     this.#system = system;
     this.#store = store;
     this.#clock = clock;
-    this.#endpoint = new Endpoint({ system, local: () => this.#hello() });
+    const { membership } = options;
+    this.#membership =
+      membership && new OwnMembership({ membership, clock, keep: (renewed) => dataFolder?.writeMembership(renewed) });
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: this.#membership?.security });
     this.#startedMs = clock.wallTime();
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);
@@ -174,10 +182,14 @@ export class Peer {
     this.#directory = new TrackerDirectory({
       ...shared,
       tracker: options.tracker,
-      peerIdAt: (address) => peerIdAt(address, this.#secret),
+      peerIdAt: (address) => this.#membership?.peerId ?? peerIdAt(address, this.#secret),
       hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
       endpoint: this.#endpoint,
       listening: () => this.#listener!.announced(),
+      revoked: (message) => {
+        this.#membership?.setRevoked(message);
+        this.#endpoint.closeLapsed();
+      },
       registered: (address) => this.#listener!.warnIfUnreachable(address),
       events: this.events,
     });

@@ -36,6 +36,8 @@ export interface TrackerLinkOptions {
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
   /** Announces all publications and holdings in the new session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
+  /** The tracker names all removed members of the swarm. */
+  readonly revoked: (message: Message<"REVOKED">) => void;
   readonly events: PeerEvents;
   readonly log: Log;
 }
@@ -187,7 +189,7 @@ export class TrackerLink {
     this.#connection = connection;
     connection.serve<"tracker", "peer">({
       requests: answersToTracker(() => this.#idToProve),
-      notices: {},
+      notices: { REVOKED: (message) => this.#options.revoked(message) },
       reportableError: (thrown, during) => reportableError(thrown, during, this.#options.log),
       closed: (cause) => {
         if (this.#connection === connection)

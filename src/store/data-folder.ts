@@ -9,6 +9,7 @@ import type { Random } from "../core/clock.ts";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
+import { formatMembership, type Membership, parseMembership } from "../identity/membership.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
@@ -35,6 +36,7 @@ export type PortName = "listen" | "admin";
 
 const ADMIN_FILE = "admin.json";
 const PEER_SECRET_FILE = "peer-secret";
+const MEMBERSHIP_FILE = "swarm.json";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
   Role,
@@ -103,6 +105,17 @@ export class DataFolder {
     });
   }
 
+  /** Undefined where the role of this folder is in no swarm. Throws `disk` for a damaged file. */
+  readMembership(): Membership | undefined {
+    const path = join(this.path, MEMBERSHIP_FILE);
+    const text = readTextFile(path);
+    return text === undefined ? undefined : parseMembership(text, path);
+  }
+
+  writeMembership(membership: Membership): void {
+    replaceFile(join(this.path, MEMBERSHIP_FILE), formatMembership(membership), { durable: true });
+  }
+
   /** The port that was used last; undefined if none is known. */
   rememberedPort(name: PortName): number | undefined {
     const text = readTextFile(join(this.path, portFileOf[name]))?.trim();
@@ -163,7 +176,7 @@ function makeAndLookAt(path: string, attempt: string): Stats {
 /** What a peer uses of its data folder. */
 export type PeerFolder = Pick<
   DataFolder,
-  "path" | "databasePath" | "rememberedPort" | "rememberPort" | "readOrCreatePeerSecret"
+  "path" | "databasePath" | "rememberedPort" | "rememberPort" | "readOrCreatePeerSecret" | "writeMembership"
 >;
 
 /**

@@ -28,6 +28,7 @@ function folder(remembered?: number): PeerFolder & { port: number | undefined } 
     readOrCreatePeerSecret: () => {
       throw new Error("not here");
     },
+    writeMembership: () => {},
   };
   return kept;
 }

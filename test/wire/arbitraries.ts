@@ -34,6 +34,8 @@ const fileInfo: fc.Arbitrary<FileInfo> = fc.record({
   content_id: contentId,
   holders: fc.nat(),
 });
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
+const trackers = fc.array(text, { maxLength: 8 });
 const fileList = fc.array(fileInfo, { maxLength: 5 });
 const holderInfo: fc.Arbitrary<HolderInfo> = fc.record({ address, chunks: chunkRanges() });
 
@@ -45,7 +47,7 @@ const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } =
       agent: text,
       address: nullable(address),
       nonce,
-      authority: fc.uint8Array({ maxLength: 500 }),
+      authority: bytes(500),
     },
     { requiredKeys: ["version", "role", "agent", "address"] },
   ),
@@ -94,6 +96,13 @@ const fieldsOf: { readonly [Name in MessageName]: fc.Arbitrary<Fields<Name>> } =
   REPLY_PROOF: fc.record({ request, proof: digest }),
   REQUEST_PEERS: fc.record({ request, host: address.map(hostOf) }),
   REPLY_PEERS: fc.record({ request, addresses: fc.array(address, { maxLength: 5 }) }),
+  REQUEST_JOIN: fc.record({ request, secret: bytes(16), certificate_request: bytes(1024), name: text }),
+  REPLY_JOIN: fc.record({ request, swarm: text, certificate: nullable(bytes(4096)), trackers }),
+  REQUEST_RENEW: fc.record({ request }),
+  REPLY_RENEW: fc.record({ request, certificate: bytes(4096), trackers }),
+  REQUEST_LEAVE: fc.record({ request }),
+  REPLY_LEAVE: fc.record({ request }),
+  REVOKED: fc.record({ peer_ids: fc.array(peerId, { maxLength: 5 }).map((ids) => Uint8Array.fromHex(ids.join(""))) }),
   REQUEST_MANIFEST: fc.record({ request, content_id: contentId }),
   REPLY_MANIFEST: fc.record({ request, content_id: contentId }),
   REQUEST_JOIN_SWARM: fc.record({ request, content_id: contentId, chunks: chunkRanges() }),

@@ -260,7 +260,7 @@ function keptFolder(path: string, repository: Repository): KeptFolder {
     secret ??= randomPeerSecret(random);
     return secret;
   };
-  const ports = { rememberedPort: () => undefined, rememberPort: () => {} };
+  const ports = { rememberedPort: () => undefined, rememberPort: () => {}, writeMembership: () => {} };
   const folder = { path, databasePath: ":memory:", readOrCreatePeerSecret, ...ports };
   return { folder, repository };
 }
