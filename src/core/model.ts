@@ -52,7 +52,12 @@ export const FileInfoSchema = v.object({
 export type FileInfo = v.InferOutput<typeof FileInfoSchema>;
 
 /** Which chunks of a content one peer holds, as it last announced. */
-export const HolderInfoSchema = v.object({ address: AddressSchema, chunks: ChunkRangesSchema });
+export const HolderInfoSchema = v.object({
+  address: AddressSchema,
+  chunks: ChunkRangesSchema,
+  /** In a swarm, where a peer id is no secret: whoever connects to the address expects this peer. */
+  peer_id: v.optional(PeerIdSchema),
+});
 export type HolderInfo = v.InferOutput<typeof HolderInfoSchema>;
 
 /** Some holders of one content, each with its chunks as `0-99,120`. */

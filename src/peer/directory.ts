@@ -16,6 +16,9 @@ export interface FileQuery {
   readonly holder?: Address | undefined;
 }
 
+/** Where a holder listens; in a swarm, also who has to answer there. */
+export type Holder = Pick<HolderInfo, "address" | "peer_id">;
+
 export interface ContentLocation {
   /** Null where nobody publishes the content. */
   readonly fileInfo: FileInfo | null;

@@ -3,7 +3,6 @@
  * copy are copied, the rest is transferred while the verification runs. A fetch that ends without its file keeps the
  * part file for the next attempt, unless it was cancelled.
  */
-import type { Address } from "../core/address.ts";
 import { type Bitfield, formatRanges } from "../core/bitfield.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { reportableError } from "../core/defects.ts";
@@ -20,6 +19,7 @@ import { ContentLayout } from "../disk/content-layout.ts";
 import type { Part } from "../disk/content-store.ts";
 import type { FileStamp } from "../disk/file-stamp.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
+import type { Holder } from "./directory.ts";
 import type { Library } from "./library.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Refundable } from "./rate-limiter.ts";
@@ -58,7 +58,7 @@ export interface FetchJobOptions {
   readonly downThrottle: Refundable;
   /** Overrides of the engine's bounds. */
   readonly bounds?: Partial<DownloadBounds> | undefined;
-  readonly findHolders: () => Promise<Address[]>;
+  readonly findHolders: () => Promise<readonly Holder[]>;
   /** The part file can be served from now on. */
   readonly began: () => void;
   readonly gained: (chunk: number) => void;
@@ -90,7 +90,7 @@ export class FetchJob {
   #discarding = false;
 
   /** Starts the fetch. */
-  constructor(options: FetchJobOptions, holders: readonly Address[]) {
+  constructor(options: FetchJobOptions, holders: readonly Holder[]) {
     this.#options = options;
     this.id = options.id;
     this.fname = options.fname;
@@ -157,7 +157,7 @@ export class FetchJob {
     this.stop(new P2pfsError("cancelled", `the fetch of ${this.fname} was cancelled`, { hint }));
   }
 
-  async #run(holders: readonly Address[]): Promise<FetchReceipt> {
+  async #run(holders: readonly Holder[]): Promise<FetchReceipt> {
     const { part, finished } = this.#options;
     try {
       await this.#awaitPredecessor();
@@ -187,7 +187,7 @@ export class FetchJob {
   }
 
   /** Resolves when every chunk is verified, those of an earlier process included. */
-  async #gather(holders: readonly Address[]): Promise<void> {
+  async #gather(holders: readonly Holder[]): Promise<void> {
     const { part, library, contentId, began } = this.#options;
     const isCopied = library.copyOf(contentId) !== undefined;
     if (!isCopied && !part.have.isFull) began();
@@ -234,7 +234,7 @@ export class FetchJob {
     }
   }
 
-  async #runTransfer(holders: readonly Address[]): Promise<void> {
+  async #runTransfer(holders: readonly Holder[]): Promise<void> {
     const { gained, startedMs } = this.#options;
     if (this.#stopped !== undefined) throw this.#stopped;
     this.#transfer = new Transfer({

@@ -2,7 +2,6 @@
  * All fetches of this peer, many at once. Finds the content and its holders, opens the part file and starts a FetchJob.
  * A second fetch of the same content to the same destination returns the running one.
  */
-import type { Address } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { reportableError } from "../core/defects.ts";
@@ -18,7 +17,7 @@ import { Backoff } from "../net/backoff.ts";
 import { type System, sleep } from "../net/system.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { type FetchSubject, type FetchTarget, findTarget } from "./candidates.ts";
-import type { Directory } from "./directory.ts";
+import type { Directory, Holder } from "./directory.ts";
 import type { PeerEvents } from "./events.ts";
 import { FetchJob } from "./fetch-job.ts";
 import type { Library } from "./library.ts";
@@ -207,7 +206,7 @@ export class Fetches {
    * Holders join and leave all the time, so the tracker is asked again until the deadline while no holder gives the
    * manifest, or only wrong ones come.
    */
-  async #manifestFrom(named: readonly Address[], contentId: ContentId, deadline: Deadline): Promise<Uint8Array> {
+  async #manifestFrom(named: readonly Holder[], contentId: ContentId, deadline: Deadline): Promise<Uint8Array> {
     const { neighbours } = this.#options;
     for (let holders = named; ; holders = await this.#holdersOf(contentId, deadline)) {
       try {
@@ -231,7 +230,7 @@ export class Fetches {
     destination: string,
     manifest: Manifest,
     part: Part,
-    holders: readonly Address[],
+    holders: readonly Holder[],
     startedMs: number,
     downLimit: RateLimit,
   ): FetchJob {
@@ -307,9 +306,9 @@ export class Fetches {
     }
   }
 
-  async #holdersOf(contentId: ContentId, deadline: Deadline): Promise<Address[]> {
+  async #holdersOf(contentId: ContentId, deadline: Deadline): Promise<readonly Holder[]> {
     const { holders } = await this.#options.directory.locate(contentId, deadline);
-    return holders.map((holder) => holder.address);
+    return holders;
   }
 
   async #resumeOne(fetch: UnfinishedFetch, backoff: Backoff): Promise<void> {

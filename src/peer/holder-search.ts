@@ -5,10 +5,12 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { reportableError } from "../core/defects.ts";
 import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
+import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { mayDelayRequests } from "../net/backlog.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Message } from "../wire/messages.ts";
+import type { Holder } from "./directory.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { Swarms } from "./swarms.ts";
 
@@ -31,8 +33,8 @@ export interface HolderSearchOptions {
   readonly have: Bitfield;
   readonly neighbours: Neighbours;
   readonly swarms: Swarms;
-  /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
-  readonly findHolders: () => Promise<Address[]>;
+  /** Holders, this peer's own left out; empty where the tracker does not answer. */
+  readonly findHolders: () => Promise<readonly Holder[]>;
   readonly sourceCount: () => number;
   /** Called from time to time while a holder is there, but has not come to its answer. */
   readonly delayed: () => void;
@@ -51,7 +53,7 @@ export class HolderSearch {
     this.#options = options;
   }
 
-  start(holders: readonly Address[]): void {
+  start(holders: readonly Holder[]): void {
     this.#reachAll(holders);
     // By now the tracker has this peer's announcement, and names leechers that started after the first query.
     this.again();
@@ -81,12 +83,12 @@ export class HolderSearch {
     });
   }
 
-  #reachAll(holders: readonly Address[]): void {
-    for (const address of holders) {
+  #reachAll(holders: readonly Holder[]): void {
+    for (const { address, peer_id: peerId } of holders) {
       if (this.#isClosed || this.#reaching.has(address) || this.#options.isKnown(address)) continue;
       this.#reaching.add(address);
       // An unreachable holder is tried again when the tracker names it again.
-      this.#reach(address)
+      this.#reach(address, peerId)
         .catch((thrown: unknown) => this.#logFailure(address, thrown))
         .finally(() => this.#reaching.delete(address));
     }
@@ -99,9 +101,9 @@ export class HolderSearch {
     log("debug", "cannot reach the holder {address} of {content_id}: {reason}", fields);
   }
 
-  async #reach(address: Address): Promise<void> {
+  async #reach(address: Address, peerId: PeerId | undefined): Promise<void> {
     const { neighbours, contentId, have, swarms, isKnown } = this.#options;
-    const neighbour = await neighbours.reach(address);
+    const neighbour = await neighbours.reach(address, peerId);
     if (this.#isClosed || isKnown(address)) return;
     const { connection } = neighbour;
     const announced = new Bitfield(have.size, have.bytes);

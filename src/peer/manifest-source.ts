@@ -1,5 +1,4 @@
 /** Gets a manifest from any holder. The content id verifies the manifest, so no holder has to be trusted. */
-import type { Address } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
@@ -8,6 +7,7 @@ import { type ContentId, contentIdOf, decodeManifest } from "../core/manifest.ts
 import { digest } from "../disk/blake3.ts";
 import { mayDelayRequests } from "../net/backlog.ts";
 import type { Connection } from "../net/connection.ts";
+import type { Holder } from "./directory.ts";
 import type { Neighbours } from "./neighbours.ts";
 
 /** Holders asked at first. */
@@ -23,7 +23,7 @@ const PAYLOAD_MS_MAX = 30_000;
  */
 export async function fetchManifest(
   contentId: ContentId,
-  holders: readonly Address[],
+  holders: readonly Holder[],
   neighbours: Neighbours,
   deadline: Deadline,
   clock: Clock,
@@ -58,13 +58,13 @@ export async function fetchManifest(
 
 async function askOne(
   contentId: ContentId,
-  holder: Address,
+  { address, peer_id: peerId }: Holder,
   neighbours: Neighbours,
   deadline: Deadline,
   clock: Clock,
 ): Promise<Uint8Array> {
   const { promise: silent, reject } = Promise.withResolvers<never>();
-  const giveUp = () => reject(new P2pfsError("unreachable", `${holder} did not send the manifest in time`));
+  const giveUp = () => reject(new P2pfsError("unreachable", `${address} did not send the manifest in time`));
   const untilDeadlineMs = msLeft(deadline, clock.now());
   let timer = clock.after(untilDeadlineMs, giveUp);
   let apart: Promise<Connection> | undefined;
@@ -74,16 +74,16 @@ async function askOne(
     return bytes <= MANIFEST_BYTES_MAX ? new Uint8Array(bytes) : undefined;
   };
   try {
-    const { connection: shared } = await Promise.race([neighbours.reach(holder), silent]);
+    const { connection: shared } = await Promise.race([neighbours.reach(address, peerId), silent]);
     // At a low limit on sending, a chunk takes seconds.
-    if (mayDelayRequests(shared)) apart = neighbours.reachApart(holder);
+    if (mayDelayRequests(shared)) apart = neighbours.reachApart(address, peerId);
     const connection = apart === undefined ? shared : await Promise.race([apart, silent]);
     // A holder that never answers is not waited for on its connection either, so that it does not keep its place.
     const timeoutMs = untilDeadlineMs + PAYLOAD_MS_MAX;
     const { reply } = connection.ask({ type: "REQUEST_MANIFEST", content_id: contentId }, { openPayload, timeoutMs });
     const { payload } = await Promise.race([reply, silent]);
     if (payload === undefined || contentIdOf(payload, digest) !== contentId)
-      throw new P2pfsError("integrity", `the manifest that ${holder} sent is not that of the content`);
+      throw new P2pfsError("integrity", `the manifest that ${address} sent is not that of the content`);
     decodeManifest(payload);
     return payload;
   } finally {

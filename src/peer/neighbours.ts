@@ -7,6 +7,7 @@ import { type Address, makeAddress } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
+import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Admission, type Conduct } from "../net/admission.ts";
 import type { Connection } from "../net/connection.ts";
@@ -97,10 +98,14 @@ export class Neighbours {
   /**
    * The neighbour at this address, which is dialled if it is not connected. Throws `unreachable`, and `busy` where this
    * peer cannot open another connection.
+   *
+   * @param peerId who has to answer there, in a swarm
    */
-  async reach(address: Address): Promise<Neighbour> {
+  async reach(address: Address, peerId?: PeerId): Promise<Neighbour> {
     const known = this.#byAddress.get(address);
-    const neighbour = known?.connection.isOpen ? known : await this.#dialOnce(address);
+    const neighbour = known?.connection.isOpen ? known : await this.#dialOnce(address, peerId);
+    if (peerId !== undefined && neighbour.connection.member?.peerId !== peerId)
+      throw new P2pfsError("unreachable", `another member answers at ${address}`);
     neighbour.noteUse();
     return neighbour;
   }
@@ -109,8 +114,8 @@ export class Neighbours {
    * A connection for a single request, to a peer whose other connection brings long frames that an answer would wait
    * behind. The caller closes it. Throws as `reach`.
    */
-  async reachApart(address: Address): Promise<Connection> {
-    return (await this.#dialPeer(address, false)).connection;
+  async reachApart(address: Address, peerId?: PeerId): Promise<Connection> {
+    return (await this.#dialPeer(address, peerId, false)).connection;
   }
 
   /** Closes all connections, and those that are being made as soon as they are. */
@@ -121,15 +126,15 @@ export class Neighbours {
     for (const connection of [...this.#all.keys()]) connection.close();
   }
 
-  #dialOnce(address: Address): Promise<Neighbour> {
+  #dialOnce(address: Address, peerId: PeerId | undefined): Promise<Neighbour> {
     const dialling =
-      this.#dialling.get(address) ?? this.#dial(address).finally(() => void this.#dialling.delete(address));
+      this.#dialling.get(address) ?? this.#dial(address, peerId).finally(() => void this.#dialling.delete(address));
     this.#dialling.set(address, dialling);
     return dialling;
   }
 
-  async #dial(address: Address): Promise<Neighbour> {
-    const dialled = await this.#dialPeer(address, true);
+  async #dial(address: Address, peerId: PeerId | undefined): Promise<Neighbour> {
+    const dialled = await this.#dialPeer(address, peerId, true);
     const neighbour = await this.#chooseConnection(dialled, address);
     if (!neighbour.connection.isOpen) throw new P2pfsError("unreachable", `${address} closed the connection`);
     this.#byAddress.set(address, neighbour);
@@ -139,12 +144,13 @@ export class Neighbours {
   }
 
   /** @param isToKeep whether this may become the connection in use with the peer */
-  async #dialPeer(address: Address, isToKeep: boolean): Promise<Neighbour> {
+  async #dialPeer(address: Address, peerId: PeerId | undefined, isToKeep: boolean): Promise<Neighbour> {
     if (!this.#places.makeRoom(this.#dialling.size))
       throw new P2pfsError("busy", "this peer has as many connections as it can open");
     let dialled: Neighbour | undefined;
     const connection = await this.#options.endpoint.dial(address, {
       timeoutMs: DIAL_MS_MAX,
+      peerId,
       onConnection: (ready) => {
         if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
       },

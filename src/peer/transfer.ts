@@ -21,6 +21,7 @@ import { DownloadManager } from "../swarm/download-manager.ts";
 import type { DownloadCounters, DownloadEffect, DownloadEvent } from "../swarm/types.ts";
 import type { Message } from "../wire/messages.ts";
 import { BannedOrigins } from "./banned-origins.ts";
+import type { Holder } from "./directory.ts";
 import { HolderSearch } from "./holder-search.ts";
 import type { Neighbour } from "./neighbour.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -54,8 +55,8 @@ export interface TransferOptions {
   readonly bounds?: Partial<DownloadBounds> | undefined;
   /** R5: by then the user hears that nobody has a chunk, on the clock. */
   readonly noticeAt?: number | undefined;
-  /** Addresses of holders, this peer's own left out; empty where the tracker does not answer. */
-  readonly findHolders: () => Promise<Address[]>;
+  /** Holders, this peer's own left out; empty where the tracker does not answer. */
+  readonly findHolders: () => Promise<readonly Holder[]>;
   /** A chunk is on disk and can be served. */
   readonly gained: (chunk: number) => void;
 }
@@ -148,7 +149,7 @@ export class Transfer implements SwarmListener {
   }
 
   /** Resolves when every chunk is written; rejects with the reason of the failure, or the error given to `stop`. */
-  async run(holders: readonly Address[]): Promise<void> {
+  async run(holders: readonly Holder[]): Promise<void> {
     const { contentId, swarms } = this.#options;
     swarms.listen(contentId, this);
     this.#search.start(holders);

@@ -52,7 +52,7 @@ export class ChunklessLeechers {
     for (const [peerId, address] of [...(this.#byContent.get(contentId) ?? [])].reverse()) {
       if (found.length >= max) break;
       if (peerId === requester.peerId || (!requester.sameHost && isLoopback(hostOf(address)))) continue;
-      found.push({ address, chunks: NO_CHUNKS });
+      found.push({ address, peer_id: peerId, chunks: NO_CHUNKS });
     }
     return found;
   }

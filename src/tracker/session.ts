@@ -267,7 +267,10 @@ export class Session {
     const located = contentId ?? found.fileInfo?.content_id;
     const free = HOLDER_SAMPLE_MAX - found.holders.length;
     const leechers = located === undefined ? [] : chunklessLeechers.of(located, requester, free);
-    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...leechers] };
+    const holders = [...found.holders, ...leechers];
+    // Outside of a swarm, whoever knows a peer's id can speak for it.
+    const named = this.#host.certifier === undefined ? holders.map(({ peer_id: _, ...holder }) => holder) : holders;
+    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: named };
   }
 }
 

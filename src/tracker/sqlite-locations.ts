@@ -9,7 +9,7 @@ import type { Clock, Random } from "../core/clock.ts";
 import { foldFileName } from "../core/file-name.ts";
 import { CHUNK_RANGES_MAX, HOLDER_SAMPLE_MAX, HOLDERS_COUNTED_MAX, LOCATION_RANGES_MAX } from "../core/limits.ts";
 import { type ContentId, chunkCountFor } from "../core/manifest.ts";
-import { type FileInfo, type HolderInfo, parsePublicationKey } from "../core/model.ts";
+import { type FileInfo, type HolderInfo, type PeerId, parsePublicationKey } from "../core/model.ts";
 import { nextTurn } from "../net/system.ts";
 import { limitOf, parameter } from "../store/parameter.ts";
 import {
@@ -175,7 +175,11 @@ export class SqliteLocations {
     const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, found.size)));
     return [...found.values()].map(({ peerId, size, chunks, ...at }) => ({
       peerId,
-      info: { address: addressOf(at), chunks: chunkRangesOf(chunks, chunkCountFor(size), rangesMax) },
+      info: {
+        address: addressOf(at),
+        peer_id: peerId as PeerId,
+        chunks: chunkRangesOf(chunks, chunkCountFor(size), rangesMax),
+      },
     }));
   }
 

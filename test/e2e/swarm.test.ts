@@ -3,7 +3,6 @@ import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hostOf, portOf } from "../../src/core/address.ts";
 import { deadlineIn } from "../../src/core/deadline.ts";
 import { DAY_MS } from "../../src/core/units.ts";
 import { randomSecret, sha256 } from "../../src/identity/invitation.ts";
@@ -12,10 +11,10 @@ import { createPrivateKeyPem, peerIdOfKey, publicKeyOf } from "../../src/identit
 import type { Membership } from "../../src/identity/membership.ts";
 import { realSystem } from "../../src/net/system.ts";
 import { joinSwarm } from "../../src/peer/join-swarm.ts";
+import { randomBytes } from "../support/bytes.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { fetchTo, hostPortOf, joined, openPeer, startTracker } from "../support/roles.ts";
 import { until } from "../support/until.ts";
-import { randomBytes } from "../support/bytes.ts";
 
 const { random, clock } = realSystem;
 
@@ -26,7 +25,14 @@ async function swarmKeys(): Promise<{ membership: Membership; authorityKey: stri
   const spki = publicKeyOf(key);
   const issuer = { certificate: authority, privateKey: authorityKey, peerId: null };
   const der = await issueCertificate(issuer, { spki, role: "tracker", nowMs: Date.now(), random });
-  const membership = { swarm: "lab", authority, key, certificate: new X509Certificate(der), peerId: peerIdOfKey(spki), trackers: [] };
+  const membership = {
+    swarm: "lab",
+    authority,
+    key,
+    certificate: new X509Certificate(der),
+    peerId: peerIdOfKey(spki),
+    trackers: [],
+  };
   return { membership, authorityKey };
 }
 
@@ -34,8 +40,20 @@ test("join, publish, fetch, revoke", async () => {
   const swarm = await swarmKeys();
   const { tracker, at } = await startTracker({ swarm });
   const secret = randomSecret(random);
-  await tracker.registry.members.invite({ secretHash: sha256(secret), role: "peer", label: "", needsApproval: false, uses: 2, expires: Date.now() + DAY_MS });
-  const invitation = { authorityHash: sha256(swarm.membership.authority.raw), secret, role: "peer" as const, trackers: [hostPortOf(at)] };
+  await tracker.registry.members.invite({
+    secretHash: sha256(secret),
+    role: "peer",
+    label: "",
+    needsApproval: false,
+    uses: 2,
+    expires: Date.now() + DAY_MS,
+  });
+  const invitation = {
+    authorityHash: sha256(swarm.membership.authority.raw),
+    secret,
+    role: "peer" as const,
+    trackers: [hostPortOf(at)],
+  };
   const join1 = async (name: string) => {
     const key = await createPrivateKeyPem();
     const t0 = performance.now();
@@ -45,7 +63,10 @@ test("join, publish, fetch, revoke", async () => {
   };
   const [a, b] = [await join1("a"), await join1("b")];
   await expect(join1("c")).rejects.toMatchObject({ code: "refused" });
-  const [anna, ben] = [await openPeer({ tracker: hostPortOf(at), membership: a }), await openPeer({ tracker: hostPortOf(at), membership: b })];
+  const [anna, ben] = [
+    await openPeer({ tracker: hostPortOf(at), membership: a }),
+    await openPeer({ tracker: hostPortOf(at), membership: b }),
+  ];
   await joined(anna, ben);
   const folder = temporaryFolder();
   const path = join(folder, "file");

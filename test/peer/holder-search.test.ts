@@ -19,7 +19,7 @@ function searching(options: Partial<HolderSearchOptions> = {}, answers: Answers 
   const parts = new Parts(room);
   const holders = [1, 2, 3].map((number) => holderIn(room, `10.0.2.${number}`, content, answers));
   const asked: number[] = [];
-  const side = { named: [] as readonly Address[], sources: 0 };
+  const side = { named: [] as readonly Pick<Actor, "address">[], sources: 0 };
   const have = new Bitfield(content.chunkCount);
   const joined: string[] = [];
   parts.swarms.listen(contentId, {
@@ -51,8 +51,8 @@ describe("a search", () => {
   test("joins the holders that it is given and those that the tracker names by then", () => {
     const { room, holders, side, joined, search, joins } = searching();
     const [one, two] = holders as [Actor, Actor];
-    side.named = [two.address];
-    search.start([one.address]);
+    side.named = [two];
+    search.start([one]);
     room.run(20);
     expect(joined.sort()).toEqual([`${one.address} 0,1,2,3`, `${two.address} 0,1,2,3`]);
     expect([joins(one), joins(two)]).toEqual([[[]], [[]]]);
@@ -99,8 +99,8 @@ describe("a search", () => {
     const { room, holders, side, search, joins } = searching();
     const [one] = holders as [Actor];
     one.process.freeze(600);
-    side.named = [one.address];
-    search.start([one.address, one.address]);
+    side.named = [one];
+    search.start([one, one]);
     for (let times = 0; times < 5; times++) {
       search.again();
       room.run(100);
@@ -121,7 +121,7 @@ describe("a search", () => {
       },
     );
     const [one] = holders as [Actor];
-    side.named = ["10.0.9.9:7000" as Address, one.address];
+    side.named = [{ address: "10.0.9.9:7000" as Address }, one];
     search.start([]);
     room.run(700);
     expect(joined).toEqual([]);
@@ -131,7 +131,7 @@ describe("a search", () => {
 
   test("that hears no answer to its join for a second goes on without that holder", () => {
     const { room, holders, joined, search } = searching({}, { REQUEST_JOIN_SWARM: () => undefined });
-    search.start([holders[0]!.address]);
+    search.start([holders[0]!]);
     room.run(5 * SECOND_MS);
     expect(joined).toEqual([]);
     expect(holders[0]!.all("REQUEST_JOIN_SWARM").length).toBe(1);
@@ -142,7 +142,7 @@ describe("a search", () => {
     const { room, holders, search, joins } = searching({ isKnown: (address) => known.has(address) });
     const [one, two, three] = holders as [Actor, Actor, Actor];
     known.add(one.address);
-    search.start([one.address, two.address, three.address]);
+    search.start([one, two, three]);
     known.add(two.address);
     room.run(50);
     expect([one.connections.length, joins(two).length, joins(three).length]).toEqual([0, 0, 1]);
@@ -150,8 +150,8 @@ describe("a search", () => {
 
   test("that is closed asks no more, dials no more, and does not join whom it has dialled", () => {
     const { room, parts, holders, asked, side, joined, search, joins } = searching();
-    side.named = [holders[1]!.address];
-    search.start([holders[0]!.address]);
+    side.named = [holders[1]!];
+    search.start([holders[0]!]);
     search.close();
     search.again();
     room.run(MINUTE_MS);
@@ -162,7 +162,7 @@ describe("a search", () => {
 
   test("that is closed while a holder answers its join makes no member of it", () => {
     const { room, holders, joined, search } = searching();
-    search.start([holders[0]!.address]);
+    search.start([holders[0]!]);
     room.until(() => holders[0]!.all("REQUEST_JOIN_SWARM").length === 1);
     search.close();
     room.run(50);
@@ -185,7 +185,7 @@ describe("a search", () => {
       } as unknown as HolderSearchOptions["neighbours"],
     });
     const { room, holders, joined, search } = side;
-    search.start([holders[0]!.address]);
+    search.start([holders[0]!]);
     room.run(200);
     expect([holders[0]!.all("REQUEST_JOIN_SWARM").length, joined]).toEqual([1, []]);
   });
@@ -196,7 +196,7 @@ describe("what this peer has", () => {
     const { room, holders, have, search, joins } = searching();
     const [one] = holders as [Actor];
     have.add(1);
-    search.start([one.address]);
+    search.start([one]);
     room.until(() => one.all("REQUEST_JOIN_SWARM").length === 1);
     have.add(3);
     room.run(20);
@@ -209,7 +209,7 @@ describe("what this peer has", () => {
     for (let chunk = 0; chunk < many.size; chunk += 2) many.add(chunk);
     const { room, holders, search, joins } = searching({ have: many });
     const [one] = holders as [Actor];
-    search.start([one.address]);
+    search.start([one]);
     room.run(20);
     const told = [...joins(one), ...one.all("HAVE").map(({ chunks }) => chunksIn(chunks))];
     expect(told.map(({ length }) => length)).toEqual([4096, 904]);

@@ -36,7 +36,13 @@ function asking(...answers: readonly Answer[]) {
     holderIn(room, `10.0.2.${index + 1}`, content, { REQUEST_MANIFEST: answer }),
   );
   const fetch = (addresses: readonly Address[] = holders.map(({ address }) => address), ms = 1700, id = contentId) =>
-    fetchManifest(id, addresses, parts.neighbours, parts.within(ms), parts.process.system.clock);
+    fetchManifest(
+      id,
+      addresses.map((address) => ({ address })),
+      parts.neighbours,
+      parts.within(ms),
+      parts.process.system.clock,
+    );
   return { room, parts, holders, fetch };
 }
 
@@ -159,7 +165,7 @@ describe("a holder that trickles", () => {
     const { address, ends } = room.listenRaw(room.machine("10.0.2.1"));
     const fetching = fetchManifest(
       contentId,
-      [address],
+      [{ address }],
       parts.neighbours,
       parts.within(1700),
       parts.process.system.clock,

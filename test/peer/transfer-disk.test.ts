@@ -54,7 +54,7 @@ function transferring(writeMs: number) {
     findHolders: async () => [],
     gained: () => {},
   });
-  const running = transfer.run([holder.address]);
+  const running = transfer.run([holder]);
   running.catch(() => {});
   const neighbour = room.wait(parts.neighbours.reach(holder.address));
   return { room, parts, content, holder, part, buffers, running, transfer, neighbour };

@@ -64,11 +64,11 @@ function transferring(
     swarms: parts.swarms,
     buffers,
     downThrottle,
-    findHolders: async () => holders.map(({ address }) => address),
+    findHolders: async () => holders,
     gained: (chunk) => void gained.push(chunk),
     ...options,
   });
-  const running = transfer.run(holders.map(({ address }) => address));
+  const running = transfer.run(holders);
   running.catch(() => {});
   /** The held chunks whose bytes are not those of the content. */
   const wrongChunks = () =>
