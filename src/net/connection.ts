@@ -19,15 +19,15 @@ import {
   type Role,
   STRANGER_HEADER_BYTES_MAX,
 } from "../wire/messages.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import { errorFrom, errorMessage } from "./error-message.ts";
 import { Greeting } from "./greeting.ts";
-import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
+import type { ConnectionHandlers, Outgoing } from "./handlers.ts";
 import { Inflow } from "./inflow.ts";
 import type { LoopTurns } from "./loop-turns.ts";
 import { OVERDUE_MAX, PendingRequests, type Reply, type RequestOptions } from "./pending-requests.ts";
 import type { RemoteMember, Security } from "./security.ts";
 import { type PayloadOptions, type PayloadSource, SendQueue } from "./send-queue.ts";
-import { ServedRequests } from "./served-requests.ts";
 import type { RemoteEnd, ShownCertificate, Transport } from "./transport.ts";
 
 /** Invalid frames before the connection is closed. */
@@ -37,11 +37,6 @@ const LINGER_MS_MAX = SECOND_MS;
 
 /** This side's HELLO. */
 export type LocalHello = Omit<Fields<"HELLO">, "version">;
-
-/** The handlers of any role, looked up by message name. */
-type HandlerOf = Partial<
-  Record<MessageName, (message: Message) => Promise<Outgoing | undefined> | Outgoing | undefined>
->;
 
 export interface ConnectionOptions {
   readonly transport: Transport;
@@ -67,10 +62,8 @@ export class Connection implements FrameHandler {
   readonly #pending: PendingRequests;
   readonly #greeted: (connection: Connection) => void;
   readonly #greeting: Greeting;
-  readonly #served: ServedRequests;
+  readonly #dispatcher: Dispatcher;
   readonly #pausers = new Set<object>();
-  #handlers: HandlerOf = commonAnswers;
-  #events: ConnectionEvents = {};
   #faults = 0;
   #closed = false;
   #closing = false;
@@ -85,20 +78,26 @@ export class Connection implements FrameHandler {
     this.#clock = clock;
     this.#lastFrameMs = clock.now();
     this.#pending = new PendingRequests(clock);
-    this.#served = new ServedRequests(clock);
     this.#inflow = new Inflow({
       handler: this,
       clock,
       turns,
       pause: () => this.pause(this.#inflow),
       resume: () => this.resume(this.#inflow),
-      failed: (thrown) => this.#abort(this.#events.reportableError?.(thrown, "a frame") ?? asP2pfsError(thrown)),
+      failed: (thrown) =>
+        this.#abort(this.#dispatcher.events.reportableError?.(thrown, "a frame") ?? asP2pfsError(thrown)),
     });
     this.#queue = new SendQueue({
       clock,
       write: (bytes) => transport.write(bytes),
-      blocked: () => this.#events.blocked?.(),
+      blocked: () => this.#dispatcher.events.blocked?.(),
       broken: (error) => this.#abort(error),
+    });
+    this.#dispatcher = new Dispatcher({
+      clock,
+      queue: this.#queue,
+      isOpen: () => this.isOpen,
+      close: (cause) => this.close(cause),
     });
     this.#greeting = new Greeting({ clock, security, late: (error) => this.close(error) });
     if (security === undefined) this.#greet();
@@ -164,9 +163,8 @@ export class Connection implements FrameHandler {
   }
 
   /** Handles what the other side, of role `From`, sends to this side, of role `To`. */
-  serve<From extends Role, To extends Role>({ requests, notices, ...events }: ConnectionHandlers<From, To>): void {
-    this.#handlers = { ...commonAnswers, ...requests, ...notices } as HandlerOf;
-    this.#events = events;
+  serve<From extends Role, To extends Role>(handlers: ConnectionHandlers<From, To>): void {
+    this.#dispatcher.serve(handlers);
   }
 
   /** Sends a request and resolves with its reply; rejects with the other side's ERROR, at the timeout, or at close. */
@@ -208,35 +206,16 @@ export class Connection implements FrameHandler {
 
   /** Answers the request of this id, if it has no answer yet. */
   reply(request: number, message: Outgoing): void {
-    if (!this.isOpen || !this.#served.end(request)) return;
-    this.#queue.pushControl(encodeFrame({ ...message, request } as unknown as Message));
+    this.#dispatcher.reply(request, message);
   }
 
   /** Answers with a payload, which is queued behind control frames. False where the request has its answer already. */
-  replyWithPayload(
-    request: number,
-    message: Outgoing,
-    source: PayloadSource,
-    { throttle, sent }: PayloadOptions = {},
-  ): boolean {
-    if (!this.isOpen || !this.#served.end(request)) return false;
-    const head = encodeFrame({ ...message, request } as unknown as Message, source.bytes);
-    this.#queue.pushPayload({
-      head,
-      source,
-      throttle,
-      sent: () => {
-        sent?.();
-        this.#events.sent?.();
-      },
-    });
-    return true;
+  replyWithPayload(request: number, message: Outgoing, source: PayloadSource, options?: PayloadOptions): boolean {
+    return this.#dispatcher.replyWithPayload(request, message, source, options);
   }
 
   refuse(request: number, error: P2pfsError): void {
-    if (!this.isOpen || !this.#served.end(request)) return;
-    if (error.code === "busy" && !this.#served.mayRefuseAsBusy()) return this.close(error);
-    this.#queue.pushControl(encodeFrame(errorMessage(error, request)));
+    this.#dispatcher.refuse(request, error);
   }
 
   /** Whether this side waits for an answer. */
@@ -246,7 +225,7 @@ export class Connection implements FrameHandler {
 
   /** Requests of the other side without an answer yet. */
   get requestsServed(): number {
-    return this.#served.size;
+    return this.#dispatcher.requestsServed;
   }
 
   get isPaused(): boolean {
@@ -307,8 +286,8 @@ export class Connection implements FrameHandler {
       this.#closeCause ?? (error ? new P2pfsError("unreachable", `the connection broke: ${error.message}`) : undefined);
     const lost = cause ?? new P2pfsError("unreachable", "the other side closed the connection");
     this.#pending.failAll(lost);
-    this.#served.clear();
-    this.#events.closed?.(cause);
+    this.#dispatcher.clear();
+    this.#dispatcher.events.closed?.(cause);
   }
 
   // From the decoder
@@ -341,8 +320,7 @@ export class Connection implements FrameHandler {
     const { kind, way } = messageTable[message.type];
     if (kind === "reply") return this.#pending.settle(message, payload);
     if (!mayGo(way, hello.role, this.local.role)) return this.#handleStray(message);
-    if (isRequest(message.type)) return this.#serve(message as Message<RequestName>);
-    this.#handlers[message.type]?.(message);
+    this.#dispatcher.dispatch(message, this.#refusalOf(message.type));
   }
 
   handleFault(fault: FrameFault): void {
@@ -376,36 +354,13 @@ export class Connection implements FrameHandler {
     else this.#pending.refuse(message.request, error);
   }
 
-  #serve(message: Message<RequestName>): void {
-    const { request, type } = message;
-    const begun = this.#served.begin(request);
-    if (begun === "in_use") return this.close(new P2pfsError("protocol", `request id ${request} is in use`));
-    if (begun === "too_many") return this.refuse(request, new P2pfsError("busy", "too many requests"));
+  /** Why the other side may not send this message now. */
+  #refusalOf(type: MessageName): P2pfsError | undefined {
     const { stage } = messageTable[type];
     if (this.#greeting.isOutsider && stage !== "greeted")
-      return this.refuse(request, new P2pfsError("unauthorised", `${type} is for members of the swarm`));
-    if (this.isStranger && stage === "registered")
-      return this.refuse(
-        request,
-        new P2pfsError("unauthorised", `${type} needs a registered session`, { hint: "register first" }),
-      );
-    this.#answer(message);
-  }
-
-  async #answer(message: Message<RequestName>): Promise<void> {
-    const { request, type } = message;
-    const receivedMs = this.#clock.now();
-    let granted = false;
-    try {
-      const handler = this.#handlers[type];
-      if (handler === undefined) throw new P2pfsError("unknown_message", `${type} is not served here`);
-      const reply = await handler(message);
-      granted = true;
-      if (reply !== undefined) this.reply(request, reply);
-    } catch (thrown) {
-      this.refuse(request, this.#events.reportableError?.(thrown, type) ?? asP2pfsError(thrown));
-    }
-    this.#events.handled?.(type, this.#clock.now() - receivedMs, granted);
+      return new P2pfsError("unauthorised", `${type} is for members of the swarm`);
+    if (!this.isStranger || stage !== "registered") return undefined;
+    return new P2pfsError("unauthorised", `${type} needs a registered session`, { hint: "register first" });
   }
 
   #endWhenSent(): void {
