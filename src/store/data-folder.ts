@@ -9,6 +9,7 @@ import type { Random } from "../core/clock.ts";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
+import type { PrivateKeyPem } from "../identity/keys.ts";
 import { formatMembership, type Membership, parseMembership } from "../identity/membership.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
@@ -37,6 +38,7 @@ export type PortName = "listen" | "admin";
 const ADMIN_FILE = "admin.json";
 const PEER_SECRET_FILE = "peer-secret";
 const MEMBERSHIP_FILE = "swarm.json";
+const AUTHORITY_KEY_FILE = "swarm-authority.pem";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
   Role,
@@ -114,6 +116,19 @@ export class DataFolder {
 
   writeMembership(membership: Membership): void {
     replaceFile(join(this.path, MEMBERSHIP_FILE), formatMembership(membership), { durable: true });
+  }
+
+  removeMembership(): void {
+    for (const name of [MEMBERSHIP_FILE, AUTHORITY_KEY_FILE]) removeFile(join(this.path, name));
+  }
+
+  /** The key of the authority, where the tracker of this folder has made its swarm. */
+  readAuthorityKey(): PrivateKeyPem | undefined {
+    return readTextFile(join(this.path, AUTHORITY_KEY_FILE));
+  }
+
+  writeAuthorityKey(key: PrivateKeyPem): void {
+    replaceFile(join(this.path, AUTHORITY_KEY_FILE), key, { durable: true });
   }
 
   /** The port that was used last; undefined if none is known. */

@@ -3,9 +3,10 @@
  * members go. The tracker that made the swarm has the authority's key; one that joined issues with its own.
  */
 import { X509Certificate } from "node:crypto";
-import { formatHostPort } from "../core/address.ts";
+import { formatHostPort, type HostPort } from "../core/address.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { sha256 } from "../identity/invitation.ts";
@@ -32,6 +33,8 @@ export interface SwarmKeys {
 
 export interface CertifierOptions extends SwarmKeys {
   readonly members: MemberRegistry;
+  /** Where the members find the trackers of the swarm. */
+  readonly trackers: () => readonly HostPort[];
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -87,7 +90,7 @@ export class Certifier {
   }
 
   get #trackers(): string[] {
-    return this.#options.membership.trackers.map(formatHostPort);
+    return this.#options.trackers().slice(0, TRACKERS_NAMED_MAX).map(formatHostPort);
   }
 
   #allowanceOf(sourceIp: string): Allowance {

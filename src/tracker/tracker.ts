@@ -18,6 +18,7 @@ import { securityOf } from "../identity/credentials.ts";
 import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
+import { reachableAt } from "../net/own-host.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import type { Message } from "../wire/messages.ts";
@@ -26,6 +27,7 @@ import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
+import { MembershipCommands } from "./membership-commands.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Revocations } from "./revocations.ts";
@@ -86,6 +88,7 @@ export class Tracker implements SessionHost {
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
   readonly #revocations: Revocations;
+  readonly #membership: MembershipCommands | undefined;
   /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
@@ -114,7 +117,19 @@ export class Tracker implements SessionHost {
     this.#options = options;
     this.#revocations = new Revocations(registry.members);
     const { swarm } = options;
-    this.certifier = swarm && new Certifier({ ...swarm, members: registry.members, clock, random });
+    const { members } = registry;
+    const reachable = () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address));
+    this.certifier = swarm && new Certifier({ ...swarm, members, trackers: reachable, clock, random });
+    this.#membership =
+      swarm &&
+      new MembershipCommands({
+        swarm,
+        members,
+        clock,
+        random,
+        reachableAt: reachable,
+        changed: () => this.refreshMembers(),
+      });
     const security =
       swarm &&
       securityOf({
@@ -272,6 +287,14 @@ export class Tracker implements SessionHost {
     const hasChanged = await this.#revocations.refresh();
     this.#endpoint.closeLapsed();
     if (hasChanged) for (const { connection } of this.sessions.values()) connection.send(this.revoked);
+  }
+
+  /** The commands on members. Throws `refused` for a tracker that is of no swarm. */
+  get membership(): MembershipCommands {
+    if (this.#membership !== undefined) return this.#membership;
+    throw new P2pfsError("refused", "this tracker is of no swarm", {
+      hint: "`p2pfs tracker start --open` makes one, and so does `p2pfs swarm create`",
+    });
   }
 
   get revoked(): Message<"REVOKED"> {

@@ -54,6 +54,49 @@ export const PingResultSchema = v.object({
 });
 export type PingResult = v.InferOutput<typeof PingResultSchema>;
 
+const role = v.picklist(["tracker", "peer"]);
+
+/** A row of invites: by it machines can still join. */
+export const InvitationInfoSchema = v.object({
+  /** By which it is ended. */
+  id: v.string(),
+  role,
+  label: v.string(),
+  /** Whether somebody has to approve each machine. */
+  approve: v.boolean(),
+  /** Machines that can join, and that have joined or wait for approval. */
+  uses: count,
+  used: count,
+  created: time,
+  expires: time,
+});
+export type InvitationInfo = v.InferOutput<typeof InvitationInfoSchema>;
+
+export const InvitedSchema = v.object({
+  ...InvitationInfoSchema.entries,
+  /** `p2pfs-join:…` */
+  token: v.string(),
+  /** To be run on the other machine. */
+  command: v.string(),
+});
+export type Invited = v.InferOutput<typeof InvitedSchema>;
+
+/** A row of members. */
+export const MemberInfoSchema = v.object({
+  name: v.string(),
+  /** The peer id. */
+  id: v.string(),
+  role,
+  state: v.picklist(["waiting", "member", "revoked"]),
+  joined: time,
+  /** Null for one that waits for approval. */
+  expires: v.nullable(time),
+  /** Null for one that was never here. */
+  last_seen: v.nullable(time),
+  online: v.boolean(),
+});
+export type MemberInfo = v.InferOutput<typeof MemberInfoSchema>;
+
 /** One page of a list; `next` is the cursor of the following one, null after the last. */
 export interface Page<Row> {
   readonly rows: readonly Row[];

@@ -1,14 +1,12 @@
 /** S3, S6: machines join a swarm by an invitation, and share a file over encrypted connections. */
 import { expect, test } from "bun:test";
-import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deadlineIn } from "../../src/core/deadline.ts";
 import { DAY_MS } from "../../src/core/units.ts";
+import { foundSwarm } from "../../src/identity/found-swarm.ts";
 import { randomSecret, sha256 } from "../../src/identity/invitation.ts";
-import { issueCertificate, makeAuthority } from "../../src/identity/issuing.ts";
-import { createPrivateKeyPem, peerIdOfKey, publicKeyOf } from "../../src/identity/keys.ts";
-import type { Membership } from "../../src/identity/membership.ts";
+import { createPrivateKeyPem } from "../../src/identity/keys.ts";
 import { realSystem } from "../../src/net/system.ts";
 import { joinSwarm } from "../../src/peer/join-swarm.ts";
 import { randomBytes } from "../support/bytes.ts";
@@ -18,26 +16,8 @@ import { until } from "../support/until.ts";
 
 const { random, clock } = realSystem;
 
-async function swarmKeys(): Promise<{ membership: Membership; authorityKey: string }> {
-  const authorityKey = await createPrivateKeyPem();
-  const authority = new X509Certificate(await makeAuthority("lab", authorityKey, Date.now(), random));
-  const key = await createPrivateKeyPem();
-  const spki = publicKeyOf(key);
-  const issuer = { certificate: authority, privateKey: authorityKey, peerId: null };
-  const der = await issueCertificate(issuer, { spki, role: "tracker", nowMs: Date.now(), random });
-  const membership = {
-    swarm: "lab",
-    authority,
-    key,
-    certificate: new X509Certificate(der),
-    peerId: peerIdOfKey(spki),
-    trackers: [],
-  };
-  return { membership, authorityKey };
-}
-
 test("join, publish, fetch, revoke", async () => {
-  const swarm = await swarmKeys();
+  const swarm = await foundSwarm("lab", Date.now(), random);
   const { tracker, at } = await startTracker({ swarm });
   const secret = randomSecret(random);
   await tracker.registry.members.invite({

@@ -1,0 +1,124 @@
+/** The commands on the members of a tracker's swarm (S2, S5). */
+import type { HostPort } from "../core/address.ts";
+import type { Clock, Random } from "../core/clock.ts";
+import { P2pfsError } from "../core/errors.ts";
+import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
+import type { MemberRole } from "../identity/certificate.ts";
+import { formatInvitation, randomSecret, sha256 } from "../identity/invitation.ts";
+import type { SwarmKeys } from "./certifier.ts";
+import type { Invitation, ListedMember, MemberRegistry } from "./members.ts";
+import type { InvitationInfo, Invited, MemberInfo, Page } from "./types.ts";
+
+export interface InviteRequest {
+  /** Machines that can join. */
+  readonly uses: number;
+  readonly for_ms: number;
+  readonly role: MemberRole;
+  /** Whether somebody has to approve each of them. */
+  readonly approve: boolean;
+  readonly label: string;
+}
+
+export interface MembershipCommandsOptions {
+  readonly swarm: SwarmKeys;
+  readonly members: MemberRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Where machines can join; empty while the tracker does not listen. */
+  readonly reachableAt: () => readonly HostPort[];
+  /** Called when somebody is a member or is none any more. */
+  readonly changed: () => Promise<void>;
+}
+
+export class MembershipCommands {
+  readonly #options: MembershipCommandsOptions;
+
+  constructor(options: MembershipCommandsOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `refused` where this tracker cannot certify such a role, or does not listen. */
+  async invite({ uses, for_ms: forMs, role, approve, label }: InviteRequest): Promise<Invited> {
+    const { swarm, members, clock, random, reachableAt } = this.#options;
+    if (role === "tracker" && swarm.authorityKey === undefined)
+      throw new P2pfsError("refused", "only the tracker that made the swarm can invite a tracker");
+    const trackers = reachableAt().slice(0, TRACKERS_NAMED_MAX);
+    if (trackers.length === 0)
+      throw new P2pfsError("refused", "this tracker does not listen, so nobody could join", {
+        hint: "`p2pfs tracker start --open` makes it listen on all interfaces",
+      });
+    const secret = randomSecret(random);
+    const invitation = await members.invite({
+      secretHash: sha256(secret),
+      role,
+      label,
+      needsApproval: approve,
+      uses,
+      expires: clock.wallTime() + forMs,
+    });
+    const authorityHash = sha256(swarm.membership.authority.raw);
+    const token = formatInvitation({ authorityHash, secret, role, trackers });
+    return { ...invitationInfoOf(invitation), token, command: `p2pfs swarm join ${token}` };
+  }
+
+  /** Those by which somebody can still join. */
+  async invitations(): Promise<InvitationInfo[]> {
+    return (await this.#options.members.invitations()).map(invitationInfoOf);
+  }
+
+  /** Throws `not_found`. */
+  endInvitation(id: string): Promise<void> {
+    return this.#options.members.endInvitation(id);
+  }
+
+  async list(cursor: string | null): Promise<Page<MemberInfo>> {
+    const { rows, next } = await this.#options.members.members(cursor);
+    return { rows: rows.map(memberInfoOf), next };
+  }
+
+  /** @param who id or name. Throws `not_found`, `ambiguous`. */
+  async approve(who: string): Promise<{ readonly id: string; readonly name: string }> {
+    const { peerId: id, name } = await this.#options.members.approve(who);
+    return { id, name };
+  }
+
+  /** As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. */
+  async revoke(who: string): Promise<{ readonly id: string; readonly name: string }> {
+    const { members, swarm, changed } = this.#options;
+    const own = swarm.membership.peerId;
+    if (who === own) throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
+    const { peerId: id, name } = await members.revoke(who);
+    await changed();
+    return { id, name };
+  }
+}
+
+function invitationInfoOf({
+  id,
+  role,
+  label,
+  needsApproval,
+  uses,
+  used,
+  created,
+  expires,
+}: Invitation): InvitationInfo {
+  return { id, role, label, approve: needsApproval, uses, used, created: isoTime(created), expires: isoTime(expires) };
+}
+
+function memberInfoOf({ peerId, name, role, state, joined, expires, online, lastSeen }: ListedMember): MemberInfo {
+  return {
+    name,
+    id: peerId,
+    role,
+    state,
+    joined: isoTime(joined),
+    expires: expires === 0 ? null : isoTime(expires),
+    last_seen: lastSeen === null ? null : isoTime(lastSeen),
+    online,
+  };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
