@@ -29,6 +29,7 @@ import {
   StoppingSchema,
   view,
 } from "./http.ts";
+import { swarmRoutes } from "./swarm-routes.ts";
 import { addTrackerMetrics } from "./tracker-metrics.ts";
 
 const StartedSchema = v.object({ address: AddressSchema });
@@ -98,7 +99,8 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
     )
     .post("/api/shutdown", command("exit", "End the tracker", StoppingSchema), (context) =>
       answerShutdown(context, options),
-    );
+    )
+    .route("/", swarmRoutes(tracker));
   const { refresh } = addTrackerMetrics(tracker, instruments);
   app.use("/metrics", async (_context, next) => {
     await refresh();

@@ -38,6 +38,7 @@ export type PortName = "listen" | "admin";
 const ADMIN_FILE = "admin.json";
 const PEER_SECRET_FILE = "peer-secret";
 const MEMBERSHIP_FILE = "swarm.json";
+const PENDING_KEY_FILE = "swarm-pending.pem";
 const AUTHORITY_KEY_FILE = "swarm-authority.pem";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
@@ -116,6 +117,19 @@ export class DataFolder {
 
   writeMembership(membership: Membership): void {
     replaceFile(join(this.path, MEMBERSHIP_FILE), formatMembership(membership), { durable: true });
+  }
+
+  /** The key of a machine that has asked to join and is no member yet. */
+  readPendingKey(): PrivateKeyPem | undefined {
+    return readTextFile(join(this.path, PENDING_KEY_FILE));
+  }
+
+  writePendingKey(key: PrivateKeyPem): void {
+    replaceFile(join(this.path, PENDING_KEY_FILE), key, { durable: true });
+  }
+
+  removePendingKey(): void {
+    removeFile(join(this.path, PENDING_KEY_FILE));
   }
 
   removeMembership(): void {

@@ -33,8 +33,8 @@ export interface SwarmKeys {
 
 export interface CertifierOptions extends SwarmKeys {
   readonly members: MemberRegistry;
-  /** Where the members find the trackers of the swarm. */
-  readonly trackers: () => readonly HostPort[];
+  /** Where machines find this tracker. */
+  readonly reachableAt: () => readonly HostPort[];
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -90,7 +90,7 @@ export class Certifier {
   }
 
   get #trackers(): string[] {
-    return this.#options.trackers().slice(0, TRACKERS_NAMED_MAX).map(formatHostPort);
+    return this.#options.reachableAt().slice(0, TRACKERS_NAMED_MAX).map(formatHostPort);
   }
 
   #allowanceOf(sourceIp: string): Allowance {

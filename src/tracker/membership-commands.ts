@@ -1,5 +1,5 @@
 /** The commands on the members of a tracker's swarm (S2, S5). */
-import type { HostPort } from "../core/address.ts";
+import { formatHostPort, type HostPort } from "../core/address.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
@@ -7,7 +7,7 @@ import type { MemberRole } from "../identity/certificate.ts";
 import { formatInvitation, randomSecret, sha256 } from "../identity/invitation.ts";
 import type { SwarmKeys } from "./certifier.ts";
 import type { Invitation, ListedMember, MemberRegistry } from "./members.ts";
-import type { InvitationInfo, Invited, MemberInfo, Page } from "./types.ts";
+import type { InvitationInfo, Invited, MemberInfo, Page, SwarmInfo } from "./types.ts";
 
 export interface InviteRequest {
   /** Machines that can join. */
@@ -19,15 +19,14 @@ export interface InviteRequest {
   readonly label: string;
 }
 
-export interface MembershipCommandsOptions {
-  readonly swarm: SwarmKeys;
+export interface MembershipCommandsOptions extends SwarmKeys {
   readonly members: MemberRegistry;
   readonly clock: Clock;
   readonly random: Random;
   /** Where machines can join; empty while the tracker does not listen. */
   readonly reachableAt: () => readonly HostPort[];
-  /** Called when somebody is a member or is none any more. */
-  readonly changed: () => Promise<void>;
+  /** Called when somebody was removed. */
+  readonly removed: () => Promise<void>;
 }
 
 export class MembershipCommands {
@@ -37,10 +36,18 @@ export class MembershipCommands {
     this.#options = options;
   }
 
+  show(): SwarmInfo {
+    const { membership, reachableAt } = this.#options;
+    const { swarm, peerId: id, certificate, authority } = membership;
+    const trackers = reachableAt().map(formatHostPort);
+    const expires = isoTime(Date.parse(certificate.validTo));
+    return { swarm, role: "tracker", id, expires, authority: sha256(authority.raw).toHex(), trackers };
+  }
+
   /** Throws `refused` where this tracker cannot certify such a role, or does not listen. */
   async invite({ uses, for_ms: forMs, role, approve, label }: InviteRequest): Promise<Invited> {
-    const { swarm, members, clock, random, reachableAt } = this.#options;
-    if (role === "tracker" && swarm.authorityKey === undefined)
+    const { membership, authorityKey, members, clock, random, reachableAt } = this.#options;
+    if (role === "tracker" && authorityKey === undefined)
       throw new P2pfsError("refused", "only the tracker that made the swarm can invite a tracker");
     const trackers = reachableAt().slice(0, TRACKERS_NAMED_MAX);
     if (trackers.length === 0)
@@ -56,7 +63,7 @@ export class MembershipCommands {
       uses,
       expires: clock.wallTime() + forMs,
     });
-    const authorityHash = sha256(swarm.membership.authority.raw);
+    const authorityHash = sha256(membership.authority.raw);
     const token = formatInvitation({ authorityHash, secret, role, trackers });
     return { ...invitationInfoOf(invitation), token, command: `p2pfs swarm join ${token}` };
   }
@@ -84,11 +91,10 @@ export class MembershipCommands {
 
   /** As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. */
   async revoke(who: string): Promise<{ readonly id: string; readonly name: string }> {
-    const { members, swarm, changed } = this.#options;
-    const own = swarm.membership.peerId;
-    if (who === own) throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
+    const { members, membership, removed } = this.#options;
+    if (who === membership.peerId) throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
     const { peerId: id, name } = await members.revoke(who);
-    await changed();
+    await removed();
     return { id, name };
   }
 }

@@ -19,6 +19,7 @@ import type { Certifier } from "./certifier.ts";
 import type { ChunklessLeechers } from "./chunkless-leechers.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
+import type { PrivateSwarm } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
 
@@ -39,10 +40,8 @@ export interface SessionHost {
   /** The session of each peer that is connected. */
   readonly sessions: Map<PeerId, Session>;
   readonly turns: SessionTurns;
-  /** Undefined for a tracker that is of no swarm. */
-  readonly certifier: Certifier | undefined;
-  /** For a new member of the swarm. */
-  readonly revoked: Message<"REVOKED">;
+  /** Undefined for a tracker that is of none. */
+  readonly swarm: PrivateSwarm | undefined;
   readonly events: TrackerEvents;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -132,9 +131,9 @@ export class Session {
   }
 
   get #certifier(): Certifier {
-    const { certifier } = this.#host;
-    if (certifier === undefined) throw new P2pfsError("refused", "this tracker is of no swarm");
-    return certifier;
+    const { swarm } = this.#host;
+    if (swarm === undefined) throw new P2pfsError("refused", "this tracker is of no swarm");
+    return swarm.certifier;
   }
 
   /** The peer id of the certificate; the connection refuses requests of others. */
@@ -157,7 +156,7 @@ export class Session {
   }
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
-    const { id, registry, turns, liveness, sessions, events, log, leaseMs, heartbeatMs } = this.#host;
+    const { id, registry, swarm, turns, liveness, sessions, events, log, leaseMs, heartbeatMs } = this.#host;
     const { peer_id: peerId, host_name: hostName } = message;
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
@@ -181,7 +180,7 @@ export class Session {
       replaced.connection.close(new P2pfsError("refused", "this peer has a newer session"));
     log("debug", "{address} has registered, on the host {host_name}", { address, host_name: hostName });
     if (before?.address !== address) events.emit({ type: "peer_joined", address, host_name: hostName });
-    if (member !== undefined) this.connection.send(this.#host.revoked);
+    if (swarm !== undefined) this.connection.send(swarm.revocations.notice);
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }
 
@@ -269,7 +268,7 @@ export class Session {
     const leechers = located === undefined ? [] : chunklessLeechers.of(located, requester, free);
     const holders = [...found.holders, ...leechers];
     // Outside of a swarm, whoever knows a peer's id can speak for it.
-    const named = this.#host.certifier === undefined ? holders.map(({ peer_id: _, ...holder }) => holder) : holders;
+    const named = this.#host.swarm === undefined ? holders.map(({ peer_id: _, ...holder }) => holder) : holders;
     return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: named };
   }
 }

@@ -14,23 +14,21 @@ import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
-import { securityOf } from "../identity/credentials.ts";
 import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { reachableAt } from "../net/own-host.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
-import type { Message } from "../wire/messages.ts";
-import { Certifier, type SwarmKeys } from "./certifier.ts";
+import type { SwarmKeys } from "./certifier.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
-import { MembershipCommands } from "./membership-commands.ts";
+import type { MembershipCommands } from "./membership-commands.ts";
 import { PeerFinder } from "./peer-finder.ts";
+import { PrivateSwarm } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
-import { Revocations } from "./revocations.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
 import { TrackerListener } from "./tracker-listener.ts";
@@ -80,15 +78,13 @@ export class Tracker implements SessionHost {
   readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
-  readonly certifier: Certifier | undefined;
+  readonly swarm: PrivateSwarm | undefined;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly registrationMs: number;
   readonly #endpoint: Endpoint;
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
-  readonly #revocations: Revocations;
-  readonly #membership: MembershipCommands | undefined;
   /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
@@ -104,7 +100,7 @@ export class Tracker implements SessionHost {
     const registry = options.registry ?? openSqliteRegistry({ path: dataFolder.databasePath, clock, random });
     const tracker = new Tracker(options, system, registry);
     await tracker.#takeOver();
-    await tracker.#revocations.refresh();
+    await tracker.swarm?.open();
     tracker.liveness.start();
     tracker.#forget();
     return tracker;
@@ -115,29 +111,19 @@ export class Tracker implements SessionHost {
     const { clock, random } = system;
     this.id = random.bytes(TRACKER_ID_BYTES).toHex();
     this.#options = options;
-    this.#revocations = new Revocations(registry.members);
     const { swarm } = options;
     const { members } = registry;
-    const reachable = () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address));
-    this.certifier = swarm && new Certifier({ ...swarm, members, trackers: reachable, clock, random });
-    this.#membership =
+    this.swarm =
       swarm &&
-      new MembershipCommands({
-        swarm,
+      new PrivateSwarm({
+        ...swarm,
         members,
         clock,
         random,
-        reachableAt: reachable,
-        changed: () => this.refreshMembers(),
+        reachableAt: () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address)),
+        removed: () => this.refreshMembers(),
       });
-    const security =
-      swarm &&
-      securityOf({
-        membership: () => swarm.membership,
-        isRevoked: (peerId) => this.#revocations.has(peerId),
-        wallTime: () => clock.wallTime(),
-      });
-    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security });
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: this.swarm?.security });
     this.clock = clock;
     this.log = options.log;
     this.isOwnIp = system.isOwnIp;
@@ -284,27 +270,25 @@ export class Tracker implements SessionHost {
 
   /** Closes connections with those that are no members any more, and lets the others know. */
   async refreshMembers(): Promise<void> {
-    const hasChanged = await this.#revocations.refresh();
+    if (this.swarm === undefined) return;
+    const { revocations } = this.swarm;
+    const hasChanged = await revocations.refresh();
     this.#endpoint.closeLapsed();
-    if (hasChanged) for (const { connection } of this.sessions.values()) connection.send(this.revoked);
+    if (hasChanged) for (const { connection } of this.sessions.values()) connection.send(revocations.notice);
   }
 
-  /** The commands on members. Throws `refused` for a tracker that is of no swarm. */
+  /** The commands on the members of the swarm. Throws `refused` for a tracker that is of none. */
   get membership(): MembershipCommands {
-    if (this.#membership !== undefined) return this.#membership;
+    if (this.swarm !== undefined) return this.swarm.commands;
     throw new P2pfsError("refused", "this tracker is of no swarm", {
       hint: "`p2pfs tracker start --open` makes one, and so does `p2pfs swarm create`",
     });
   }
 
-  get revoked(): Message<"REVOKED"> {
-    return this.#revocations.notice;
-  }
-
   #hello(): LocalHello {
     const { address } = this.#listener;
     const advertised = address === undefined || isWildcard(hostOf(address)) ? null : address;
-    const authority = this.#options.swarm?.membership.authority.raw;
+    const { authority } = this.swarm ?? {};
     return { role: "tracker", agent: `p2pfs/${VERSION}`, address: advertised, ...(authority && { authority }) };
   }
 

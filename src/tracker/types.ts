@@ -56,6 +56,20 @@ export type PingResult = v.InferOutput<typeof PingResultSchema>;
 
 const role = v.picklist(["tracker", "peer"]);
 
+export const SwarmInfoSchema = v.object({
+  swarm: v.string(),
+  role,
+  /** The peer id of this role. */
+  id: v.string(),
+  /** When its certificate ends; it is renewed before. */
+  expires: time,
+  /** SHA-256 of the certificate of the authority. */
+  authority: v.string(),
+  /** `HOST:PORT` */
+  trackers: v.array(v.string()),
+});
+export type SwarmInfo = v.InferOutput<typeof SwarmInfoSchema>;
+
 /** A row of invites: by it machines can still join. */
 export const InvitationInfoSchema = v.object({
   /** By which it is ended. */
