@@ -22,8 +22,8 @@ export interface EndpointOptions {
   readonly system: System;
   /** The HELLO of a new connection; called for each. */
   readonly local: () => LocalHello;
-  /** Encrypts and identifies all connections. Default: they are plain. */
-  readonly security?: Security | undefined;
+  /** Encrypts and identifies connections, where it gives something. Default: they are plain. */
+  readonly security?: () => Security | undefined;
 }
 
 export interface ListenOptions extends HostPort {
@@ -102,7 +102,7 @@ export class Endpoint {
       return this.#eventsOf(connection, () => admission.leave(connection));
     };
     try {
-      const listener = this.system.network.listen(ip, port, accept, this.#options.security?.credentials());
+      const listener = this.system.network.listen(ip, port, accept, this.#options.security?.()?.credentials());
       const stop = () => {
         admission.close();
         listener.stop();
@@ -110,7 +110,7 @@ export class Endpoint {
       return { address: makeAddress(ip, listener.port), stop };
     } catch (cause) {
       admission.close();
-      throw listenError({ host, port }, options.flag, cause);
+      throw cause instanceof P2pfsError ? cause : listenError({ host, port }, options.flag, cause);
     }
   }
 
@@ -152,9 +152,10 @@ export class Endpoint {
         fail(dialled.closeCause ?? new P2pfsError("unreachable", `${address} closed the connection`)),
       );
     };
-    network
-      .connect(address, accept, this.#options.security?.credentials())
-      .catch((cause) => fail(new P2pfsError("unreachable", `nobody answers at ${address}`, { cause })));
+    network.connect(address, accept, this.#options.security?.()?.credentials()).catch((cause) => {
+      const isTyped = cause instanceof P2pfsError;
+      fail(isTyped ? cause : new P2pfsError("unreachable", `nobody answers at ${address}`, { cause }));
+    });
     return promise;
   }
 
@@ -164,8 +165,9 @@ export class Endpoint {
   }
 
   #connect(transport: Transport, greeted: (connection: Connection) => void): Connection {
-    const { system, local, security } = this.#options;
+    const { system, local } = this.#options;
     const { clock } = system;
+    const security = this.#options.security?.();
     return new Connection({
       transport,
       local: local(),

@@ -121,7 +121,11 @@ function trustIn(authority: X509Certificate, { clock }: System): Security {
 }
 
 function endpointFor(system: System, security: Security): Endpoint {
-  return new Endpoint({ system, local: () => ({ role: "peer", agent: `p2pfs/${VERSION}`, address: null }), security });
+  return new Endpoint({
+    system,
+    local: () => ({ role: "peer", agent: `p2pfs/${VERSION}`, address: null }),
+    security: () => security,
+  });
 }
 
 async function withConnection<Result>(

@@ -149,7 +149,7 @@ export class Peer {
     const { membership } = options;
     this.#membership =
       membership && new OwnMembership({ membership, clock, keep: (renewed) => dataFolder?.writeMembership(renewed) });
-    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: this.#membership?.security });
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.#membership?.security });
     this.#startedMs = clock.wallTime();
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
     this.#downLimiter = new RateLimiter(clock, options.limits?.down_limit);

@@ -123,7 +123,7 @@ export class Tracker implements SessionHost {
         reachableAt: () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address)),
         removed: () => this.refreshMembers(),
       });
-    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: this.swarm?.security });
+    this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.swarm?.security });
     this.clock = clock;
     this.log = options.log;
     this.isOwnIp = system.isOwnIp;

@@ -32,7 +32,11 @@ function as(owner: Owner, trusted = authority): Security {
 }
 
 function endpointOf(role: Role, security?: Security): Endpoint {
-  return new Endpoint({ system: realSystem, local: () => ({ role, agent: "test", address: null }), security });
+  return new Endpoint({
+    system: realSystem,
+    local: () => ({ role, agent: "test", address: null }),
+    security: () => security,
+  });
 }
 
 beforeAll(async () => {
