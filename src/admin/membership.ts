@@ -15,6 +15,7 @@ import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
 import { realSystem } from "../net/system.ts";
 import { joinSwarm } from "../peer/join-swarm.ts";
 import { type DataFolder, openDataFolder, type Role } from "../store/data-folder.ts";
+import type { MembershipFiles } from "../store/membership-files.ts";
 
 const { clock, random } = realSystem;
 /** Between two tries while somebody has to approve. */
@@ -42,8 +43,8 @@ export async function createSwarm({ dataFolder, name = defaultName() }: { dataFo
 /** Makes a swarm in a folder that is open. The authority's key is there before anything needs it. */
 export async function foundSwarmIn(folder: DataFolder, name = defaultName()): Promise<void> {
   const { membership, authorityKey } = await foundSwarm(v.parse(SwarmNameSchema, name), clock.wallTime(), random);
-  folder.writeAuthorityKey(authorityKey);
-  folder.writeMembership(membership);
+  folder.membership.writeAuthorityKey(authorityKey);
+  folder.membership.write(membership);
 }
 
 export interface JoinRequest {
@@ -63,14 +64,14 @@ export async function joinBy(request: JoinRequest): Promise<MembershipInfo> {
   return withFolder(invitation.role, request.dataFolder, async (folder) => {
     assertInNoSwarm(folder);
     // Kept until the machine is a member: whoever asks again with the same key is the same machine.
-    const key = folder.readPendingKey() ?? (await createPrivateKeyPem());
-    folder.writePendingKey(key);
+    const key = folder.membership.readPendingKey() ?? (await createPrivateKeyPem());
+    folder.membership.writePendingKey(key);
     const name = request.name ?? ownName();
     const membership = await joinWhenApproved(request, () =>
       joinSwarm({ invitation, key, name, system: realSystem, deadline: noticeDeadline(clock.now()) }),
     );
-    folder.writeMembership(membership);
-    folder.removePendingKey();
+    folder.membership.write(membership);
+    folder.membership.removePendingKey();
     return infoOf(folder);
   });
 }
@@ -108,8 +109,17 @@ async function withFolder<Result>(
   }
 }
 
+/** S6: of a role that is to run. Throws `refused` for a member that is not to encrypt. */
+export function membershipFor(files: MembershipFiles, insecure: boolean): Membership | undefined {
+  const membership = files.read();
+  if (membership === undefined || !insecure) return membership;
+  throw new P2pfsError("refused", `this role is of the swarm ${membership.swarm}, which encrypts everything`, {
+    hint: "start it without --insecure; `p2pfs swarm leave` leaves the swarm",
+  });
+}
+
 function assertInNoSwarm(folder: DataFolder): void {
-  const membership = folder.readMembership();
+  const membership = folder.membership.read();
   if (membership === undefined) return;
   throw new P2pfsError("refused", `this ${folder.role} is of the swarm ${membership.swarm} already`, {
     hint: "`p2pfs swarm leave` leaves it; another data folder (--data) can be of another swarm",
@@ -117,7 +127,7 @@ function assertInNoSwarm(folder: DataFolder): void {
 }
 
 function infoOf(folder: DataFolder): MembershipInfo {
-  const { swarm, peerId, certificate } = folder.readMembership()!;
+  const { swarm, peerId, certificate } = folder.membership.read()!;
   const expires = new Date(certificate.validTo).toISOString();
   return { swarm, role: folder.role, id: peerId, expires, data_folder: folder.path };
 }

@@ -1,23 +1,34 @@
 /** Opens a peer with its admin endpoint: one that runs in a data folder, or one for a single fetch. */
 import type { HostPort } from "../core/address.ts";
+import { DEFAULT_TRACKER } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
 import { defaultFilesFolder, Peer } from "../peer/peer.ts";
 import type { RateLimitsChange } from "../peer/types.ts";
-import { openDataFolder } from "../store/data-folder.ts";
+import { openDataFolder, resolveDataFolder } from "../store/data-folder.ts";
+import { MembershipFiles } from "../store/membership-files.ts";
 import { newSecret } from "./access.ts";
 import { type Connection, connectInProcess } from "./client.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { Instruments } from "./instruments.ts";
+import { membershipFor } from "./membership.ts";
 import { createPeerApp } from "./peer-app.ts";
+
+const ALL_INTERFACES = "0.0.0.0";
+const LOOPBACK = "127.0.0.1";
 
 export interface OpenPeerOptions {
   readonly dataFolder: string | undefined;
   readonly filesFolder: string | undefined;
-  readonly listen: HostPort;
+  /** Default: all interfaces for a member, and without encryption; otherwise loopback. */
+  readonly listen: HostPort | undefined;
   readonly advertise: HostPort | undefined;
-  readonly tracker: HostPort;
+  /** Default: the tracker of the swarm, or the one of this machine. */
+  readonly tracker: HostPort | undefined;
   readonly admin: HostPort;
+  /** Whether the admin endpoint may listen beyond loopback. */
   readonly open: boolean;
+  /** Without a swarm, whether other machines are let in, and dialled, all the same. */
+  readonly insecure: boolean;
   readonly limits?: RateLimitsChange | undefined;
   /** The folder that pages may look into; undefined for every one. */
   readonly browseFolder?: string | undefined;
@@ -25,7 +36,7 @@ export interface OpenPeerOptions {
 }
 
 export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
-  const { listen, advertise, tracker, open, limits, log } = options;
+  const { listen, advertise, tracker, open, insecure, limits, log } = options;
   const instruments = new Instruments();
   return openRole({
     instruments,
@@ -34,13 +45,15 @@ export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
     open,
     openRole: (folder) => {
       const filesFolder = options.filesFolder ?? defaultFilesFolder(folder.path);
+      const membership = membershipFor(folder.membership, insecure);
       return Peer.open({
         dataFolder: folder,
         filesFolder,
-        listen,
+        listen: listen ?? { host: membership !== undefined || insecure ? ALL_INTERFACES : LOOPBACK, port: 0 },
         advertise,
-        tracker,
-        open,
+        tracker: tracker ?? membership?.trackers[0] ?? DEFAULT_TRACKER,
+        membership,
+        insecure,
         limits,
         log: instruments.logTo(log),
       });
@@ -56,22 +69,30 @@ export interface StandalonePeer {
 
 /** A peer without data folder and endpoint, on any free port; only this process can command it. */
 export async function openStandalonePeer(options: {
-  readonly tracker: HostPort;
+  readonly tracker: HostPort | undefined;
+  /** Its membership is used; nothing is written there. */
+  readonly dataFolder: string | undefined;
   readonly filesFolder: string;
-  /** Whether other machines may fetch from it meanwhile. */
-  readonly open: boolean;
+  /** Without a swarm, whether other machines are let in, and dialled, all the same. */
+  readonly insecure: boolean;
   readonly limits: RateLimitsChange;
   readonly log: Log;
 }): Promise<StandalonePeer> {
+  const { insecure } = options;
+  const membership = membershipFor(
+    new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })),
+    insecure,
+  );
   const instruments = new Instruments();
   const peer = await Peer.open({
     dataFolder: undefined,
     filesFolder: options.filesFolder,
     limits: options.limits,
-    listen: { host: options.open ? "0.0.0.0" : "127.0.0.1", port: 0 },
+    listen: { host: membership !== undefined || insecure ? ALL_INTERFACES : LOOPBACK, port: 0 },
     advertise: undefined,
-    tracker: options.tracker,
-    open: options.open,
+    tracker: options.tracker ?? membership?.trackers[0] ?? DEFAULT_TRACKER,
+    membership,
+    insecure,
     log: instruments.logTo(options.log),
   });
   const token = newSecret();

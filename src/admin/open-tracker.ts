@@ -1,22 +1,33 @@
 /** Opens a tracker with its admin endpoint. */
 import type { HostPort } from "../core/address.ts";
 import type { Log } from "../core/log.ts";
-import { openDataFolder } from "../store/data-folder.ts";
+import { type DataFolder, openDataFolder } from "../store/data-folder.ts";
+import type { SwarmKeys } from "../tracker/certifier.ts";
 import { Tracker } from "../tracker/tracker.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { Instruments } from "./instruments.ts";
+import { foundSwarmIn, membershipFor } from "./membership.ts";
 import { createTrackerApp } from "./tracker-app.ts";
 import { observeTrackerRequests } from "./tracker-metrics.ts";
 
 export interface OpenTrackerOptions {
   readonly dataFolder: string | undefined;
   readonly admin: HostPort;
+  /** Without a swarm, whether other machines are let in all the same. */
+  readonly insecure: boolean;
+  /** Whether the admin endpoint may listen beyond loopback. */
   readonly open: boolean;
   readonly log: Log;
 }
 
 /** The tracker does not listen before its `start` is called. */
-export async function openTracker({ dataFolder, admin, open, log }: OpenTrackerOptions): Promise<RunningRole> {
+export async function openTracker({
+  dataFolder,
+  admin,
+  open,
+  insecure,
+  log,
+}: OpenTrackerOptions): Promise<RunningRole> {
   const instruments = new Instruments();
   return openRole({
     instruments,
@@ -26,10 +37,20 @@ export async function openTracker({ dataFolder, admin, open, log }: OpenTrackerO
     openRole: (folder) =>
       Tracker.open({
         dataFolder: folder,
-        open,
+        swarm: swarmOf(folder, insecure),
+        foundSwarm: async () => {
+          await foundSwarmIn(folder);
+          return swarmOf(folder, insecure)!;
+        },
+        insecure,
         log: instruments.logTo(log),
         observeRequest: observeTrackerRequests(instruments),
       }),
     createApp: createTrackerApp,
   });
+}
+
+function swarmOf(folder: DataFolder, insecure: boolean): SwarmKeys | undefined {
+  const membership = membershipFor(folder.membership, insecure);
+  return membership && { membership, authorityKey: folder.membership.readAuthorityKey() };
 }

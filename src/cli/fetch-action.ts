@@ -16,7 +16,6 @@ import {
 } from "../admin/client.ts";
 import type { HostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { DEFAULT_TRACKER } from "../core/listening.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
@@ -41,7 +40,7 @@ import { type Interruption, interruptionOf, NEVER, untilInterrupted } from "./si
 export interface FetchFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly tracker?: HostPort;
   readonly seedFor?: number;
-  readonly open?: boolean;
+  readonly insecure?: boolean;
 }
 
 /** The peer that runs the fetch. */
@@ -125,12 +124,19 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   if (running !== undefined) return { connection: running, isOwn: false, close: nothingToClose };
   const { openStandalonePeer } = await import("../admin/open-peer.ts");
   const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
-  const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote) ?? DEFAULT_TRACKER;
+  const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote);
   const limits = limitSettings(context.io.env, flags);
-  const open = settingOf(context.io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
+  const insecure = settingOf(context.io.env, "P2PFS_INSECURE", flags.insecure, parseSwitch) ?? false;
   // What a user has to know is reported by the fetch.
   const { log } = new LogOutput("peer", logSettings(context.io.env, flags, "error"), aboveBar(context.io.stderr));
-  const standalone = await openStandalonePeer({ tracker, filesFolder: context.io.cwd, open, limits, log });
+  const standalone = await openStandalonePeer({
+    tracker,
+    dataFolder: dataFolderOf(context, flags),
+    filesFolder: context.io.cwd,
+    insecure,
+    limits,
+    log,
+  });
   return { ...standalone, isOwn: true };
 }
 

@@ -29,7 +29,14 @@ export const dataFlag = {
 
 export const openFlag = {
   kind: "boolean",
-  brief: "Let other machines connect: everybody who reaches the address may join (P2PFS_OPEN)",
+  brief: "Listen on all interfaces, for the members of the swarm (P2PFS_OPEN)",
+  optional: true,
+  withNegated: false,
+} as const;
+
+export const insecureFlag = {
+  kind: "boolean",
+  brief: "Without a swarm: reach other machines unencrypted, and let everybody in (P2PFS_INSECURE)",
   optional: true,
   withNegated: false,
 } as const;

@@ -3,7 +3,7 @@ import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import type { FetchArguments, FetchFlags } from "./fetch-action.ts";
-import { adminFlag, limitFlags, logFlags, openFlag, trackerFlag } from "./parameters.ts";
+import { adminFlag, insecureFlag, limitFlags, logFlags, openFlag, trackerFlag } from "./parameters.ts";
 import type { CancelFlags } from "./peer-actions.ts";
 import { endedFetches, hostsOf, localPaths, ownNames, portsOf, runningFetches, sharedNames } from "./proposals.ts";
 import type { PeerStartFlags } from "./role-actions.ts";
@@ -165,7 +165,7 @@ function fetchAt(place: Place) {
       customUsage: [
         isShell
           ? usage
-          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--open] [--up-limit RATE] [--down-limit RATE] ` +
+          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--insecure] [--up-limit RATE] [--down-limit RATE] ` +
             "[--log-level LEVEL] [--log-format FORMAT] [--json] [--data DIR]",
       ],
     },
@@ -181,7 +181,7 @@ function fetchAt(place: Place) {
           optional: true,
           hidden: isShell,
         },
-        open: { ...openFlag, brief: "Let other machines fetch from this peer meanwhile (P2PFS_OPEN)", hidden: isShell },
+        insecure: { ...insecureFlag, hidden: isShell },
         ...limitFlags,
         logLevel: {
           ...logFlags.logLevel,
@@ -237,7 +237,7 @@ function start() {
         "Run a peer: it joins the tracker, shares what was published, and takes commands. It stays up while the tracker " +
           "is away and joins by itself when it is back. On a terminal a shell opens; otherwise lines of standard input run " +
           "as commands. It ends by `exit`, SIGINT or SIGTERM.",
-        ["start", "start --tracker 10.0.0.1:7700 --open"],
+        ["start", "start --tracker 127.0.0.1:7800"],
       ),
     },
     parameters: {
@@ -274,6 +274,7 @@ function start() {
           optional: true,
         },
         open: openFlag,
+        insecure: insecureFlag,
         ...limitFlags,
         ...logFlags,
       },

@@ -33,6 +33,7 @@ import { type CommandSource, type Reach, runPipedCommands, runShell, type ShellC
 import { listenForInterruption } from "./signals.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
+const ALL_INTERFACES = "0.0.0.0";
 const PEER_ADMIN: HostPort = { host: "127.0.0.1", port: 0 };
 
 export interface PeerStartFlags extends CommonFlags, LimitFlags, LogFlags {
@@ -43,6 +44,7 @@ export interface PeerStartFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly files?: string;
   readonly browse?: string;
   readonly open?: boolean;
+  readonly insecure?: boolean;
 }
 
 /** `shell` has the commands that the running role takes, here and in the functions below. */
@@ -55,7 +57,10 @@ export async function startTracker(
 ): Promise<void> {
   const listen =
     host === undefined
-      ? { host: hostToListen(isOpen(context, flags)), port: DEFAULT_TRACKER.port }
+      ? {
+          host: isOpen(context, flags) || isInsecure(context, flags) ? ALL_INTERFACES : DEFAULT_TRACKER.host,
+          port: DEFAULT_TRACKER.port,
+        }
       : hostAndPort(host, port);
   await runTracker(context, shell, flags, listen);
 }
@@ -80,6 +85,7 @@ async function runTracker(
     dataFolder: dataFolderOf(context, flags),
     admin: settingOf(context.io.env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? DEFAULT_TRACKER_ADMIN,
     open: isOpen(context, flags),
+    insecure: isInsecure(context, flags),
   };
   await runRole(
     context,
@@ -103,11 +109,14 @@ export async function startPeer(context: CliContext, shell: ShellCommands, flags
   const options = {
     dataFolder: dataFolderOf(context, flags),
     filesFolder: settingOf(env, "P2PFS_FILES", flags.files, parseText),
-    listen: settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ?? { host: hostToListen(open), port: 0 },
+    listen:
+      settingOf(env, "P2PFS_LISTEN", flags.listen, parseHostAndPort) ??
+      (open ? { host: ALL_INTERFACES, port: 0 } : undefined),
     advertise: settingOf(env, "P2PFS_ADVERTISE", flags.advertise, parseHostAndPort),
-    tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote) ?? DEFAULT_TRACKER,
+    tracker: settingOf(env, "P2PFS_TRACKER", flags.tracker, parseRemote),
     admin: settingOf(env, "P2PFS_ADMIN", flags.admin, parseHostAndPort) ?? PEER_ADMIN,
     open,
+    insecure: isInsecure(context, flags),
     limits: limitSettings(env, flags),
     browseFolder: browseFolderOf(context, flags),
   };
@@ -128,9 +137,8 @@ function isOpen({ io }: CliContext, flags: { readonly open?: boolean }): boolean
   return settingOf(io.env, "P2PFS_OPEN", flags.open, parseSwitch) ?? false;
 }
 
-/** The default host to listen on. */
-function hostToListen(open: boolean): string {
-  return open ? "0.0.0.0" : "127.0.0.1";
+function isInsecure({ io }: CliContext, flags: { readonly insecure?: boolean }): boolean {
+  return settingOf(io.env, "P2PFS_INSECURE", flags.insecure, parseSwitch) ?? false;
 }
 
 function browseFolderOf(context: CliContext, flags: PeerStartFlags): string | undefined {

@@ -12,6 +12,7 @@ import type { Column } from "./table.ts";
 export interface TrackerStartFlags extends CommonFlags, LogFlags {
   readonly admin?: HostPort;
   readonly open?: boolean;
+  readonly insecure?: boolean;
 }
 
 export async function listPeers(this: CliContext, flags: CommonFlags): Promise<void> {

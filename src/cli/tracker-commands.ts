@@ -2,7 +2,7 @@
 import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
-import { adminFlag, hostParameter, logFlags, openFlag, portParameter } from "./parameters.ts";
+import { adminFlag, hostParameter, insecureFlag, logFlags, openFlag, portParameter } from "./parameters.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
 const actions = () => import("./tracker-actions.ts");
@@ -51,7 +51,7 @@ function commandsAt(place: Place) {
 
 function runCommands() {
   const { flags, explained } = commandBuilders("command line", "tracker");
-  const startFlags = { ...flags, admin: adminFlag, open: openFlag, ...logFlags };
+  const startFlags = { ...flags, admin: adminFlag, open: openFlag, insecure: insecureFlag, ...logFlags };
   return {
     start: buildCommand<TrackerStartFlags, MaybeHostAndPort, CliContext>({
       docs: {
@@ -59,7 +59,7 @@ function runCommands() {
         fullDescription: explained(
           "Run a tracker that listens on HOST PORT, 127.0.0.1 7700 without them. On a terminal a shell opens; otherwise " +
             "lines of standard input run as commands. It ends by `exit`, SIGINT or SIGTERM.",
-          ["start", "start --open", "start 10.0.0.1 7800 --open"],
+          ["start", "start --open", "start 10.0.0.1 7800"],
         ),
       },
       parameters: { flags: startFlags, positional: maybeHostAndPort },

@@ -12,7 +12,7 @@ export interface ListeningPolicy {
   readonly isOpen: boolean;
   /** What would be reachable for them, as in "listening on HOST would open this peer to other machines". */
   readonly refusal: string;
-  /** What --open means there. */
+  /** What would allow it. */
   readonly hint: string;
 }
 

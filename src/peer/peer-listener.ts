@@ -20,8 +20,10 @@ export interface PeerListenerOptions {
   readonly listen: HostPort;
   /** Address to announce instead of the one that the tracker sees; port 0 is the listener's port. */
   readonly advertise: HostPort | undefined;
-  /** Whether the peer may listen beyond loopback. */
-  readonly open: boolean;
+  /** The swarm whose members connect, over TLS; undefined for a peer of none. */
+  readonly swarm?: string | undefined;
+  /** Whether a peer of no swarm may listen beyond loopback. */
+  readonly insecure: boolean;
   /** The peer id for the proof to a tracker that dials back; undefined while no proof is due. */
   readonly idToProve: () => PeerId | undefined;
   /** Inbound connections open at the same time. Default: `neighboursMax`. */
@@ -39,16 +41,18 @@ export class PeerListener {
 
   /** Throws `already_running` (port in use), `refused` (beyond loopback without `open`). */
   static async open(options: PeerListenerOptions): Promise<PeerListener> {
-    const { dataFolder, listen: asked, open, log } = options;
-    const isOpened = isForOthers(asked.host, {
-      isOpen: open,
+    const { dataFolder, listen: asked, swarm, insecure, log } = options;
+    const isForOtherMachines = isForOthers(asked.host, {
+      isOpen: swarm !== undefined || insecure,
       refusal: `listening on ${asked.host} would open this peer to other machines`,
-      hint: "--open allows it: then every machine that reaches this port can fetch what is shared here",
+      hint:
+        "join a swarm first (`p2pfs swarm join`), then its members can fetch what is shared here; --insecure lets every " +
+        "machine do so, without encryption",
     });
     const listener = await listenOnRemembered(dataFolder, "listen", asked.port, (port) => listenAt(options, port));
     dataFolder?.rememberPort("listen", portOf(listener.address));
-    if (isOpened)
-      log("warn", "open to other machines: whoever reaches this port can fetch what is shared here", {
+    if (isForOtherMachines && swarm === undefined)
+      log("warn", "--insecure: nothing is encrypted, and whoever reaches this port can fetch what is shared here", {
         address: listener.address,
       });
     return new PeerListener(options, listener);
@@ -80,7 +84,7 @@ export class PeerListener {
     if (isSeenOnLoopback === isOnLoopback) return;
     const why = isSeenOnLoopback
       ? "the tracker knows this peer as {address}; join it by its address in the network: --tracker IP:PORT"
-      : "{address} takes no connections without --open";
+      : "this peer listens on its own machine only (--listen)";
     this.#options.log("warn", `other machines cannot fetch from here: ${why}`, { address: seen });
   }
 

@@ -24,6 +24,7 @@ import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { isSamePlace } from "../net/host-name.ts";
+import { plainOnLoopback } from "../net/plain-on-loopback.ts";
 import { realSystem, type System } from "../net/system.ts";
 import { type PeerFolder, randomPeerSecret } from "../store/data-folder.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
@@ -71,10 +72,10 @@ export interface PeerOptions {
   /** Address to announce instead of the one that the tracker sees; the tracker has it proven. */
   readonly advertise: HostPort | undefined;
   readonly tracker: HostPort;
-  /** Whether the peer may listen beyond loopback. */
-  readonly open: boolean;
   /** Default: none; then all connections are plain. */
   readonly membership?: Membership | undefined;
+  /** Whether a peer of no swarm may listen, and connect, beyond loopback. */
+  readonly insecure: boolean;
   /** Inbound connections open at the same time. Default: `neighboursMax`. */
   readonly connectionsMax?: number | undefined;
   /** Limits at the start. Default: none. */
@@ -123,7 +124,7 @@ export class Peer {
 
   /**
    * Opens the peer: it listens, and joins its tracker in the background. Throws `already_running` (port in use),
-   * `refused` (beyond loopback without `open`), `disk`.
+   * `refused` (beyond loopback, of no swarm and without `insecure`), `disk`.
    */
   static async open(options: PeerOptions): Promise<Peer> {
     const peer = new Peer(options);
@@ -140,7 +141,9 @@ export class Peer {
   }
 
   private constructor(options: PeerOptions) {
-    const { dataFolder, log, system = realSystem, store = new FileStore() } = options;
+    const { dataFolder, log, store = new FileStore() } = options;
+    const { system: given = realSystem, insecure } = options;
+    const system = insecure ? given : { ...given, network: plainOnLoopback(given.network) };
     const { clock, random } = system;
     this.#options = options;
     this.#system = system;
@@ -148,7 +151,7 @@ export class Peer {
     this.#clock = clock;
     const { membership } = options;
     this.#membership =
-      membership && new OwnMembership({ membership, clock, keep: (renewed) => dataFolder?.writeMembership(renewed) });
+      membership && new OwnMembership({ membership, clock, keep: (renewed) => dataFolder?.membership.write(renewed) });
     this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.#membership?.security });
     this.#startedMs = clock.wallTime();
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
@@ -366,6 +369,7 @@ export class Peer {
   async #listen(): Promise<void> {
     this.#listener = await PeerListener.open({
       ...this.#options,
+      swarm: this.#options.membership?.swarm,
       idToProve: () => this.#directory.idToProve,
       endpoint: this.#endpoint,
       onPeer: (connection) => this.#neighbours.adopt(connection),

@@ -9,9 +9,8 @@ import type { Random } from "../core/clock.ts";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
-import type { PrivateKeyPem } from "../identity/keys.ts";
-import { formatMembership, type Membership, parseMembership } from "../identity/membership.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { MembershipFiles } from "./membership-files.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
 /** 128 bits. */
@@ -37,9 +36,6 @@ export type PortName = "listen" | "admin";
 
 const ADMIN_FILE = "admin.json";
 const PEER_SECRET_FILE = "peer-secret";
-const MEMBERSHIP_FILE = "swarm.json";
-const PENDING_KEY_FILE = "swarm-pending.pem";
-const AUTHORITY_KEY_FILE = "swarm-authority.pem";
 const portFileOf = { listen: "port", admin: "admin-port" } as const satisfies Record<PortName, string>;
 const databaseFileOf = { tracker: "registry.sqlite", peer: "repository.sqlite" } as const satisfies Record<
   Role,
@@ -80,11 +76,13 @@ export class DataFolder {
   readonly role: Role;
   /** Absolute. */
   readonly path: string;
+  readonly membership: MembershipFiles;
   readonly #lock: Database;
 
   constructor(role: Role, path: string, lock: Database) {
     this.role = role;
     this.path = path;
+    this.membership = new MembershipFiles(path);
     this.#lock = lock;
   }
 
@@ -106,43 +104,6 @@ export class DataFolder {
     throw new P2pfsError("disk", `the peer's secret in ${path} is damaged`, {
       hint: "remove the file to join as a new peer; the old one's shares then leave the lists",
     });
-  }
-
-  /** Undefined where the role of this folder is in no swarm. Throws `disk` for a damaged file. */
-  readMembership(): Membership | undefined {
-    const path = join(this.path, MEMBERSHIP_FILE);
-    const text = readTextFile(path);
-    return text === undefined ? undefined : parseMembership(text, path);
-  }
-
-  writeMembership(membership: Membership): void {
-    replaceFile(join(this.path, MEMBERSHIP_FILE), formatMembership(membership), { durable: true });
-  }
-
-  /** The key of a machine that has asked to join and is no member yet. */
-  readPendingKey(): PrivateKeyPem | undefined {
-    return readTextFile(join(this.path, PENDING_KEY_FILE));
-  }
-
-  writePendingKey(key: PrivateKeyPem): void {
-    replaceFile(join(this.path, PENDING_KEY_FILE), key, { durable: true });
-  }
-
-  removePendingKey(): void {
-    removeFile(join(this.path, PENDING_KEY_FILE));
-  }
-
-  removeMembership(): void {
-    for (const name of [MEMBERSHIP_FILE, AUTHORITY_KEY_FILE]) removeFile(join(this.path, name));
-  }
-
-  /** The key of the authority, where the tracker of this folder has made its swarm. */
-  readAuthorityKey(): PrivateKeyPem | undefined {
-    return readTextFile(join(this.path, AUTHORITY_KEY_FILE));
-  }
-
-  writeAuthorityKey(key: PrivateKeyPem): void {
-    replaceFile(join(this.path, AUTHORITY_KEY_FILE), key, { durable: true });
   }
 
   /** The port that was used last; undefined if none is known. */
@@ -205,7 +166,7 @@ function makeAndLookAt(path: string, attempt: string): Stats {
 /** What a peer uses of its data folder. */
 export type PeerFolder = Pick<
   DataFolder,
-  "path" | "databasePath" | "rememberedPort" | "rememberPort" | "readOrCreatePeerSecret" | "writeMembership"
+  "path" | "databasePath" | "rememberedPort" | "rememberPort" | "readOrCreatePeerSecret" | "membership"
 >;
 
 /**

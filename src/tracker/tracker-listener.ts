@@ -1,5 +1,5 @@
 /** Where the tracker listens (F6): a command moves it while the role runs. */
-import { type Address, type HostPort, hostOf, portOf } from "../core/address.ts";
+import { type Address, type HostPort, hostOf, isLoopback, portOf } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
@@ -13,8 +13,12 @@ const SHARE_OF_DESCRIPTORS = 0.5;
 
 export interface TrackerListenerOptions extends Pick<Required<ListenOptions>, "conductOf" | "onConnection"> {
   readonly endpoint: Endpoint;
-  /** Whether other machines may be let in. */
-  readonly isOpen: boolean;
+  /** Whether connections are those of a swarm's members, over TLS. */
+  readonly isOfSwarm: () => boolean;
+  /** Whether a tracker of no swarm may let other machines in. */
+  readonly insecure: boolean;
+  /** Called before the tracker listens where other machines reach it. */
+  readonly beyondLoopback: () => Promise<void>;
   /** Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
   readonly connectionsMax: number | undefined;
   readonly log: Log;
@@ -53,20 +57,25 @@ export class TrackerListener {
   }
 
   async #listenOn({ host, port }: HostPort): Promise<Address> {
-    const { endpoint, isOpen, log, events } = this.#options;
+    const { endpoint, isOfSwarm, insecure, beyondLoopback, log, events } = this.#options;
     if (this.#isClosing) throw new P2pfsError("not_running", "the tracker is ending");
     const ip = await endpoint.resolve(host);
-    const isOpened = isForOthers(ip, {
-      isOpen,
+    if (!isLoopback(ip)) await beyondLoopback();
+    const isForOtherMachines = isForOthers(ip, {
+      isOpen: isOfSwarm() || insecure,
       refusal: `${host} is reachable from other machines`,
-      hint: "start with --open to let everybody who can reach this address join, list and fetch",
+      hint:
+        "make a swarm first (`p2pfs swarm create`); --insecure lets every machine join, list and fetch, without " +
+        "encryption",
     });
     const current = this.address;
     if (current !== undefined && hostOf(current) === ip && (port === 0 || portOf(current) === port)) return current;
     const address = await this.#move(ip, port);
     log("info", "listening on {address}", { address });
-    if (isOpened)
-      log("warn", "open to other machines: whoever reaches this port can join, list and fetch", { address });
+    if (isForOtherMachines && !isOfSwarm())
+      log("warn", "--insecure: nothing is encrypted, and whoever reaches this port can join, list and fetch", {
+        address,
+      });
     events.emit({ type: "listening", address });
     return address;
   }

@@ -18,6 +18,7 @@ import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import { reachableAt } from "../net/own-host.ts";
+import { plainOnLoopback } from "../net/plain-on-loopback.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import type { SwarmKeys } from "./certifier.ts";
@@ -52,10 +53,12 @@ export interface TrackerOptions {
   /** Default: on the data folder's database. The tracker closes it. */
   readonly registry?: Registry;
   readonly log: Log;
-  /** Whether the tracker may listen beyond loopback. */
-  readonly open?: boolean;
   /** Default: none; then all connections are plain. */
   readonly swarm?: SwarmKeys | undefined;
+  /** Makes a swarm for a tracker that is to listen beyond loopback and is of none. Default: it is refused. */
+  readonly foundSwarm?: (() => Promise<SwarmKeys>) | undefined;
+  /** Whether a tracker of no swarm may listen beyond loopback. */
+  readonly insecure?: boolean;
   /** Default: the real one. */
   readonly system?: System;
   readonly leaseMs?: number;
@@ -78,7 +81,8 @@ export class Tracker implements SessionHost {
   readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
-  readonly swarm: PrivateSwarm | undefined;
+  /** Undefined for a tracker that is of none. */
+  swarm: PrivateSwarm | undefined;
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly registrationMs: number;
@@ -106,23 +110,14 @@ export class Tracker implements SessionHost {
     return tracker;
   }
 
-  private constructor(options: TrackerOptions, system: System, registry: Registry) {
-    const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS } = options;
+  private constructor(options: TrackerOptions, given: System, registry: Registry) {
+    const { leaseMs = LEASE_MS, heartbeatMs = HEARTBEAT_MS, insecure = false } = options;
+    const system = insecure ? given : { ...given, network: plainOnLoopback(given.network) };
     const { clock, random } = system;
     this.id = random.bytes(TRACKER_ID_BYTES).toHex();
+    this.registry = registry;
     this.#options = options;
-    const { swarm } = options;
-    const { members } = registry;
-    this.swarm =
-      swarm &&
-      new PrivateSwarm({
-        ...swarm,
-        members,
-        clock,
-        random,
-        reachableAt: () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address)),
-        removed: () => this.refreshMembers(),
-      });
+    this.swarm = options.swarm && this.#privateSwarm(options.swarm, system);
     this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.swarm?.security });
     this.clock = clock;
     this.log = options.log;
@@ -132,7 +127,6 @@ export class Tracker implements SessionHost {
     this.leaseMs = leaseMs;
     this.heartbeatMs = heartbeatMs;
     this.registrationMs = options.registrationMs ?? REGISTRATION_MS;
-    this.registry = registry;
     this.#finder = new PeerFinder(registry, system);
     this.liveness = new Liveness({
       leaseMs,
@@ -141,7 +135,9 @@ export class Tracker implements SessionHost {
     });
     this.#listener = new TrackerListener({
       endpoint: this.#endpoint,
-      isOpen: options.open ?? false,
+      isOfSwarm: () => this.swarm !== undefined,
+      insecure,
+      beyondLoopback: () => this.#foundSwarm(),
       connectionsMax: options.connectionsMax,
       log: this.log,
       events: this.events,
@@ -282,6 +278,25 @@ export class Tracker implements SessionHost {
     if (this.swarm !== undefined) return this.swarm.commands;
     throw new P2pfsError("refused", "this tracker is of no swarm", {
       hint: "`p2pfs tracker start --open` makes one, and so does `p2pfs swarm create`",
+    });
+  }
+
+  async #foundSwarm(): Promise<void> {
+    const { foundSwarm, insecure = false } = this.#options;
+    if (this.swarm !== undefined || insecure || foundSwarm === undefined) return;
+    const swarm = this.#privateSwarm(await foundSwarm(), this.#endpoint.system);
+    await swarm.open();
+    this.swarm = swarm;
+  }
+
+  #privateSwarm(keys: SwarmKeys, { clock, random }: System): PrivateSwarm {
+    return new PrivateSwarm({
+      ...keys,
+      members: this.registry.members,
+      clock,
+      random,
+      reachableAt: () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address)),
+      removed: () => this.refreshMembers(),
     });
   }
 

@@ -12,7 +12,7 @@ const peer = await Peer.open({
   listen: { host: "127.0.0.1", port: 0 },
   advertise: undefined,
   tracker: { host: hostOf(address), port: portOf(address) },
-  open: false,
+  insecure: false,
   log: () => undefined,
 });
 const job = await peer.fetch({ what, destination });

@@ -114,7 +114,7 @@ needsRoot("a role whose data folder is full does not start, and says why", async
   writeFileSync(join(full, "filler"), new Uint8Array(64 * KiB));
   const dataFolder = openDataFolder({ role: "peer", flag: full });
   const place = { listen: { host: "127.0.0.1", port: 0 }, tracker: DEFAULT_TRACKER, filesFolder: full };
-  const opening = Peer.open({ dataFolder, ...place, advertise: undefined, open: false, log: () => {} });
+  const opening = Peer.open({ dataFolder, ...place, advertise: undefined, insecure: false, log: () => {} });
   await expectError("disk", opening, "no space is left");
   dataFolder.close();
 });

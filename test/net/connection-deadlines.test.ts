@@ -236,7 +236,7 @@ test("F22: whoever has not registered at a tracker 10 seconds after HELLO is clo
     Tracker.open({
       dataFolder: { path: "", databasePath: ":memory:" },
       registry: openSqliteRegistry({ path: ":memory:", ...system }),
-      open: true,
+      insecure: true,
       system,
       log: () => {},
     }),

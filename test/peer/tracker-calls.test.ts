@@ -9,6 +9,7 @@ import { isProofOf } from "../../src/net/proof.ts";
 import { PeerListener, type PeerListenerOptions } from "../../src/peer/peer-listener.ts";
 import { TRACKER_CALL_MS_MAX, TRACKER_CALLS_MAX } from "../../src/peer/tracker-calls.ts";
 import type { PeerFolder } from "../../src/store/data-folder.ts";
+import { MembershipFiles } from "../../src/store/membership-files.ts";
 import { Room } from "../support/room.ts";
 import { address, Parts, peerId } from "./parts.ts";
 
@@ -28,7 +29,7 @@ function folder(remembered?: number): PeerFolder & { port: number | undefined } 
     readOrCreatePeerSecret: () => {
       throw new Error("not here");
     },
-    writeMembership: () => {},
+    membership: new MembershipFiles("/nowhere"),
   };
   return kept;
 }
@@ -38,7 +39,7 @@ function options(parts: Parts, changes: Partial<PeerListenerOptions> = {}): Peer
     dataFolder: undefined,
     listen: { host: parts.process.ip, port: 7000 },
     advertise: undefined,
-    open: true,
+    insecure: true,
     idToProve: () => undefined,
     conductOf: (connection) => parts.neighbours.conductOf(connection),
     endpoint: parts.endpoint,
@@ -144,7 +145,7 @@ describe("other machines", () => {
   test("are let in by --open alone, which is logged", () => {
     const room = new Room();
     const parts = new Parts(room);
-    const refused = PeerListener.open(options(parts, { open: false }));
+    const refused = PeerListener.open(options(parts, { insecure: false }));
     expect(room.failure(refused)).toMatchObject({ code: "refused", hint: expect.stringContaining("--open") });
     room.wait(PeerListener.open(options(parts)));
     expect(parts.logged).toEqual([expect.stringContaining("warn: open to other machines")]);
@@ -158,7 +159,7 @@ describe("other machines", () => {
     expect(parts.logged.at(-1)).toContain("the tracker knows this peer as 127.0.0.1:7000");
     const room = new Room();
     const local = new Parts(room, "127.0.0.1");
-    const onLoopback = room.wait(PeerListener.open(options(local, { open: false })));
+    const onLoopback = room.wait(PeerListener.open(options(local, { insecure: false })));
     onLoopback.warnIfUnreachable(address("127.0.0.1:7000"));
     expect(local.logged).toEqual([]);
     onLoopback.warnIfUnreachable(address("10.0.0.1:7000"));

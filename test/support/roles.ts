@@ -84,7 +84,7 @@ export async function openPeer({
     filesFolder: options.filesFolder ?? temporaryFolder(),
     advertise: undefined,
     tracker: NO_TRACKER,
-    open: false,
+    insecure: false,
     log,
     ...options,
     listen,
@@ -219,7 +219,9 @@ export class AdminRoles {
   static async open(): Promise<AdminRoles> {
     const folder = temporaryFolder();
     const data = join(folder, "tracker");
-    const role = closeRole(await openTrackerWithAdmin({ dataFolder: data, admin: ANY_PORT, open: false, log }));
+    const role = closeRole(
+      await openTrackerWithAdmin({ dataFolder: data, admin: ANY_PORT, open: false, insecure: false, log }),
+    );
     const tracker = trackerClient(role.connection);
     const { address } = await answerOf(tracker.api.start.$post({ json: await lastingHostPort() }));
     return new AdminRoles(folder, data, parseHostPort(address)!, tracker);
@@ -243,6 +245,7 @@ export class AdminRoles {
       advertise: undefined,
       admin: ANY_PORT,
       open: false,
+      insecure: false,
       log,
     };
     const role = closeRole(await openPeerWithAdmin({ ...options, dataFolder: data, tracker: this.trackerAddress }));

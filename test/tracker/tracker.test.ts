@@ -58,7 +58,7 @@ describe("listening", () => {
     for (const host of ["0.0.0.0", "::"])
       expect((await expectError("refused", tracker.start({ host, port: 0 }))).hint).toContain("--open");
     await closeNow(tracker);
-    const opened = await open({ open: true });
+    const opened = await open({ insecure: true });
     const at = await opened.start({ host: "0.0.0.0", port: 0 });
     await ProtocolPeer.join(`127.0.0.1:${portOf(at)}` as Address, 1);
     // A wildcard and one address of the same port overlap.

@@ -14,6 +14,7 @@ import { sleep } from "../../../src/net/system.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import type { Repository } from "../../../src/peer/repository.ts";
 import { type PeerFolder, randomPeerSecret } from "../../../src/store/data-folder.ts";
+import { MembershipFiles } from "../../../src/store/membership-files.ts";
 import type { Registry } from "../../../src/tracker/registry.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { seededRandom } from "../../swarm/support.ts";
@@ -64,7 +65,7 @@ export class TrackerHost {
     const tracker = await Tracker.open({
       dataFolder: { path: "", databasePath: ":memory:" },
       registry: kept(this.#world.registry),
-      open: true,
+      insecure: true,
       connectionsMax: CONNECTIONS_MAX,
       system: process.system,
       log: (level, ...entry) => this.#world.log(`${this.ip} ${level}: ${textOf(...entry)}`),
@@ -124,7 +125,7 @@ export class PeerHost {
       listen: { host: this.ip, port: PEER_PORT },
       advertise: undefined,
       tracker: this.home.listen,
-      open: true,
+      insecure: true,
       connectionsMax: CONNECTIONS_MAX / 2,
       system,
       store,
@@ -260,7 +261,7 @@ function keptFolder(path: string, repository: Repository): KeptFolder {
     secret ??= randomPeerSecret(random);
     return secret;
   };
-  const ports = { rememberedPort: () => undefined, rememberPort: () => {}, writeMembership: () => {} };
+  const ports = { rememberedPort: () => undefined, rememberPort: () => {}, membership: new MembershipFiles(path) };
   const folder = { path, databasePath: ":memory:", readOrCreatePeerSecret, ...ports };
   return { folder, repository };
 }
