@@ -4,35 +4,49 @@
  */
 import { hostname } from "node:os";
 import * as v from "valibot";
+import { formatHostPort } from "../core/address.ts";
 import { noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import { clipToBytes } from "../core/text.ts";
+import { roleOf } from "../identity/certificate.ts";
 import { foundSwarm } from "../identity/found-swarm.ts";
-import { parseInvitation } from "../identity/invitation.ts";
-import { createPrivateKeyPem } from "../identity/keys.ts";
+import { parseInvitation, sha256 } from "../identity/invitation.ts";
+import { makeRequest } from "../identity/issuing.ts";
+import { createPrivateKeyPem, type PrivateKeyPem } from "../identity/keys.ts";
 import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
+import { membershipFromSigned, pemOf } from "../identity/signed.ts";
 import { realSystem } from "../net/system.ts";
-import { joinSwarm } from "../peer/join-swarm.ts";
-import { type DataFolder, openDataFolder, type Role } from "../store/data-folder.ts";
-import type { MembershipFiles } from "../store/membership-files.ts";
+import { joinSwarm, sayGoodbye } from "../peer/join-swarm.ts";
+import { type DataFolder, openDataFolder, type Role, resolveDataFolder } from "../store/data-folder.ts";
+import { MembershipFiles } from "../store/membership-files.ts";
 
 const { clock, random } = realSystem;
 /** Between two tries while somebody has to approve. */
 const APPROVAL_POLL_MS = 2000;
 
-/** Where a machine belongs to. */
+/** What one data folder belongs to. */
 export interface MembershipInfo {
   readonly swarm: string;
   readonly role: Role;
   /** The peer id. */
   readonly id: string;
+  /** When the certificate ends; it is renewed before. */
   readonly expires: string;
+  /** SHA-256 of the certificate of the authority. */
+  readonly authority: string;
+  /** `HOST:PORT` */
+  readonly trackers: readonly string[];
   readonly data_folder: string;
 }
 
+interface OfFolder {
+  /** As the user named it. Default: the role's. */
+  readonly dataFolder?: string | undefined;
+}
+
 /** S1: in the data folder of a tracker. */
-export async function createSwarm({ dataFolder, name = defaultName() }: { dataFolder?: string; name?: string }) {
+export function createSwarm({ dataFolder, name }: OfFolder & { name?: string | undefined }): Promise<MembershipInfo> {
   return withFolder("tracker", dataFolder, async (folder) => {
     assertInNoSwarm(folder);
     await foundSwarmIn(folder, name);
@@ -42,14 +56,15 @@ export async function createSwarm({ dataFolder, name = defaultName() }: { dataFo
 
 /** Makes a swarm in a folder that is open. The authority's key is there before anything needs it. */
 export async function foundSwarmIn(folder: DataFolder, name = defaultName()): Promise<void> {
-  const { membership, authorityKey } = await foundSwarm(v.parse(SwarmNameSchema, name), clock.wallTime(), random);
+  const parsed = v.safeParse(SwarmNameSchema, name);
+  if (!parsed.success) throw new P2pfsError("usage", `a swarm cannot be called ${name}: ${parsed.issues[0].message}`);
+  const { membership, authorityKey } = await foundSwarm(parsed.output, clock.wallTime(), random);
   folder.membership.writeAuthorityKey(authorityKey);
   folder.membership.write(membership);
 }
 
-export interface JoinRequest {
+export interface JoinRequest extends OfFolder {
   readonly token: string;
-  readonly dataFolder?: string | undefined;
   /** By which others list this machine. Default: its host name. */
   readonly name?: string | undefined;
   /** Called once, where somebody has to approve. */
@@ -59,18 +74,66 @@ export interface JoinRequest {
 }
 
 /** S3: the role is that of the invitation. Throws `cancelled` where the wait for an approval was interrupted. */
-export async function joinBy(request: JoinRequest): Promise<MembershipInfo> {
+export function joinBy(request: JoinRequest): Promise<MembershipInfo & { readonly name: string }> {
   const invitation = parseInvitation(request.token.trim());
   return withFolder(invitation.role, request.dataFolder, async (folder) => {
     assertInNoSwarm(folder);
-    // Kept until the machine is a member: whoever asks again with the same key is the same machine.
-    const key = folder.membership.readPendingKey() ?? (await createPrivateKeyPem());
-    folder.membership.writePendingKey(key);
+    const key = await pendingKeyOf(folder);
     const name = request.name ?? ownName();
     const membership = await joinWhenApproved(request, () =>
       joinSwarm({ invitation, key, name, system: realSystem, deadline: noticeDeadline(clock.now()) }),
     );
     folder.membership.write(membership);
+    folder.membership.removePendingKey();
+    return { ...infoOf(folder), name };
+  });
+}
+
+/** Lets the tracker know if it can be reached. What the role shares and has fetched stays. */
+export async function leaveSwarm({
+  dataFolder,
+}: OfFolder): Promise<{ readonly swarm: string; readonly told: boolean }> {
+  const role = roleOfMember(dataFolder);
+  return withFolder(role, dataFolder, async (folder) => {
+    const membership = folder.membership.read();
+    if (membership === undefined) throw inNoSwarm();
+    const told = await sayGoodbye(membership, realSystem, noticeDeadline(clock.now())).then(
+      () => true,
+      () => false,
+    );
+    folder.membership.remove();
+    return { swarm: membership.swarm, told };
+  });
+}
+
+/** Of the data folder; where none is named, of both roles' folders. */
+export function ownMemberships({ dataFolder }: OfFolder): MembershipInfo[] {
+  const found = (["tracker", "peer"] as const).flatMap((role) => {
+    const path = resolveDataFolder({ role, flag: dataFolder });
+    const membership = new MembershipFiles(path).read();
+    return membership === undefined ? [] : [infoFor(membership, path)];
+  });
+  return dataFolder === undefined ? found : found.slice(0, 1);
+}
+
+/** S5, without a network path: the request for a certificate, as PEM. */
+export function requestCertificate({ dataFolder }: OfFolder): Promise<{ readonly request: string }> {
+  return withFolder("peer", dataFolder, async (folder) => {
+    assertInNoSwarm(folder);
+    return { request: pemOf(await makeRequest(await pendingKeyOf(folder)), "CERTIFICATE REQUEST") };
+  });
+}
+
+/** @param text what `swarm sign` has printed */
+export function acceptCertificate({ dataFolder, text }: OfFolder & { text: string }): Promise<MembershipInfo> {
+  return withFolder("peer", dataFolder, async (folder) => {
+    assertInNoSwarm(folder);
+    const key = folder.membership.readPendingKey();
+    if (key === undefined)
+      throw new P2pfsError("refused", "this machine has not asked for a certificate", {
+        hint: "`p2pfs swarm request` prints the request; the key stays in the data folder",
+      });
+    folder.membership.write(membershipFromSigned(text, key, clock.wallTime()));
     folder.membership.removePendingKey();
     return infoOf(folder);
   });
@@ -126,10 +189,41 @@ function assertInNoSwarm(folder: DataFolder): void {
   });
 }
 
+/** Kept until the machine is a member: whoever asks again with the same key is the same machine. */
+async function pendingKeyOf({ membership }: DataFolder): Promise<PrivateKeyPem> {
+  const key = membership.readPendingKey() ?? (await createPrivateKeyPem());
+  membership.writePendingKey(key);
+  return key;
+}
+
 function infoOf(folder: DataFolder): MembershipInfo {
-  const { swarm, peerId, certificate } = folder.membership.read()!;
-  const expires = new Date(certificate.validTo).toISOString();
-  return { swarm, role: folder.role, id: peerId, expires, data_folder: folder.path };
+  return infoFor(folder.membership.read()!, folder.path);
+}
+
+function infoFor({ swarm, peerId, certificate, authority, trackers }: Membership, path: string): MembershipInfo {
+  return {
+    swarm,
+    role: roleOf(certificate) ?? "peer",
+    id: peerId,
+    expires: new Date(certificate.validTo).toISOString(),
+    authority: sha256(authority.raw).toHex(),
+    trackers: trackers.map(formatHostPort),
+    data_folder: path,
+  };
+}
+
+/** Of the folder that the user named, or of the one that is a member. */
+function roleOfMember(dataFolder: string | undefined): Role {
+  const [member, ...others] = ownMemberships({ dataFolder });
+  if (member === undefined) throw inNoSwarm();
+  if (others.length === 0) return member.role;
+  throw new P2pfsError("ambiguous", "both the tracker and the peer of this machine are of a swarm", {
+    hint: "name the one that is to leave by its data folder: --data DIR; `p2pfs swarm show` lists them",
+  });
+}
+
+function inNoSwarm(): P2pfsError {
+  return new P2pfsError("refused", "this machine is of no swarm", { hint: "`p2pfs swarm join` joins one" });
 }
 
 function ownName(): string {

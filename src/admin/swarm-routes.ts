@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import * as v from "valibot";
 import { HOST_NAME_BYTES_MAX, MEMBERS_MAX } from "../core/limits.ts";
+import { HostNameSchema } from "../core/model.ts";
 import { DAY_MS, SECOND_MS } from "../core/units.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import { InvitationInfoSchema, InvitedSchema, MemberInfoSchema, SwarmInfoSchema } from "../tracker/types.ts";
@@ -24,6 +25,15 @@ const InviteSchema = v.object({
   approve: v.optional(v.boolean(), false),
   label: v.optional(v.pipe(v.string(), v.maxBytes(LABEL_BYTES_MAX)), ""),
 });
+
+const SignSchema = v.object({
+  /** PKCS #10 as PEM. */
+  request: v.pipe(v.string(), v.maxBytes(4096)),
+  role: v.optional(v.picklist(["peer", "tracker"]), "peer"),
+  /** By which the machine is listed. */
+  name: v.optional(v.pipe(HostNameSchema, v.minLength(1)), "signed by hand"),
+});
+const SignedSchema = v.object({ certificate: v.string() });
 
 /** Id or name. */
 const WhoSchema = v.object({ member: v.pipe(v.string(), v.minLength(1), v.maxBytes(HOST_NAME_BYTES_MAX)) });
@@ -61,6 +71,15 @@ export function swarmRoutes(tracker: Tracker) {
       command("swarm_members", "Every member, and every machine that waits to be approved", pageOf(MemberInfoSchema)),
       checked("query", CursorSchema),
       async (context) => context.json(mutable(await tracker.membership.list(cursorOf(context.req.valid("query"))))),
+    )
+    .post(
+      "/api/swarm/sign",
+      command("swarm_sign", "Certify a machine without a network path, by its request", SignedSchema),
+      checked("json", SignSchema),
+      async (context) => {
+        const { request, role, name } = context.req.valid("json");
+        return context.json(await tracker.membership.sign(request, role, name));
+      },
     )
     .post(
       "/api/swarm/approve",

@@ -9,19 +9,20 @@ import { type Io, processIo } from "./io.ts";
 import { peerCommands } from "./peer-commands.ts";
 import { reportFailure, runCommand } from "./run.ts";
 import { canonicalArguments } from "./spelling.ts";
+import { swarmCommands } from "./swarm-commands.ts";
 import { trackerCommands } from "./tracker-commands.ts";
 
 /** Arguments that name a command: the role and the command. */
 const COMMAND_DEPTH = 2;
 
-const commands = buildRouteMap<"tracker" | "peer" | "completion", CliContext>({
+const commands = buildRouteMap<"tracker" | "peer" | "swarm" | "completion", CliContext>({
   docs: {
     brief: "Share files between machines",
     fullDescription:
       "A tracker knows who has what; peers fetch from one another, from every holder at once, and check every chunk.\n\n" +
       "EXAMPLES\n  p2pfs tracker start\n  p2pfs peer start\n  p2pfs peer publish report.pdf\n  p2pfs peer fetch report.pdf",
   },
-  routes: { tracker: trackerCommands(), peer: peerCommands(), completion: completionCommand() },
+  routes: { tracker: trackerCommands(), peer: peerCommands(), swarm: swarmCommands(), completion: completionCommand() },
 });
 
 export async function runCli(argv: readonly string[], io: Io = processIo()): Promise<number> {

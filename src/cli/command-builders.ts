@@ -11,12 +11,12 @@ type Load<Args extends unknown[]> = () => Promise<
   (this: CliContext, flags: CommonFlags, ...args: Args) => Promise<void>
 >;
 
-export function commandBuilders(place: Place, role: "tracker" | "peer") {
+export function commandBuilders(place: Place, group: "tracker" | "peer" | "swarm") {
   /** Flags of every command. A shell belongs to one role, so its help does not show --data. */
   const flags = { json: jsonFlag, data: { ...dataFlag, hidden: place === "shell" } } as const;
   /** The description followed by examples, as they are typed in that place. */
   const explained = (description: string, examples: readonly string[]) => {
-    const prefix = place === "shell" ? "" : `p2pfs ${role} `;
+    const prefix = place === "shell" ? "" : `p2pfs ${group} `;
     return `${description}\n\nEXAMPLES\n${examples.map((example) => `  ${prefix}${example}`).join("\n")}`;
   };
   /** A command without arguments. */
@@ -35,7 +35,10 @@ export function commandBuilders(place: Place, role: "tracker" | "peer") {
   ): Command<CliContext> =>
     buildCommand<CommonFlags, HostAndPort, CliContext>({
       docs: { brief, fullDescription: explained(description, examples) },
-      parameters: { flags, positional: { kind: "tuple", parameters: peerParameters(role) } },
+      parameters: {
+        flags,
+        positional: { kind: "tuple", parameters: peerParameters(group === "tracker" ? "tracker" : "peer") },
+      },
       loader: load,
     });
   return { flags, explained, plain, atHost };

@@ -7,11 +7,11 @@ import { type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type LogLevel, logLevels } from "../core/log.ts";
 import { asRateLimit, parseRateLimit } from "../core/rate.ts";
-import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
+import { DAY_MS, MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Environment } from "./io.ts";
 
 const PORT_MAX = 65_535;
-const MS_OF_UNIT = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: 60 * MINUTE_MS } as const;
+const MS_OF_UNIT = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: 60 * MINUTE_MS, d: DAY_MS } as const;
 
 /** The parsed flag, or else the environment variable, parsed in the same way. An empty variable counts as unset. */
 export function settingOf<Value>(
@@ -57,9 +57,14 @@ export function parsePort(text: string): number {
 
 /** `500ms`, `30s`, `10m`, `2h`; a bare number means seconds. In milliseconds. */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   if (match === null) throw new SyntaxError(`expected a duration like 30s, 10m or 2h, not "${text}"`);
   return Math.round(Number(match[1]) * MS_OF_UNIT[(match[2] ?? "s") as keyof typeof MS_OF_UNIT]);
+}
+
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new SyntaxError(`expected a number from 1 on, not "${text}"`);
+  return Number(text);
 }
 
 export function parseSwitch(text: string): boolean {

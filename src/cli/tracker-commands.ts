@@ -3,6 +3,7 @@ import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { adminFlag, hostParameter, insecureFlag, logFlags, openFlag, portParameter } from "./parameters.ts";
+import { swarmShellCommands } from "./swarm-commands.ts";
 import type { TrackerStartFlags } from "./tracker-actions.ts";
 
 const actions = () => import("./tracker-actions.ts");
@@ -115,6 +116,6 @@ export function trackerCommands(): RouteMap<CliContext> {
 export function trackerShellCommands(): RouteMap<CliContext> {
   return buildRouteMap({
     docs: { brief: "Commands of this tracker" },
-    routes: { start: shellStart(), ...commandsAt("shell") },
+    routes: { start: shellStart(), ...commandsAt("shell"), swarm: swarmShellCommands() },
   });
 }

@@ -98,7 +98,7 @@ function checkIssued(
   nowMs: number,
 ): Verdict {
   if (certificate.issuer !== issuer.subject || !isSignedBy(certificate, issuer)) return { fault: "foreign" };
-  const role = memberRoles.find((each) => certificate.subjectAltName === namesOf(each));
+  const role = roleOf(certificate);
   const uses = certificate.keyUsage;
   if (role === undefined || certificate.ca !== (role === "tracker")) return { fault: "wrong_use" };
   if (uses?.length !== 2 || uses[0] !== SERVER_AUTH || uses[1] !== CLIENT_AUTH) return { fault: "wrong_use" };
@@ -119,6 +119,11 @@ export function lapseOf(
 ): "expired" | "revoked" | undefined {
   if (!(nowMs < expiresMs)) return "expired";
   return isRevoked(peerId) || (issuer !== null && isRevoked(issuer)) ? "revoked" : undefined;
+}
+
+/** Undefined for a certificate that is not a member's. */
+export function roleOf({ subjectAltName }: X509Certificate): MemberRole | undefined {
+  return memberRoles.find((each) => subjectAltName === namesOf(each));
 }
 
 /** As X509Certificate writes the alternative names of a member. */

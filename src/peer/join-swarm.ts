@@ -13,7 +13,9 @@ import {
   lapseOf,
   MEMBER_DNS_NAME,
   parseCertificate,
+  roleOf,
 } from "../identity/certificate.ts";
+import { securityOf } from "../identity/credentials.ts";
 import { type Invitation, sha256 } from "../identity/invitation.ts";
 import { makeRequest } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "../identity/keys.ts";
@@ -23,6 +25,8 @@ import { Endpoint } from "../net/endpoint.ts";
 import type { Security } from "../net/security.ts";
 import type { System } from "../net/system.ts";
 import type { Message } from "../wire/messages.ts";
+
+const AGENT = `p2pfs/${VERSION}`;
 
 export interface JoinOptions {
   readonly invitation: Invitation;
@@ -65,6 +69,28 @@ async function joinAt(tracker: HostPort, options: JoinOptions): Promise<Membersh
     ),
   );
   return membershipOf(reply, authority, options);
+}
+
+/** Lets a tracker of the swarm know that this member leaves. Rejects where none can be reached. */
+export async function sayGoodbye(membership: Membership, system: System, deadline: Deadline): Promise<void> {
+  const { clock } = system;
+  const security = securityOf({
+    membership: () => membership,
+    isRevoked: () => false,
+    wallTime: () => clock.wallTime(),
+  });
+  const role = roleOf(membership.certificate) ?? "peer";
+  const endpoint = new Endpoint({
+    system,
+    local: () => ({ role, agent: AGENT, address: null }),
+    security: () => security,
+  });
+  const [tracker] = membership.trackers;
+  if (tracker === undefined) throw new P2pfsError("tracker_unreachable", "no tracker of the swarm is known");
+  const address = await endpoint.resolveHostPort(tracker, deadline);
+  await withConnection(endpoint, address, deadline, (connection) =>
+    connection.request({ type: "REQUEST_LEAVE" }, { timeoutMs: msLeft(deadline, clock.now()) }),
+  );
 }
 
 /** The certificate of the authority that the invitation means, as the tracker shows it. */
@@ -123,7 +149,7 @@ function trustIn(authority: X509Certificate, { clock }: System): Security {
 function endpointFor(system: System, security: Security): Endpoint {
   return new Endpoint({
     system,
-    local: () => ({ role: "peer", agent: `p2pfs/${VERSION}`, address: null }),
+    local: () => ({ role: "peer", agent: AGENT, address: null }),
     security: () => security,
   });
 }

@@ -9,6 +9,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
+import type { MemberRole } from "../identity/certificate.ts";
 import { sha256 } from "../identity/invitation.ts";
 import { type Issuer, issueCertificate, keyOfRequest } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
@@ -68,6 +69,15 @@ export class Certifier {
     const member = await members.join({ secretHash: sha256(secret), peerId: peerIdOfKey(key), key, name });
     const certificate = member.state === "member" ? await this.#certify(member) : null;
     return { type: "REPLY_JOIN", swarm: membership.swarm, certificate, trackers: this.#trackers };
+  }
+
+  /**
+   * For a machine without a network path: a member of this name with the certificate (DER) that its request asks for.
+   * Throws `refused` for anything else than a request.
+   */
+  async sign(request: Uint8Array, name: string, role: MemberRole): Promise<Uint8Array> {
+    const key = await keyOfRequest(request);
+    return this.#certify(await this.#options.members.add({ peerId: peerIdOfKey(key), key, name, role }));
   }
 
   async renew(peerId: PeerId): Promise<Outgoing<"REPLY_RENEW">> {

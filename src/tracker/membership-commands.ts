@@ -5,7 +5,8 @@ import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { MemberRole } from "../identity/certificate.ts";
 import { formatInvitation, randomSecret, sha256 } from "../identity/invitation.ts";
-import type { SwarmKeys } from "./certifier.ts";
+import { derOf, formatSigned } from "../identity/signed.ts";
+import type { Certifier, SwarmKeys } from "./certifier.ts";
 import type { Invitation, ListedMember, MemberRegistry } from "./members.ts";
 import type { InvitationInfo, Invited, MemberInfo, Page, SwarmInfo } from "./types.ts";
 
@@ -21,6 +22,7 @@ export interface InviteRequest {
 
 export interface MembershipCommandsOptions extends SwarmKeys {
   readonly members: MemberRegistry;
+  readonly certifier: Certifier;
   readonly clock: Clock;
   readonly random: Random;
   /** Where machines can join; empty while the tracker does not listen. */
@@ -76,6 +78,21 @@ export class MembershipCommands {
   /** Throws `not_found`. */
   endInvitation(id: string): Promise<void> {
     return this.#options.members.endInvitation(id);
+  }
+
+  /**
+   * The certificate that a request (PEM) asks for, with what its machine needs beside it. Throws `usage` for anything else
+   * than a request.
+   */
+  async sign(request: string, role: MemberRole, name: string): Promise<{ readonly certificate: string }> {
+    const { certifier, membership, reachableAt } = this.#options;
+    const der = derOf(request, "CERTIFICATE REQUEST");
+    if (der === undefined)
+      throw new P2pfsError("usage", "this is not a request for a certificate", {
+        hint: "`p2pfs swarm request` prints one on the machine that wants to join",
+      });
+    const trackers = reachableAt().slice(0, TRACKERS_NAMED_MAX);
+    return { certificate: formatSigned(await certifier.sign(der, name, role), { ...membership, trackers }) };
   }
 
   async list(cursor: string | null): Promise<Page<MemberInfo>> {

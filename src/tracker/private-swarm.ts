@@ -34,7 +34,7 @@ export class PrivateSwarm {
     this.#options = options;
     this.revocations = new Revocations(members);
     this.certifier = new Certifier(options);
-    this.commands = new MembershipCommands(options);
+    this.commands = new MembershipCommands({ ...options, certifier: this.certifier });
     this.security = securityOf({
       membership: () => membership,
       isRevoked: (peerId) => this.revocations.has(peerId),
