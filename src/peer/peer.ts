@@ -189,6 +189,8 @@ export class Peer {
       hostName: clipToBytes(hostname(), HOST_NAME_BYTES_MAX),
       endpoint: this.#endpoint,
       listening: () => this.#listener!.announced(),
+      // Without a data folder it may run beside the peer that has one, as the same member.
+      instance: membership !== undefined && dataFolder === undefined ? random.bytes(NONCE_BYTES).toHex() : undefined,
       revoked: (message) => {
         this.#membership?.setRevoked(message);
         this.#endpoint.closeLapsed();

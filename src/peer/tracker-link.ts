@@ -31,6 +31,8 @@ export interface TrackerLinkOptions {
   /** The peer id at the tracker with this address. */
   readonly peerIdAt: (tracker: Address) => PeerId;
   readonly hostName: string;
+  /** In a swarm, of a further process of the same member. */
+  readonly instance?: string | undefined;
   readonly endpoint: Endpoint;
   /** The address for REQUEST_REGISTER, and whether the tracker should use its host instead of the one it sees. */
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
@@ -199,7 +201,7 @@ export class TrackerLink {
   }
 
   async #register(connection: Connection, peerId: PeerId): Promise<void> {
-    const { hostName, listening, announce, tracker, events, log } = this.#options;
+    const { hostName, instance, listening, announce, tracker, events, log } = this.#options;
     if (connection.hello.role !== "tracker")
       throw new P2pfsError("tracker_unreachable", `${formatHostPort(tracker)} is not a tracker but a peer`);
     const where = await listening();
@@ -208,7 +210,7 @@ export class TrackerLink {
     this.#idToProve = where.advertised ? peerId : undefined;
     const reply = await connection
       .request(
-        { type: "REQUEST_REGISTER", peer_id: peerId, host_name: hostName, ...where },
+        { type: "REQUEST_REGISTER", peer_id: peerId, host_name: hostName, ...(instance && { instance }), ...where },
         { timeoutMs: REGISTER_MS_MAX },
       )
       .finally(() => {

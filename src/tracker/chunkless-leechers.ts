@@ -2,12 +2,12 @@
  * Leechers without a chunk. They are no holders and are in no list, but REPLY_FILE_LOCATION names them too, so that
  * leechers that start at the same moment connect before the first chunk is passed on. An entry ends with the session.
  */
-import { type Address, hostOf, isLoopback } from "../core/address.ts";
+import { hostOf, isLoopback } from "../core/address.ts";
 import { NO_CHUNKS } from "../core/bitfield.ts";
 import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { HolderInfo, PeerId } from "../core/model.ts";
-import type { Requester } from "./registry.ts";
+import type { PeerRecord, Requester } from "./registry.ts";
 
 /** Contents per peer; further ones are not recorded. */
 const CONTENTS_PER_PEER_MAX = 512;
@@ -17,16 +17,19 @@ const CONTENTS_PER_PEER_MAX = 512;
  */
 const PEERS_PER_CONTENT_MAX = 4 * HOLDER_SAMPLE_MAX;
 
+type Leecher = Pick<PeerRecord, "peerId" | "member" | "address">;
+
 export class ChunklessLeechers {
-  readonly #byContent = new Map<ContentId, Map<PeerId, Address>>();
+  readonly #byContent = new Map<ContentId, Map<PeerId, Leecher>>();
   readonly #byPeer = new Map<PeerId, Set<ContentId>>();
 
-  enter(contentId: ContentId, peerId: PeerId, address: Address): void {
+  enter(contentId: ContentId, leecher: Leecher): void {
+    const { peerId } = leecher;
     const contents = this.#byPeer.get(peerId) ?? new Set();
     if (contents.size >= CONTENTS_PER_PEER_MAX) return;
     this.#byPeer.set(peerId, contents.add(contentId));
-    const peers = this.#byContent.get(contentId) ?? new Map<PeerId, Address>();
-    this.#byContent.set(contentId, peers.set(peerId, address));
+    const peers = this.#byContent.get(contentId) ?? new Map<PeerId, Leecher>();
+    this.#byContent.set(contentId, peers.set(peerId, leecher));
     const [oldest] = peers.keys();
     if (peers.size > PEERS_PER_CONTENT_MAX) this.leave(contentId, oldest!);
   }
@@ -49,10 +52,10 @@ export class ChunklessLeechers {
   /** At most `max`, the latest first: earlier ones have registered chunks by now. */
   of(contentId: ContentId, requester: Requester, max: number): HolderInfo[] {
     const found: HolderInfo[] = [];
-    for (const [peerId, address] of [...(this.#byContent.get(contentId) ?? [])].reverse()) {
+    for (const { peerId, member, address } of [...(this.#byContent.get(contentId)?.values() ?? [])].reverse()) {
       if (found.length >= max) break;
       if (peerId === requester.peerId || (!requester.sameHost && isLoopback(hostOf(address)))) continue;
-      found.push({ address, peer_id: peerId, chunks: NO_CHUNKS });
+      found.push({ address, ...(member === null ? {} : { peer_id: member }), chunks: NO_CHUNKS });
     }
     return found;
   }

@@ -16,6 +16,8 @@ import type { ChunkInfo, Page } from "./types.ts";
 
 export interface Registration {
   readonly peerId: PeerId;
+  /** In a swarm, the peer id of the certificate; several processes of a member have ids of their own. */
+  readonly member?: PeerId | null;
   /** Where other peers connect to the peer. */
   readonly address: Address;
   readonly hostName: string;
@@ -53,6 +55,8 @@ export interface ChunkReport {
 
 /** A peer that is online, or was. */
 export interface PeerRecord extends SessionRef {
+  /** In a swarm, the peer id of the certificate. */
+  readonly member: PeerId | null;
   readonly address: Address;
   readonly hostName: string;
   readonly online: boolean;

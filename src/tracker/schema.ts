@@ -10,6 +10,8 @@ export const peers = sqliteTable(
   {
     id: integer().primaryKey(),
     peerId: text("peer_id").notNull().unique(),
+    /** In a swarm, the peer id of the member's certificate. */
+    member: text(),
     ip: text().notNull(),
     port: integer().notNull(),
     hostName: text("host_name").notNull(),
@@ -22,6 +24,7 @@ export const peers = sqliteTable(
   (table) => [
     uniqueIndex("peers_online_address").on(table.ip, table.port).where(sql`online = 1`),
     index("peers_address").on(table.ip, table.port),
+    index("peers_member").on(table.member),
   ],
 );
 

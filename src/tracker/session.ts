@@ -2,14 +2,16 @@
  * One peer's session: answers its requests from the registry. A message's schema has been checked before; this module
  * checks a message against earlier ones, and the peer's claims against what the tracker sees.
  */
+import { createHash } from "node:crypto";
+import * as v from "valibot";
 import { type Address, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { HOLDER_SAMPLE_MAX } from "../core/limits.ts";
+import { HOLDER_SAMPLE_MAX, PEER_ID_BYTES } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import { chunkCountFor } from "../core/manifest.ts";
-import { type PeerId, publicationKey } from "../core/model.ts";
+import { type PeerId, PeerIdSchema, publicationKey } from "../core/model.ts";
 import type { Conduct } from "../net/admission.ts";
 import { Allowance } from "../net/allowance.ts";
 import type { Connection } from "../net/connection.ts";
@@ -48,7 +50,7 @@ export interface SessionHost {
   /** Bound on the time from HELLO to the end of the registration. */
   readonly registrationMs: number;
   /** Dials the address; throws `refused` unless the peer of this id answers. */
-  prove(address: Address, peerId: PeerId): Promise<void>;
+  prove(address: Address, peerId: PeerId, isMember: boolean): Promise<void>;
 }
 
 export class Session {
@@ -157,16 +159,16 @@ export class Session {
 
   async #register(message: Message<"REQUEST_REGISTER">): Promise<Outgoing<"REPLY_REGISTER">> {
     const { id, registry, swarm, turns, liveness, sessions, events, log, leaseMs, heartbeatMs } = this.#host;
-    const { peer_id: peerId, host_name: hostName } = message;
+    const { peer_id: named, host_name: hostName, instance } = message;
+    const member = this.connection.member?.peerId ?? null;
+    if (member !== null && member !== named) throw new P2pfsError("refused", "the certificate is for another peer id");
+    const peerId = instance === undefined ? named : instanceId(named, instance);
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
-    const { member } = this.connection;
-    if (member !== undefined && member.peerId !== peerId)
-      throw new P2pfsError("refused", "the certificate is for another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
     const address = await this.#addressOf(message);
     const before = this.#peer;
-    const peer = await turns.changes.run(this, () => registry.register({ peerId, address, hostName }, id));
+    const peer = await turns.changes.run(this, () => registry.register({ peerId, member, address, hostName }, id));
     this.#peer = peer;
     if (this.#ended) {
       await this.#leave();
@@ -188,7 +190,8 @@ export class Session {
   async #addressOf({ address, advertised, peer_id }: Message<"REQUEST_REGISTER">): Promise<Address> {
     const seen = makeAddress(this.connection.remote.ip, portOf(address));
     if (!advertised || hostOf(address) === hostOf(seen)) return seen;
-    await this.#host.turns.proofs.run(this.connection.remote.ip, () => this.#host.prove(address, peer_id));
+    const isMember = this.connection.member !== undefined;
+    await this.#host.turns.proofs.run(this.connection.remote.ip, () => this.#host.prove(address, peer_id, isMember));
     return makeAddress(hostOf(address), portOf(address));
   }
 
@@ -220,7 +223,7 @@ export class Session {
     const { registry, chunklessLeechers } = this.#host;
     this.#rangeNumbers.holdBack(this.connection, chunks.length);
     if (chunks.length === 0 && !replace) {
-      chunklessLeechers.enter(contentId, peer.peerId, peer.address);
+      chunklessLeechers.enter(contentId, peer);
       return { type: "REPLY_CHUNK_REGISTER", content_id: contentId };
     }
     chunklessLeechers.leave(contentId, peer.peerId);
@@ -266,11 +269,14 @@ export class Session {
     const located = contentId ?? found.fileInfo?.content_id;
     const free = HOLDER_SAMPLE_MAX - found.holders.length;
     const leechers = located === undefined ? [] : chunklessLeechers.of(located, requester, free);
-    const holders = [...found.holders, ...leechers];
-    // Outside of a swarm, whoever knows a peer's id can speak for it.
-    const named = this.#host.swarm === undefined ? holders.map(({ peer_id: _, ...holder }) => holder) : holders;
-    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: named };
+    return { type: "REPLY_FILE_LOCATION", fileinfo: found.fileInfo, chunkinfo: [...found.holders, ...leechers] };
   }
+}
+
+/** The id of a further process of a member: the same after it has lost its connection. */
+function instanceId(member: PeerId, instance: string): PeerId {
+  const digest = createHash("sha256").update(`${member} ${instance}`).digest();
+  return v.parse(PeerIdSchema, digest.subarray(0, PEER_ID_BYTES).toString("hex"));
 }
 
 function assertAllowed(allowance: Allowance): void {

@@ -6,6 +6,7 @@ import type { RegistryDatabase } from "./sqlite-rows.ts";
 export function prepareChanges(db: RegistryDatabase) {
   const hole = sql.placeholder;
   const entered = {
+    member: sql<string | null>`${hole("member")}`,
     session: sql<number>`${hole("session")}`,
     ip: sql<string>`${hole("ip")}`,
     port: sql<number>`${hole("port")}`,

@@ -173,11 +173,11 @@ export class SqliteLocations {
     await this.#gather(COMPLETE_NAMED_MIN, { onlyComplete: true, withLoopback }, contentId, roster, found);
     await this.#gather(HOLDER_SAMPLE_MAX + 1, { onlyComplete: false, withLoopback }, contentId, roster, found);
     const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, found.size)));
-    return [...found.values()].map(({ peerId, size, chunks, ...at }) => ({
+    return [...found.values()].map(({ peerId, member, size, chunks, ...at }) => ({
       peerId,
       info: {
         address: addressOf(at),
-        peer_id: peerId as PeerId,
+        ...(member === null ? {} : { peer_id: member as PeerId }),
         chunks: chunkRangesOf(chunks, chunkCountFor(size), rangesMax),
       },
     }));
@@ -270,6 +270,7 @@ function prepareLocations(db: RegistryDatabase) {
       .select({
         id: peers.id,
         peerId: peers.peerId,
+        member: peers.member,
         ip: peers.ip,
         port: peers.port,
         size: contents.size,

@@ -1,5 +1,5 @@
 /** Invitations and members on SQLite. */
-import { and, count, eq, gt, lt, lte, ne, or, sql } from "drizzle-orm";
+import { and, count, eq, gt, lt, lte, max, ne, or, sql } from "drizzle-orm";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { LIST_PAGE_MAX, MEMBERS_MAX } from "../core/limits.ts";
@@ -126,16 +126,22 @@ export class SqliteMembers implements MemberRegistry {
       const isLater = or(gt(members.name, name), and(eq(members.name, name), gt(sql`${members}.rowid`, afterId)));
       const isListed = or(eq(members.state, "waiting"), gt(members.expires, clock.wallTime()));
       const rows = db
-        .select({ id: sql<number>`${members}.rowid`, member: members, online: peers.online, lastSeen: peers.lastSeen })
+        .select({
+          id: sql<number>`${members}.rowid`,
+          member: members,
+          online: max(peers.online),
+          lastSeen: max(peers.lastSeen),
+        })
         .from(members)
-        .leftJoin(peers, eq(peers.peerId, members.peerId))
+        .leftJoin(peers, eq(peers.member, members.peerId))
         .where(and(isLater, isListed))
+        .groupBy(members.peerId)
         .orderBy(members.name, sql`${members}.rowid`)
         .limit(LIST_PAGE_MAX)
         .all();
       const last = rows.length === LIST_PAGE_MAX ? rows.at(-1) : undefined;
       return {
-        rows: rows.map(({ member, online, lastSeen }) => ({ ...memberOf(member), online: online ?? false, lastSeen })),
+        rows: rows.map(({ member, online, lastSeen }) => ({ ...memberOf(member), online: Boolean(online), lastSeen })),
         next: last === undefined ? null : formatCursor([last.member.name, last.id, 0]),
       };
     });

@@ -84,7 +84,7 @@ export class SqliteRegistry implements Registry {
     });
   }
 
-  async register({ peerId, address, hostName }: Registration, tracker: TrackerId): Promise<PeerRecord> {
+  async register({ peerId, member = null, address, hostName }: Registration, tracker: TrackerId): Promise<PeerRecord> {
     const { isNew, row } = await this.#write(() => {
       const [ip, port] = [hostOf(address), portOf(address)];
       const taken = this.#statements.onlineAt.get({ ip, port });
@@ -96,7 +96,7 @@ export class SqliteRegistry implements Registry {
       const known = this.#statements.peer.get({ peerId });
       const session = (known?.session ?? 0) + 1;
       const since = known?.online ? known.since : now;
-      const row = this.#statements.enterPeer.get({ peerId, session, ip, port, hostName, since, now });
+      const row = this.#statements.enterPeer.get({ peerId, member, session, ip, port, hostName, since, now });
       return { isNew: known === undefined, row };
     });
     if (!isNew) this.#locations.cameOnline(row);

@@ -18,7 +18,16 @@ type PeerRow = typeof schema.peers.$inferSelect;
 export function peerRecordOf(row: PeerRow): PeerRecord {
   const { session, hostName, online, since, lastSeen } = row;
   const address = makeAddress(row.ip, row.port);
-  return { peerId: row.peerId as PeerId, session, address, hostName, online, since, lastSeen };
+  return {
+    peerId: row.peerId as PeerId,
+    member: row.member as PeerId | null,
+    session,
+    address,
+    hostName,
+    online,
+    since,
+    lastSeen,
+  };
 }
 
 /** A publication with the columns of its content and publisher that lists show. */

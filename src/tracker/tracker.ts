@@ -239,8 +239,8 @@ export class Tracker implements SessionHost {
     await this.registry.close();
   }
 
-  prove(address: Address, peerId: PeerId): Promise<void> {
-    return proveAddress(address, peerId, this.#endpoint);
+  prove(address: Address, peerId: PeerId, isMember: boolean): Promise<void> {
+    return proveAddress(address, peerId, isMember, this.#endpoint);
   }
 
   /**
@@ -374,12 +374,12 @@ export class Tracker implements SessionHost {
     this.events.emit({ type: "peer_left", address, reason });
   }
 
-  async #answersPing({ peerId, address }: PeerRecord, deadline: Deadline): Promise<boolean> {
+  async #answersPing({ peerId, member, address }: PeerRecord, deadline: Deadline): Promise<boolean> {
     const session = this.sessions.get(peerId);
     const step = stepOf(deadline, TRACKER_WAIT_MS, this.clock.now());
     try {
       await (session === undefined
-        ? this.#pingByDialling(address, step)
+        ? this.#pingByDialling(address, member, step)
         : ping(session.connection, address, msLeft(step, this.clock.now())));
       return true;
     } catch (thrown) {
@@ -389,9 +389,9 @@ export class Tracker implements SessionHost {
   }
 
   /** For a peer that has not reconnected since the tracker started. */
-  async #pingByDialling(address: Address, deadline: Deadline): Promise<void> {
+  async #pingByDialling(address: Address, member: PeerId | null, deadline: Deadline): Promise<void> {
     const timeoutMs = msLeft(deadline, this.clock.now());
-    const connection = await this.#endpoint.dial(address, { timeoutMs });
+    const connection = await this.#endpoint.dial(address, { timeoutMs, peerId: member ?? undefined });
     await ping(connection, address, msLeft(deadline, this.clock.now())).finally(() => connection.close());
   }
 

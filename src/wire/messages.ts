@@ -197,6 +197,8 @@ export const messageTable = {
     /** Whether the host is to be used as told, after the tracker has proven it by dialling back. */
     advertised: v.boolean(),
     host_name: HostNameSchema,
+    /** In a swarm, of a further process of the same member, which has sessions and holdings of its own. */
+    instance: v.optional(nonce),
   }),
   REPLY_REGISTER: toPeer.reply(0x11, {
     /** The peer's address as the tracker tells it to others. */

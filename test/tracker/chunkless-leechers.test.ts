@@ -7,6 +7,7 @@ import { ChunklessLeechers } from "../../src/tracker/chunkless-leechers.ts";
 
 const content = "ab".repeat(32) as ContentId;
 const [one, two, three] = ["1", "2", "3"].map((digit) => digit.repeat(32) as PeerId) as [PeerId, PeerId, PeerId];
+const leecher = (peerId: PeerId, address: Address) => ({ peerId, member: null, address });
 const here = { sameHost: true };
 const addressesOf = (
   chunklessLeechers: ChunklessLeechers,
@@ -16,9 +17,9 @@ const addressesOf = (
 
 function threeLeechers(): ChunklessLeechers {
   const chunklessLeechers = new ChunklessLeechers();
-  chunklessLeechers.enter(content, one, "10.0.0.1:1" as Address);
-  chunklessLeechers.enter(content, two, "10.0.0.2:2" as Address);
-  chunklessLeechers.enter(content, three, "127.0.0.1:3" as Address);
+  chunklessLeechers.enter(content, leecher(one, "10.0.0.1:1" as Address));
+  chunklessLeechers.enter(content, leecher(two, "10.0.0.2:2" as Address));
+  chunklessLeechers.enter(content, leecher(three, "127.0.0.1:3" as Address));
   return chunklessLeechers;
 }
 
@@ -45,9 +46,9 @@ test("a leecher that holds a chunk, gives up or goes offline is not named any mo
 test("the number of contents for one peer is bounded", () => {
   const chunklessLeechers = new ChunklessLeechers();
   for (let index = 0; index < 2000; index++) {
-    chunklessLeechers.enter(index.toString(16).padStart(64, "0") as ContentId, one, "10.0.0.1:1" as Address);
+    chunklessLeechers.enter(index.toString(16).padStart(64, "0") as ContentId, leecher(one, "10.0.0.1:1" as Address));
   }
-  chunklessLeechers.enter(content, one, "10.0.0.1:1" as Address);
+  chunklessLeechers.enter(content, leecher(one, "10.0.0.1:1" as Address));
   expect(addressesOf(chunklessLeechers, here)).toEqual([]);
 });
 
@@ -56,7 +57,7 @@ test("of many leechers the latest are named, and a bounded number is looked at",
   const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
   const count = 10_000;
   for (let index = 1; index <= count; index++)
-    chunklessLeechers.enter(content, peer(index), `10.0.0.1:${index}` as Address);
+    chunklessLeechers.enter(content, leecher(peer(index), `10.0.0.1:${index}` as Address));
   const all = addressesOf(chunklessLeechers, here, count);
   expect(all).toHaveLength(200);
   expect(all[0]).toBe(`10.0.0.1:${count}`);

@@ -24,7 +24,16 @@ function fixture() {
 
 function record(number: number, session = 1): PeerRecord {
   const at = address(`10.0.0.${number}:1`);
-  return { peerId: peerId(number), session, address: at, hostName: "", online: true, since: 0, lastSeen: 0 };
+  return {
+    peerId: peerId(number),
+    member: null,
+    session,
+    address: at,
+    hostName: "",
+    online: true,
+    since: 0,
+    lastSeen: 0,
+  };
 }
 
 test("a silent session expires once, at the end of its lease, and no other with it", () => {

@@ -21,3 +21,6 @@ CREATE TABLE `members` (
 	`joined` integer NOT NULL,
 	`expires` integer NOT NULL
 );
+--> statement-breakpoint
+ALTER TABLE `peers` ADD `member` text;--> statement-breakpoint
+CREATE INDEX `peers_member` ON `peers` (`member`);
