@@ -43,6 +43,11 @@ export interface ListenOptions extends HostPort {
 export interface Listener {
   /** IP as asked for, port as given by the system. */
   readonly address: Address;
+  /**
+   * Shows the credentials that are new to later connections; open ones stay. Throws as `listen`; then it does not listen
+   * any more, until it is called again.
+   */
+  renew(): void;
   /** Accepts no new connections; open ones stay. */
   stop(): void;
 }
@@ -101,13 +106,19 @@ export class Endpoint {
       admission.enter(connection, () => queueMicrotask(() => transport.terminate()));
       return this.#eventsOf(connection, () => admission.leave(connection));
     };
+    const listenAt = (at: number) =>
+      this.system.network.listen(ip, at, accept, this.#options.security?.()?.credentials());
     try {
-      const listener = this.system.network.listen(ip, port, accept, this.#options.security?.()?.credentials());
+      let listener = listenAt(port);
+      const renew = () => {
+        listener.stop();
+        listener = listenAt(listener.port);
+      };
       const stop = () => {
         admission.close();
         listener.stop();
       };
-      return { address: makeAddress(ip, listener.port), stop };
+      return { address: makeAddress(ip, listener.port), renew, stop };
     } catch (cause) {
       admission.close();
       throw cause instanceof P2pfsError ? cause : listenError({ host, port }, options.flag, cause);

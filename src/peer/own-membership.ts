@@ -5,25 +5,37 @@
 import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
 import { parseHostPort } from "../core/address.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { PEER_ID_BYTES } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
 import { type PeerId, PeerIdSchema } from "../core/model.ts";
+import { MINUTE_MS } from "../core/units.ts";
 import { checkCertificate } from "../identity/certificate.ts";
 import { securityOf } from "../identity/credentials.ts";
 import type { Membership } from "../identity/membership.ts";
 import type { Security } from "../net/security.ts";
 import type { Message } from "../wire/messages.ts";
-import type { TrackerSession } from "./tracker-link.ts";
+import { inBackground } from "./background.ts";
 
-/** S7: the part of a certificate's time after which it is renewed. */
 const RENEWED_AFTER = 2 / 3;
+const CHECK_MS = MINUTE_MS;
+/** After a try. */
+const RETRY_MS = 60 * MINUTE_MS;
 
 export interface OwnMembershipOptions {
   readonly membership: Membership;
   readonly clock: Clock;
+  readonly log: Log;
   /** Stores the renewed one. */
   readonly keep: (membership: Membership) => void;
+}
+
+export interface RenewalOptions {
+  /** Asks the tracker over the session. */
+  readonly request: () => Promise<Message<"REPLY_RENEW">>;
+  /** Called when connections can show the new certificate. */
+  readonly renewed: () => void;
 }
 
 export class OwnMembership {
@@ -31,6 +43,8 @@ export class OwnMembership {
   readonly #options: OwnMembershipOptions;
   #membership: Membership;
   #revoked: ReadonlySet<PeerId> = new Set();
+  #timer: Timer | undefined;
+  #notBeforeMs = 0;
 
   constructor(options: OwnMembershipOptions) {
     this.#options = options;
@@ -54,15 +68,26 @@ export class OwnMembership {
     this.#revoked = revoked;
   }
 
-  get isRenewalDue(): boolean {
-    const { validFrom, validTo } = this.#membership.certificate;
-    const [fromMs, endMs] = [Date.parse(validFrom), Date.parse(validTo)];
-    return this.#options.clock.wallTime() > fromMs + (endMs - fromMs) * RENEWED_AFTER;
+  /** Renews the certificate from now on, when its time has come. */
+  open(options: RenewalOptions): void {
+    this.#timer = this.#options.clock.every(CHECK_MS, () => this.#renewIfDue(options), { isBackground: true });
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #renewIfDue(options: RenewalOptions): void {
+    const { clock, log } = this.#options;
+    if (clock.now() < this.#notBeforeMs || !isRenewalDue(this.#membership.certificate, clock.wallTime())) return;
+    // Whatever comes of it, the next try is not in the next minute.
+    this.#notBeforeMs = clock.now() + RETRY_MS;
+    inBackground("renewing the certificate", log, this.#renew(options));
   }
 
   /** Rejects where the tracker does not renew it, or sends something else than a certificate of this peer. */
-  async renew(session: TrackerSession): Promise<void> {
-    const { certificate: der, trackers } = await session.request({ type: "REQUEST_RENEW" });
+  async #renew({ request, renewed }: RenewalOptions): Promise<void> {
+    const { certificate: der, trackers } = await request();
     const { clock, keep } = this.#options;
     const trust = { authority: this.#membership.authority, isRevoked: () => false };
     const verdict = checkCertificate(der, trust, clock.wallTime());
@@ -71,5 +96,12 @@ export class OwnMembership {
     const named = trackers.map(parseHostPort).filter((tracker) => tracker !== undefined);
     this.#membership = { ...this.#membership, certificate: new X509Certificate(der), trackers: named };
     keep(this.#membership);
+    renewed();
   }
+}
+
+/** S7: when two thirds of its time are over. @param nowMs milliseconds since 1970 */
+export function isRenewalDue({ validFrom, validTo }: X509Certificate, nowMs: number): boolean {
+  const [fromMs, endMs] = [Date.parse(validFrom), Date.parse(validTo)];
+  return nowMs > fromMs + (endMs - fromMs) * RENEWED_AFTER;
 }

@@ -88,6 +88,11 @@ export class PeerListener {
     this.#options.log("warn", `other machines cannot fetch from here: ${why}`, { address: seen });
   }
 
+  /** Later connections are shown the new certificate. */
+  renew(): void {
+    this.#listener.renew();
+  }
+
   close(): void {
     this.#listener.stop();
   }

@@ -135,6 +135,10 @@ export class Peer {
       throw thrown;
     }
     peer.#directory.open();
+    peer.#membership?.open({
+      request: () => peer.#directory.renewCertificate(noticeDeadline(peer.#clock.now())),
+      renewed: () => peer.#listener!.renew(),
+    });
     peer.#fetches.resume();
     peer.#shareWatch.open();
     return peer;
@@ -151,7 +155,8 @@ export class Peer {
     this.#clock = clock;
     const { membership } = options;
     this.#membership =
-      membership && new OwnMembership({ membership, clock, keep: (renewed) => dataFolder?.membership.write(renewed) });
+      membership &&
+      new OwnMembership({ membership, clock, log, keep: (renewed) => dataFolder?.membership.write(renewed) });
     this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.#membership?.security });
     this.#startedMs = clock.wallTime();
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
@@ -360,6 +365,7 @@ export class Peer {
   async close(): Promise<void> {
     this.#shareWatch.close();
     await this.#fetches.close();
+    this.#membership?.close();
     this.#directory.close();
     this.#listener?.close();
     this.#swarms.close();

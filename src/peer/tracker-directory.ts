@@ -4,6 +4,7 @@ import type { Deadline } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { PeerId } from "../core/model.ts";
+import type { Message } from "../wire/messages.ts";
 import { Announcer, publishRequest } from "./announcer.ts";
 import type { ContentLocation, Directory, FileQuery } from "./directory.ts";
 import type { Library, LibraryEvent } from "./library.ts";
@@ -67,6 +68,10 @@ export class TrackerDirectory implements Directory {
       this.#link.open();
     }
     return this.ready(deadline);
+  }
+
+  renewCertificate(deadline: Deadline): Promise<Message<"REPLY_RENEW">> {
+    return this.#link.request({ type: "REQUEST_RENEW" }, deadline);
   }
 
   /** Announces changes of the library. */
