@@ -5,10 +5,10 @@
 import { type Address, type HostPort, hostOf, isWildcard } from "../core/address.ts";
 import { formatRanges } from "../core/bitfield.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Deadline, msLeft, noticeDeadline, stepOf } from "../core/deadline.ts";
+import { noticeDeadline } from "../core/deadline.ts";
 import { logFailure, reportableError } from "../core/defects.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { HEARTBEAT_MS, LEASE_MS, TRACKER_WAIT_MS } from "../core/limits.ts";
+import { HEARTBEAT_MS, LEASE_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
@@ -28,6 +28,7 @@ import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
 import type { MembershipCommands } from "./membership-commands.ts";
 import { PeerFinder } from "./peer-finder.ts";
+import { Pings } from "./pings.ts";
 import { PrivateSwarm } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -89,6 +90,7 @@ export class Tracker implements SessionHost {
   readonly #endpoint: Endpoint;
   readonly #options: TrackerOptions;
   readonly #finder: PeerFinder;
+  readonly #pings: Pings;
   /** `gone` resolves when the connection is closed. */
   readonly #connections = new Map<Connection, { readonly session: Session; readonly gone: Promise<void> }>();
   readonly #startedMs: number;
@@ -128,6 +130,7 @@ export class Tracker implements SessionHost {
     this.heartbeatMs = heartbeatMs;
     this.registrationMs = options.registrationMs ?? REGISTRATION_MS;
     this.#finder = new PeerFinder(registry, system);
+    this.#pings = new Pings({ finder: this.#finder, sessions: this.sessions, endpoint: this.#endpoint, clock });
     this.liveness = new Liveness({
       leaseMs,
       clock,
@@ -206,13 +209,8 @@ export class Tracker implements SessionHost {
   }
 
   /** F8, R12, R13. */
-  async ping(host: string, port?: number): Promise<PingResult> {
-    const issuedMs = this.clock.now();
-    const deadline = noticeDeadline(issuedMs);
-    const peer = await this.#finder.find(host, port, deadline, this.#listener.address);
-    const alive = peer.online && (await this.#answersPing(peer, deadline));
-    const durationMs = Math.round((this.clock.now() - issuedMs) * 1000) / 1000;
-    return { address: peer.address, alive, duration_ms: durationMs };
+  ping(host: string, port?: number): Promise<PingResult> {
+    return this.#pings.ping(host, port, this.#listener.address);
   }
 
   /** A sample of a content's holders with their chunks. Throws `not_found`. */
@@ -374,27 +372,6 @@ export class Tracker implements SessionHost {
     this.events.emit({ type: "peer_left", address, reason });
   }
 
-  async #answersPing({ peerId, member, address }: PeerRecord, deadline: Deadline): Promise<boolean> {
-    const session = this.sessions.get(peerId);
-    const step = stepOf(deadline, TRACKER_WAIT_MS, this.clock.now());
-    try {
-      await (session === undefined
-        ? this.#pingByDialling(address, member, step)
-        : ping(session.connection, address, msLeft(step, this.clock.now())));
-      return true;
-    } catch (thrown) {
-      if (thrown instanceof P2pfsError) return false;
-      throw thrown;
-    }
-  }
-
-  /** For a peer that has not reconnected since the tracker started. */
-  async #pingByDialling(address: Address, member: PeerId | null, deadline: Deadline): Promise<void> {
-    const timeoutMs = msLeft(deadline, this.clock.now());
-    const connection = await this.#endpoint.dial(address, { timeoutMs, peerId: member ?? undefined });
-    await ping(connection, address, msLeft(deadline, this.clock.now())).finally(() => connection.close());
-  }
-
   async #forget(): Promise<void> {
     try {
       await this.registry.forget(this.clock.wallTime() - FORGET_AFTER_MS);
@@ -411,8 +388,4 @@ export class Tracker implements SessionHost {
   #wallTime(monotonicMs: number): number {
     return Math.round(this.clock.wallTime() - (this.clock.now() - monotonicMs));
   }
-}
-
-function ping(connection: Connection, address: Address, timeoutMs: number) {
-  return connection.request({ type: "REQUEST_PING_PONG", peer_address: address }, { timeoutMs });
 }
