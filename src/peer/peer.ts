@@ -30,10 +30,11 @@ import { type PeerFolder, randomPeerSecret } from "../store/data-folder.ts";
 import type { DownloadBounds } from "../swarm/bounds.ts";
 import { UploadQueue } from "../swarm/upload-queue.ts";
 import { holdersOf } from "./content-holders.ts";
+import { reportCopies } from "./copy-reports.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
-import { Library, type LibraryEvent } from "./library.ts";
+import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
 import { OwnMembership } from "./own-membership.ts";
@@ -217,7 +218,7 @@ export class Peer {
       system,
       events: this.events,
     });
-    this.#library.events.subscribe((event) => this.#handleLibraryEvent(event));
+    reportCopies(this.#library, log, this.events);
     for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
     for (const follower of [this.#sharing, this.#swarms, this.#directory])
       this.#library.events.subscribe((event) => follower.follow(event));
@@ -388,17 +389,6 @@ export class Peer {
   #hello(): LocalHello {
     const nonce = this.#system.random.bytes(NONCE_BYTES).toHex();
     return { role: "peer", agent: `p2pfs/${VERSION}`, address: this.address, nonce };
-  }
-
-  #handleLibraryEvent(event: LibraryEvent): void {
-    if (event.type !== "copy_regained" && event.type !== "copy_lost") return;
-    const { log } = this.#options;
-    const { path, contentId: content_id } = event.copy;
-    if (event.type === "copy_regained")
-      return log("info", "{path} is as it was, and served again", { path, content_id });
-    const reason = event.why.message;
-    log("warn", "{path} is not served any more: {reason}", { path, content_id, reason });
-    this.events.emit({ type: "share_lost", path, reason });
   }
 }
 
