@@ -75,6 +75,11 @@ export class Endpoint {
     return this.#options.system;
   }
 
+  /** Whether connections are encrypted, and both sides prove who they are. */
+  get isEncrypted(): boolean {
+    return this.#options.security?.() !== undefined;
+  }
+
   /** The IP of a host, where no command sets a deadline. Throws as `resolveHost`. */
   resolve(host: string): Promise<string> {
     const { clock } = this.system;

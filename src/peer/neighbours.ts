@@ -147,8 +147,12 @@ export class Neighbours {
   async #dialPeer(address: Address, peerId: PeerId | undefined, isToKeep: boolean): Promise<Neighbour> {
     if (!this.#places.makeRoom(this.#dialling.size))
       throw new P2pfsError("busy", "this peer has as many connections as it can open");
+    const { endpoint } = this.#options;
+    // A tracker names the member that it sends a peer to, so that it cannot make it dial anybody else.
+    if (endpoint.isEncrypted && peerId === undefined)
+      throw new P2pfsError("unreachable", `the tracker did not say which member is at ${address}`);
     let dialled: Neighbour | undefined;
-    const connection = await this.#options.endpoint.dial(address, {
+    const connection = await endpoint.dial(address, {
       timeoutMs: DIAL_MS_MAX,
       peerId,
       onConnection: (ready) => {
