@@ -11,7 +11,7 @@ import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import { clipToBytes } from "../core/text.ts";
 import { roleOf } from "../identity/certificate.ts";
 import { foundSwarm } from "../identity/found-swarm.ts";
-import { parseInvitation, sha256 } from "../identity/invitation.ts";
+import { type Invitation, parseInvitation, sha256 } from "../identity/invitation.ts";
 import { makeRequest } from "../identity/issuing.ts";
 import { createPrivateKeyPem, type PrivateKeyPem } from "../identity/keys.ts";
 import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
@@ -63,7 +63,7 @@ export async function foundSwarmIn(folder: DataFolder, name = defaultName()): Pr
   folder.membership.write(membership);
 }
 
-export interface JoinRequest extends OfFolder {
+export interface JoinRequest {
   readonly token: string;
   /** By which others list this machine. Default: its host name. */
   readonly name?: string | undefined;
@@ -74,19 +74,25 @@ export interface JoinRequest extends OfFolder {
 }
 
 /** S3: the role is that of the invitation. Throws `cancelled` where the wait for an approval was interrupted. */
-export function joinBy(request: JoinRequest): Promise<MembershipInfo & { readonly name: string }> {
-  const invitation = parseInvitation(request.token.trim());
+export function joinBy(request: JoinRequest & OfFolder): Promise<MembershipInfo & { readonly name: string }> {
+  const invitation = parseInvitation(request.token);
   return withFolder(invitation.role, request.dataFolder, async (folder) => {
     assertInNoSwarm(folder);
-    const key = await pendingKeyOf(folder);
-    const name = request.name ?? ownName();
-    const membership = await joinWhenApproved(request, () =>
-      joinSwarm({ invitation, key, name, system: realSystem, deadline: noticeDeadline(clock.now()) }),
-    );
-    folder.membership.write(membership);
+    const { name = ownName() } = request;
+    folder.membership.write(await joinWhenApproved(invitation, await pendingKeyOf(folder), { ...request, name }));
     folder.membership.removePendingKey();
     return { ...infoOf(folder), name };
   });
+}
+
+/** S4: a membership of this process, of which nothing is kept. Throws as `joinBy`. */
+export async function joinForOnce(request: JoinRequest): Promise<Membership> {
+  const invitation = parseInvitation(request.token);
+  if (invitation.role !== "peer")
+    throw new P2pfsError("refused", "this invitation is for a tracker, which fetches nothing", {
+      hint: "`p2pfs swarm invite` makes one for a peer",
+    });
+  return joinWhenApproved(invitation, await createPrivateKeyPem(), { ...request, name: request.name ?? ownName() });
 }
 
 /** Lets the tracker know if it can be reached. What the role shares and has fetched stays. */
@@ -97,13 +103,18 @@ export async function leaveSwarm({
   return withFolder(role, dataFolder, async (folder) => {
     const membership = folder.membership.read();
     if (membership === undefined) throw inNoSwarm();
-    const told = await sayGoodbye(membership, realSystem, noticeDeadline(clock.now())).then(
-      () => true,
-      () => false,
-    );
+    const told = await leaveForGood(membership);
     folder.membership.remove();
     return { swarm: membership.swarm, told };
   });
+}
+
+/** Whether a tracker of the swarm was reached, which then lets this member in no more. */
+export function leaveForGood(membership: Membership): Promise<boolean> {
+  return sayGoodbye(membership, realSystem, noticeDeadline(clock.now())).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Of the data folder; where none is named, of both roles' folders. */
@@ -140,15 +151,17 @@ export function acceptCertificate({ dataFolder, text }: OfFolder & { text: strin
 }
 
 async function joinWhenApproved(
-  { waiting, interrupted, name = ownName() }: JoinRequest,
-  join: () => Promise<Membership | undefined>,
+  invitation: Invitation,
+  key: PrivateKeyPem,
+  { name, waiting, interrupted }: JoinRequest & { readonly name: string },
 ): Promise<Membership> {
   let isInterrupted = false;
   interrupted.then(() => {
     isInterrupted = true;
   });
   for (let tries = 0; ; tries++) {
-    const membership = await join();
+    const deadline = noticeDeadline(clock.now());
+    const membership = await joinSwarm({ invitation, key, name, system: realSystem, deadline });
     if (membership !== undefined) return membership;
     if (tries === 0) waiting(name);
     await Promise.race([interrupted, Bun.sleep(APPROVAL_POLL_MS)]);

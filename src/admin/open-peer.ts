@@ -10,7 +10,7 @@ import { newSecret } from "./access.ts";
 import { type Connection, connectInProcess } from "./client.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { Instruments } from "./instruments.ts";
-import { membershipFor } from "./membership.ts";
+import { type JoinRequest, joinForOnce, leaveForGood, membershipFor } from "./membership.ts";
 import { createPeerApp } from "./peer-app.ts";
 
 const ALL_INTERFACES = "0.0.0.0";
@@ -67,22 +67,26 @@ export interface StandalonePeer {
   close(): Promise<void>;
 }
 
-/** A peer without data folder and endpoint, on any free port; only this process can command it. */
-export async function openStandalonePeer(options: {
+export interface StandalonePeerOptions {
   readonly tracker: HostPort | undefined;
   /** Its membership is used; nothing is written there. */
   readonly dataFolder: string | undefined;
+  /** S4: a member for as long as the peer runs, instead of that membership. */
+  readonly join?: JoinRequest | undefined;
   readonly filesFolder: string;
   /** Without a swarm, whether other machines are let in, and dialled, all the same. */
   readonly insecure: boolean;
   readonly limits: RateLimitsChange;
   readonly log: Log;
-}): Promise<StandalonePeer> {
-  const { insecure } = options;
-  const membership = membershipFor(
-    new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })),
-    insecure,
-  );
+}
+
+/** A peer without data folder and endpoint, on any free port; only this process can command it. */
+export async function openStandalonePeer(options: StandalonePeerOptions): Promise<StandalonePeer> {
+  const { insecure, join } = options;
+  const joined = join && (await joinForOnce(join));
+  const membership =
+    joined ??
+    membershipFor(new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })), insecure);
   const instruments = new Instruments();
   const peer = await Peer.open({
     dataFolder: undefined,
@@ -100,6 +104,7 @@ export async function openStandalonePeer(options: {
   const close = async () => {
     await peer.close();
     instruments.close();
+    if (joined !== undefined) await leaveForGood(joined);
   };
   return { connection: connectInProcess(app, token), close };
 }

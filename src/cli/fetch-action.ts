@@ -19,6 +19,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { looksLikeTicket, parseTicket } from "../core/ticket.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { formatDuration, formatRate, formatSize, printable } from "./format.ts";
+import { joinRequestOf } from "./join-request.ts";
 import { writeJson } from "./json.ts";
 import { LogOutput } from "./log-output.ts";
 import { resolvePath } from "./paths.ts";
@@ -40,6 +41,8 @@ import { type Interruption, interruptionOf, NEVER, untilInterrupted } from "./si
 export interface FetchFlags extends CommonFlags, LimitFlags, LogFlags {
   readonly tracker?: HostPort;
   readonly seedFor?: number;
+  /** An invitation. */
+  readonly join?: string;
   readonly insecure?: boolean;
 }
 
@@ -70,7 +73,7 @@ async function fetchInForeground(context: CliContext, flags: FetchFlags, request
   const bar = await openProgressBar(context.io.stderr, "fetch");
   let fetcher: Fetcher | undefined;
   try {
-    fetcher = await openFetcher(context, flags, request.what);
+    fetcher = await openFetcher(context, flags, request.what, interruption);
     const receipt = await follow(context, flags, fetcher.connection, request, bar, interruption);
     writeReceipt(context, flags, receipt);
     if (fetcher.isOwn && seedMs > 0) await seed(context, seedMs, interruption);
@@ -116,12 +119,20 @@ function destinationOf(context: CliContext, typed: string): string {
   return path;
 }
 
-async function openFetcher(context: CliContext, flags: FetchFlags, what: string): Promise<Fetcher> {
-  const nothingToClose = async () => undefined;
-  if (context.session !== undefined)
-    return { connection: context.session.connection, isOwn: false, close: nothingToClose };
-  const running = await connectIfRunning("peer", dataFolderOf(context, flags));
-  if (running !== undefined) return { connection: running, isOwn: false, close: nothingToClose };
+async function openFetcher(
+  context: CliContext,
+  flags: FetchFlags,
+  what: string,
+  interruption: Interruption,
+): Promise<Fetcher> {
+  const running = context.session?.connection ?? (await connectIfRunning("peer", dataFolderOf(context, flags)));
+  if (running !== undefined) {
+    if (flags.join !== undefined)
+      throw new P2pfsError("refused", "a peer runs here already, so this fetch joins no swarm of its own", {
+        hint: "fetch without --join, or name a data folder without a peer: --data DIR",
+      });
+    return { connection: running, isOwn: false, close: async () => undefined };
+  }
   const { openStandalonePeer } = await import("../admin/open-peer.ts");
   const named = flags.tracker ?? (looksLikeTicket(what) ? parseTicket(what).tracker : undefined);
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote);
@@ -132,6 +143,7 @@ async function openFetcher(context: CliContext, flags: FetchFlags, what: string)
   const standalone = await openStandalonePeer({
     tracker,
     dataFolder: dataFolderOf(context, flags),
+    join: await joinRequestOf(context, flags.join, undefined, interruption),
     filesFolder: context.io.cwd,
     insecure,
     limits,

@@ -161,12 +161,13 @@ function fetchAt(place: Place) {
         "fetch report.pdf",
         "fetch report.pdf ~/Downloads/ 127.0.0.1 41000",
         `fetch 'p2pfs://127.0.0.1:7700/report.pdf?id=…'${isShell ? "" : " --seed-for 10m"}`,
+        ...(isShell ? [] : ["fetch report.pdf --join p2pfs-join:…"]),
       ]),
       customUsage: [
         isShell
           ? usage
-          : `${usage} [--tracker HOST:PORT] [--seed-for DURATION] [--insecure] [--up-limit RATE] [--down-limit RATE] ` +
-            "[--log-level LEVEL] [--log-format FORMAT] [--json] [--data DIR]",
+          : `${usage} [--tracker HOST:PORT] [--join TOKEN] [--seed-for DURATION] [--insecure] [--up-limit RATE] ` +
+            "[--down-limit RATE] [--log-level LEVEL] [--log-format FORMAT] [--json] [--data DIR]",
       ],
     },
     parameters: {
@@ -178,6 +179,14 @@ function fetchAt(place: Place) {
           parse: parseDuration,
           brief: "A peer of its own goes on serving the file for so long: 30s, 10m, 2h (P2PFS_SEED_FOR)",
           placeholder: "DURATION",
+          optional: true,
+          hidden: isShell,
+        },
+        join: {
+          kind: "parsed",
+          parse: parseText,
+          brief: "Be a member for this fetch only, by this invitation; - reads it from standard input (P2PFS_JOIN)",
+          placeholder: "TOKEN",
           optional: true,
           hidden: isShell,
         },

@@ -5,10 +5,10 @@ import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, printable } from "./format.ts";
+import { joinRequestOf } from "./join-request.ts";
 import { resolvePath } from "./paths.ts";
 import { dataFolderOf, reachTracker } from "./reach.ts";
 import { writeList, writeResult } from "./render.ts";
-import { parseText, settingOf } from "./settings.ts";
 import { interruptionOf } from "./signals.ts";
 import type { Column } from "./table.ts";
 
@@ -51,19 +51,14 @@ export async function create(this: CliContext, flags: CommonFlags, name?: string
 
 export async function join(this: CliContext, flags: JoinFlags, token?: string): Promise<void> {
   const { joinBy } = await membership();
-  const { io } = this;
   const interruption = interruptionOf(this);
   try {
-    const joined = await joinBy({
-      token: await tokenOf(this, token),
-      dataFolder: dataFolderOf(this, flags),
-      name: settingOf(io.env, "P2PFS_NAME", flags.name, parseText),
-      waiting: (name) =>
-        io.stderr.write(
-          `somebody has to approve this machine at the tracker: p2pfs swarm approve ${printable(name)}\n`,
-        ),
-      interrupted: interruption.happened,
-    });
+    const asked = await joinRequestOf(this, token, flags.name, interruption);
+    if (asked === undefined)
+      throw new P2pfsError("usage", "the invitation is missing", {
+        hint: "p2pfs swarm join p2pfs-join:…; the tracker's `p2pfs swarm invite` prints the whole line",
+      });
+    const joined = await joinBy({ ...asked, dataFolder: dataFolderOf(this, flags) });
     writeResult(
       this,
       flags,
@@ -74,18 +69,6 @@ export async function join(this: CliContext, flags: JoinFlags, token?: string): 
   } finally {
     interruption.stopListening();
   }
-}
-
-/** The word on the command line, `-` for standard input, or P2PFS_JOIN. */
-async function tokenOf({ io }: CliContext, typed: string | undefined): Promise<string> {
-  const token = settingOf(io.env, "P2PFS_JOIN", typed, parseText);
-  if (token === undefined)
-    throw new P2pfsError("usage", "the invitation is missing", {
-      hint: "p2pfs swarm join p2pfs-join:…; the tracker's `p2pfs swarm invite` prints the whole line",
-    });
-  if (token !== "-") return token;
-  const text = await Array.fromAsync(io.stdin.setEncoding("utf8") as AsyncIterable<string>);
-  return text.join("").trim();
 }
 
 export async function leave(this: CliContext, flags: CommonFlags): Promise<void> {
