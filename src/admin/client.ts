@@ -24,7 +24,7 @@ export type {
   RateLimits,
   RateLimitsChange,
 } from "../peer/types.ts";
-export type { ChunkInfo, InvitationInfo, MemberInfo, PeerInfo } from "../tracker/types.ts";
+export type { ChunkInfo, InvitationInfo, Invited, MemberInfo, PeerInfo } from "../tracker/types.ts";
 
 /** A role answers, or begins a stream, within NOTICE_MS_MAX; one that takes longer is frozen. */
 const ANSWER_MS_MAX = 5 * SECOND_MS;

@@ -13,7 +13,8 @@ const INVITATION_MS_MIN = SECOND_MS;
 const INVITATION_MS_MAX = 366 * DAY_MS;
 const LABEL_BYTES_MAX = 200;
 
-const InviteSchema = v.object({
+/** Without anything, one machine, as a peer, within a day. */
+export const InviteSchema = v.object({
   /** Machines that can join. */
   uses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MEMBERS_MAX)), 1),
   for_ms: v.optional(

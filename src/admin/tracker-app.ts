@@ -5,7 +5,13 @@ import { DEFAULT_TRACKER } from "../core/listening.ts";
 import { ContentHoldersSchema, FileInfoSchema } from "../core/model.ts";
 import type { TrackerEvent } from "../tracker/events.ts";
 import type { Tracker } from "../tracker/tracker.ts";
-import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../tracker/types.ts";
+import {
+  ChunkInfoSchema,
+  InvitedSchema,
+  PeerInfoSchema,
+  PingResultSchema,
+  TrackerStatusSchema,
+} from "../tracker/types.ts";
 import {
   addSharedRoutes,
   answerDashboard,
@@ -29,10 +35,14 @@ import {
   StoppingSchema,
   view,
 } from "./http.ts";
-import { swarmRoutes } from "./swarm-routes.ts";
+import { InviteSchema, swarmRoutes } from "./swarm-routes.ts";
 import { addTrackerMetrics } from "./tracker-metrics.ts";
 
-const StartedSchema = v.object({ address: AddressSchema });
+const StartedSchema = v.object({
+  address: AddressSchema,
+  /** S1: where this start made a swarm, one by which the first machine joins. */
+  invitation: v.nullable(InvitedSchema),
+});
 
 export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
   const setup = setupOf(options);
@@ -47,7 +57,11 @@ export function createTrackerApp(tracker: Tracker, options: RoleAppOptions) {
       checked("json", v.partial(ListenSchema)),
       async (context) => {
         const { host = DEFAULT_TRACKER.host, port = DEFAULT_TRACKER.port } = context.req.valid("json");
-        return context.json({ address: await tracker.start({ host, port }) });
+        const hadSwarm = tracker.swarm !== undefined;
+        const address = await tracker.start({ host, port });
+        const isNewSwarm = !hadSwarm && tracker.swarm !== undefined;
+        const invitation = isNewSwarm ? await tracker.membership.invite(v.parse(InviteSchema, {})) : null;
+        return context.json({ address, invitation });
       },
     )
     .get(

@@ -135,6 +135,7 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
     ["role", `peer ${peer.version}, process ${peer.pid}`],
     ["address", peer.address ?? `not known yet; takes peers on ${peer.listen}`],
     ["tracker", peer.connected ? peer.tracker : `${peer.tracker}, not reached; trying again`],
+    ["swarm", peer.swarm ?? "none: connections are not encrypted"],
     ["up for", formatDuration(peer.uptime_ms)],
     ["shares", `${peer.shares} published, ${peer.contents} ${peer.contents === 1 ? "content" : "contents"} served`],
     ["fetches", String(peer.fetches)],

@@ -2,7 +2,7 @@
  * Running and ending a role. A role runs until `exit`, a signal or its admin endpoint ends it; the end of standard input
  * does not. Commands are typed at the prompt of a terminal, or read from standard input line by line.
  */
-import { answerOf, peerClient, trackerClient } from "../admin/client.ts";
+import { answerOf, type Invited, peerClient, trackerClient } from "../admin/client.ts";
 import type { RunningRole } from "../admin/host.ts";
 import type { HostPort } from "../core/address.ts";
 import { DEFAULT_TRACKER, DEFAULT_TRACKER_ADMIN } from "../core/listening.ts";
@@ -10,6 +10,7 @@ import type { Log } from "../core/log.ts";
 import { type CliContext, type CommonFlags, wantsJson } from "./context.ts";
 import { printable } from "./format.ts";
 import { History } from "./history.ts";
+import { invitationText } from "./invitation-text.ts";
 import type { Io } from "./io.ts";
 import { writeJson } from "./json.ts";
 import { LogOutput } from "./log-output.ts";
@@ -95,9 +96,9 @@ async function runTracker(
     (log) => openTracker({ ...options, log }),
     async (role) => {
       const { api } = trackerClient(role.connection);
-      if (listen !== undefined) await answerOf(api.start.$post({ json: listen }));
+      const started = listen && (await answerOf(api.start.$post({ json: listen })));
       const { address, data_folder } = await answerOf(api.status.$get());
-      return { address, data_folder };
+      return { address, data_folder, ...(started?.invitation && { invitation: started.invitation }) };
     },
   );
 }
@@ -151,6 +152,8 @@ interface StartReport {
   readonly address: string | null;
   readonly tracker?: string;
   readonly data_folder: string;
+  /** Where the start made a swarm. */
+  readonly invitation?: Invited;
 }
 
 /**
@@ -194,6 +197,7 @@ function writeStartReport({ io }: CliContext, flags: CommonFlags, role: RunningR
   const tracker = report.tracker === undefined ? "" : `, tracker ${report.tracker}`;
   const sentence = `${role.name} ${place}${tracker}, admin ${role.url}, data folder ${report.data_folder}`;
   io.stdout.write(`${printable(sentence)}\n`);
+  if (report.invitation !== undefined) io.stdout.write(`${invitationText(report.invitation)}\n`);
 }
 
 /** A background job of a terminal takes no commands: the system would stop it when it reads from the terminal. */

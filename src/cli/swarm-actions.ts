@@ -5,6 +5,7 @@ import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, printable } from "./format.ts";
+import { invitationText } from "./invitation-text.ts";
 import { joinRequestOf } from "./join-request.ts";
 import { resolvePath } from "./paths.ts";
 import { dataFolderOf, reachTracker } from "./reach.ts";
@@ -123,10 +124,7 @@ export async function invite(this: CliContext, flags: InviteFlags): Promise<void
     ...(label === undefined ? {} : { label }),
   };
   const invited = await answerOf(reachTracker(this, flags).api.swarm.invitations.$post({ json }));
-  writeResult(this, flags, invited, ({ command, uses: machines, expires }) => {
-    const who = machines === 1 ? "a machine" : `${machines} machines`;
-    return `to let ${who} in, run there until ${expires.slice(0, 16).replace("T", " ")} UTC:\n  ${command}`;
-  });
+  writeResult(this, flags, invited, invitationText);
 }
 
 export async function invites(this: CliContext, flags: InvitesFlags): Promise<void> {

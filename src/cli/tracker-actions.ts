@@ -4,6 +4,7 @@ import type { HostPort } from "../core/address.ts";
 import { errorTable } from "../core/errors.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, formatContentId, formatDuration, printable } from "./format.ts";
+import { invitationText } from "./invitation-text.ts";
 import { reachTracker } from "./reach.ts";
 import { fileColumns, writeList, writeResult, writeStatus } from "./render.ts";
 import { hostAndMaybePort, hostAndPort, type LogFlags } from "./settings.ts";
@@ -72,6 +73,7 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
     ["address", tracker.address ?? "not listening; `start` does"],
     ["up for", formatDuration(tracker.uptime_ms)],
     ["peers", String(tracker.peers)],
+    ["swarm", tracker.swarm ?? "none: connections are not encrypted"],
     ["files", `${tracker.files}, of ${tracker.contents} contents`],
     ["data folder", tracker.data_folder],
   ]);
@@ -80,7 +82,9 @@ export async function status(this: CliContext, flags: CommonFlags): Promise<void
 export async function start(this: CliContext, flags: CommonFlags, host?: string, port?: number): Promise<void> {
   const json = host === undefined ? {} : hostAndPort(host, port);
   const started = await answerOf(reachTracker(this, flags).api.start.$post({ json }));
-  writeResult(this, flags, started, ({ address }) => `listening on ${printable(address)}`);
+  writeResult(this, flags, started, ({ address, invitation }) =>
+    [`listening on ${printable(address)}`, ...(invitation === null ? [] : [invitationText(invitation)])].join("\n"),
+  );
 }
 
 function peerQuery(host: string, port: number | undefined): { host: string; port?: string } {

@@ -249,6 +249,7 @@ export class Peer {
       listen: this.#listener!.address,
       tracker: formatHostPort(this.tracker),
       connected: this.#directory.isUp,
+      swarm: this.#options.membership?.swarm ?? null,
       data_folder: dataFolder?.path ?? "",
       files_folder: filesFolder,
       started: new Date(this.#startedMs).toISOString(),

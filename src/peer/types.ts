@@ -28,6 +28,8 @@ export const PeerStatusSchema = v.object({
   /** HOST:PORT as given. */
   tracker: v.string(),
   connected: v.boolean(),
+  /** Its name; null for a role of none, whose connections are plain. */
+  swarm: v.nullable(v.string()),
   data_folder: v.string(),
   files_folder: v.string(),
   started: time,

@@ -42,6 +42,10 @@ export class PrivateSwarm {
     });
   }
 
+  get name(): string {
+    return this.#options.membership.swarm;
+  }
+
   /** The certificate (DER) of the authority. */
   get authority(): Uint8Array {
     return this.#options.membership.authority.raw;

@@ -172,6 +172,7 @@ export class Tracker implements SessionHost {
       pid: process.pid,
       address,
       listening: address !== null,
+      swarm: this.swarm?.name ?? null,
       data_folder: this.#options.dataFolder.path,
       started: new Date(this.#startedMs).toISOString(),
       uptime_ms: Math.max(0, this.clock.wallTime() - this.#startedMs),

@@ -37,6 +37,8 @@ export const TrackerStatusSchema = v.object({
   /** Null while not listening. */
   address: v.nullable(AddressSchema),
   listening: v.boolean(),
+  /** Its name; null for a role of none, whose connections are plain. */
+  swarm: v.nullable(v.string()),
   data_folder: v.string(),
   started: time,
   uptime_ms: count,
