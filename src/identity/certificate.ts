@@ -40,13 +40,13 @@ export interface Member {
 
 /** Why a certificate is not accepted, in the words of the message. */
 export const certificateFaults = {
-  malformed: "its certificate cannot be read",
-  foreign: "its certificate is of another swarm",
-  wrong_use: "its certificate is not one of a member",
-  other_key: "its certificate names another key than its own",
-  not_yet_valid: "its certificate is not valid yet; check the clocks of both machines",
-  expired: "its certificate has expired",
-  revoked: "it was removed from the swarm",
+  malformed: "the certificate cannot be read",
+  foreign: "the certificate is of another swarm",
+  wrong_use: "the certificate is not one of a member",
+  other_key: "the certificate names another key than its own",
+  not_yet_valid: "the certificate is not valid yet; check the clocks of both machines",
+  expired: "the certificate has expired",
+  revoked: "this member was removed from the swarm",
 } as const;
 export type CertificateFault = keyof typeof certificateFaults;
 

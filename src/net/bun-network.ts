@@ -4,6 +4,8 @@ import { canonicalIp, hostOf, portOf } from "../core/address.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Accept, Credentials, Network, ShownCertificate, Transport, TransportEvents } from "./transport.ts";
 
+/** As TLS writes its version. Bun would go down to 1.2. */
+const TLS_1_3 = 0x0304;
 const KEEP_ALIVE_DELAY_MS = 30 * SECOND_MS;
 
 /** `events` is undefined for a socket that `accept` refused. */
@@ -37,7 +39,15 @@ function shownBy(socket: Socket<SocketData>): ShownCertificate | undefined {
 
 /** Others are identified when the handshake is done, so that a reason can be given. */
 function tlsOf({ key, certificates, authority, serverName }: Credentials) {
-  return { key, cert: certificates, ca: authority, serverName, requestCert: true, rejectUnauthorized: false };
+  return {
+    key,
+    cert: certificates,
+    ca: authority,
+    serverName,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: TLS_1_3,
+  };
 }
 
 function transportOf(socket: Socket<SocketData>): Transport {

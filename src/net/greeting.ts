@@ -73,7 +73,7 @@ export class Greeting {
       return new P2pfsError("protocol", text);
     }
     if (this.#member !== undefined && this.#member.role !== role)
-      return new P2pfsError("unauthorised", `its certificate is for a ${this.#member.role}, not for a ${role}`);
+      return new P2pfsError("unauthorised", `the certificate is for a ${this.#member.role}, not for a ${role}`);
     this.#timer.cancel();
     this.#hello = message;
     return undefined;
