@@ -1,8 +1,11 @@
 /** Opens a tracker with its admin endpoint. */
 import type { HostPort } from "../core/address.ts";
+import { noticeDeadline } from "../core/deadline.ts";
 import type { Log } from "../core/log.ts";
+import { realSystem } from "../net/system.ts";
+import { askRenewal } from "../peer/join-swarm.ts";
 import { type DataFolder, openDataFolder } from "../store/data-folder.ts";
-import type { SwarmKeys } from "../tracker/certifier.ts";
+import type { SwarmOptions } from "../tracker/private-swarm.ts";
 import { Tracker } from "../tracker/tracker.ts";
 import { openRole, type RunningRole } from "./host.ts";
 import { Instruments } from "./instruments.ts";
@@ -50,7 +53,13 @@ export async function openTracker({
   });
 }
 
-function swarmOf(folder: DataFolder, insecure: boolean): SwarmKeys | undefined {
-  const membership = membershipFor(folder.membership, insecure);
-  return membership && { membership, authorityKey: folder.membership.readAuthorityKey() };
+function swarmOf({ membership: files }: DataFolder, insecure: boolean): SwarmOptions | undefined {
+  const membership = membershipFor(files, insecure);
+  if (membership === undefined) return undefined;
+  return {
+    membership,
+    authorityKey: files.readAuthorityKey(),
+    keep: (renewed) => files.write(renewed),
+    askRenewal: (own) => askRenewal(own, realSystem, noticeDeadline(realSystem.clock.now())),
+  };
 }

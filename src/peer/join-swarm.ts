@@ -5,7 +5,7 @@
 import { X509Certificate } from "node:crypto";
 import { type Address, formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import { type Deadline, msLeft } from "../core/deadline.ts";
-import { P2pfsError } from "../core/errors.ts";
+import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import {
   certificateFaults,
@@ -20,6 +20,7 @@ import { type Invitation, sha256 } from "../identity/invitation.ts";
 import { makeRequest } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
+import type { Renewed } from "../identity/renewal.ts";
 import type { Connection } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import type { Security } from "../net/security.ts";
@@ -73,6 +74,25 @@ async function joinAt(tracker: HostPort, options: JoinOptions): Promise<Membersh
 
 /** Lets a tracker of the swarm know that this member leaves. Rejects where none can be reached. */
 export async function sayGoodbye(membership: Membership, system: System, deadline: Deadline): Promise<void> {
+  await asMember(membership, system, deadline, (connection, timeoutMs) =>
+    connection.request({ type: "REQUEST_LEAVE" }, { timeoutMs }),
+  );
+}
+
+/** S7, outside of a session. Rejects where no tracker of the swarm renews it. */
+export function askRenewal(membership: Membership, system: System, deadline: Deadline): Promise<Renewed> {
+  return asMember(membership, system, deadline, (connection, timeoutMs) =>
+    connection.request({ type: "REQUEST_RENEW" }, { timeoutMs }),
+  );
+}
+
+/** Asks the trackers of the swarm one after the other. */
+async function asMember<Result>(
+  membership: Membership,
+  system: System,
+  deadline: Deadline,
+  ask: (connection: Connection, timeoutMs: number) => Promise<Result>,
+): Promise<Result> {
   const { clock } = system;
   const security = securityOf({
     membership: () => membership,
@@ -85,12 +105,18 @@ export async function sayGoodbye(membership: Membership, system: System, deadlin
     local: () => ({ role, agent: AGENT, address: null }),
     security: () => security,
   });
-  const [tracker] = membership.trackers;
-  if (tracker === undefined) throw new P2pfsError("tracker_unreachable", "no tracker of the swarm is known");
-  const address = await endpoint.resolveHostPort(tracker, deadline);
-  await withConnection(endpoint, address, deadline, (connection) =>
-    connection.request({ type: "REQUEST_LEAVE" }, { timeoutMs: msLeft(deadline, clock.now()) }),
-  );
+  let failure = new P2pfsError("tracker_unreachable", "no tracker of the swarm is known");
+  for (const tracker of membership.trackers) {
+    try {
+      const address = await endpoint.resolveHostPort(tracker, deadline);
+      return await withConnection(endpoint, address, deadline, (connection) =>
+        ask(connection, msLeft(deadline, clock.now())),
+      );
+    } catch (thrown) {
+      failure = asP2pfsError(thrown);
+    }
+  }
+  throw failure;
 }
 
 /** The certificate of the authority that the invitation means, as the tracker shows it. */

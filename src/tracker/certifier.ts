@@ -25,14 +25,11 @@ const JOINS_PER_SOURCE = { perSecond: 4, burst: 40 };
 const SOURCES_MAX = 1024;
 const SOURCE_FORGOTTEN_MS = 10 * SECOND_MS;
 
-/** What a tracker has of its swarm. */
-export interface SwarmKeys {
-  readonly membership: Membership;
+export interface CertifierOptions {
+  /** Asked each time, since it is renewed. */
+  readonly membership: () => Membership;
   /** Of the tracker that made the swarm. */
   readonly authorityKey: PrivateKeyPem | undefined;
-}
-
-export interface CertifierOptions extends SwarmKeys {
   readonly members: MemberRegistry;
   /** Where machines find this tracker. */
   readonly reachableAt: () => readonly HostPort[];
@@ -42,18 +39,11 @@ export interface CertifierOptions extends SwarmKeys {
 
 export class Certifier {
   readonly #options: CertifierOptions;
-  readonly #issuer: Issuer;
   /** By source IP, the longest unused first. */
   readonly #sources = new Map<string, { readonly allowance: Allowance; usedMs: number }>();
 
   constructor(options: CertifierOptions) {
-    const { membership, authorityKey } = options;
-    const { authority, certificate, key, peerId } = membership;
     this.#options = options;
-    this.#issuer =
-      authorityKey === undefined
-        ? { certificate, privateKey: key, peerId }
-        : { certificate: authority, privateKey: authorityKey, peerId: null };
   }
 
   /** Throws `refused`, and `busy` where this source has asked too often. */
@@ -68,7 +58,7 @@ export class Certifier {
     const key = await keyOfRequest(request);
     const member = await members.join({ secretHash: sha256(secret), peerId: peerIdOfKey(key), key, name });
     const certificate = member.state === "member" ? await this.#certify(member) : null;
-    return { type: "REPLY_JOIN", swarm: membership.swarm, certificate, trackers: this.#trackers };
+    return { type: "REPLY_JOIN", swarm: membership().swarm, certificate, trackers: this.#trackers };
   }
 
   /**
@@ -94,9 +84,17 @@ export class Certifier {
   /** The new certificate (DER) of a member. */
   async #certify({ peerId, key, role }: MemberRecord): Promise<Uint8Array> {
     const { members, clock, random } = this.#options;
-    const issued = await issueCertificate(this.#issuer, { spki: key, role, nowMs: clock.wallTime(), random });
+    const issued = await issueCertificate(this.#issuer(), { spki: key, role, nowMs: clock.wallTime(), random });
     await members.certified(peerId, Date.parse(new X509Certificate(issued).validTo));
     return issued;
+  }
+
+  #issuer(): Issuer {
+    const { membership, authorityKey } = this.#options;
+    const { authority, certificate, key, peerId } = membership();
+    return authorityKey === undefined
+      ? { certificate, privateKey: key, peerId }
+      : { certificate: authority, privateKey: authorityKey, peerId: null };
   }
 
   get #trackers(): string[] {

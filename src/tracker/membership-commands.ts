@@ -1,13 +1,12 @@
 /** The commands on the members of a tracker's swarm (S2, S5). */
-import { formatHostPort, type HostPort } from "../core/address.ts";
-import type { Clock, Random } from "../core/clock.ts";
+import { formatHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { MemberRole } from "../identity/certificate.ts";
 import { formatInvitation, randomSecret, sha256 } from "../identity/invitation.ts";
 import { derOf, formatSigned } from "../identity/signed.ts";
-import type { Certifier, SwarmKeys } from "./certifier.ts";
-import type { Invitation, ListedMember, MemberRegistry } from "./members.ts";
+import type { Certifier, CertifierOptions } from "./certifier.ts";
+import type { Invitation, ListedMember } from "./members.ts";
 import type { InvitationInfo, Invited, MemberInfo, Page, SwarmInfo } from "./types.ts";
 
 export interface InviteRequest {
@@ -20,13 +19,8 @@ export interface InviteRequest {
   readonly label: string;
 }
 
-export interface MembershipCommandsOptions extends SwarmKeys {
-  readonly members: MemberRegistry;
+export interface MembershipCommandsOptions extends CertifierOptions {
   readonly certifier: Certifier;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Where machines can join; empty while the tracker does not listen. */
-  readonly reachableAt: () => readonly HostPort[];
   /** Called when somebody was removed. */
   readonly removed: () => Promise<void>;
 }
@@ -40,7 +34,7 @@ export class MembershipCommands {
 
   show(): SwarmInfo {
     const { membership, reachableAt } = this.#options;
-    const { swarm, peerId: id, certificate, authority } = membership;
+    const { swarm, peerId: id, certificate, authority } = membership();
     const trackers = reachableAt().map(formatHostPort);
     const expires = isoTime(Date.parse(certificate.validTo));
     return { swarm, role: "tracker", id, expires, authority: sha256(authority.raw).toHex(), trackers };
@@ -65,7 +59,7 @@ export class MembershipCommands {
       uses,
       expires: clock.wallTime() + forMs,
     });
-    const authorityHash = sha256(membership.authority.raw);
+    const authorityHash = sha256(membership().authority.raw);
     const token = formatInvitation({ authorityHash, secret, role, trackers });
     return { ...invitationInfoOf(invitation), token, command: `p2pfs swarm join ${token}` };
   }
@@ -92,12 +86,15 @@ export class MembershipCommands {
         hint: "`p2pfs swarm request` prints one on the machine that wants to join",
       });
     const trackers = reachableAt().slice(0, TRACKERS_NAMED_MAX);
-    return { certificate: formatSigned(await certifier.sign(der, name, role), { ...membership, trackers }) };
+    return { certificate: formatSigned(await certifier.sign(der, name, role), { ...membership(), trackers }) };
   }
 
   async list(cursor: string | null): Promise<Page<MemberInfo>> {
-    const { rows, next } = await this.#options.members.members(cursor);
-    return { rows: rows.map(memberInfoOf), next };
+    const { members, membership, clock } = this.#options;
+    const { rows, next } = await members.members(cursor);
+    const own = { online: true, lastSeen: clock.wallTime() };
+    const isOwn = ({ peerId }: ListedMember) => peerId === membership().peerId;
+    return { rows: rows.map((row) => memberInfoOf(isOwn(row) ? { ...row, ...own } : row)), next };
   }
 
   /** @param who id or name. Throws `not_found`, `ambiguous`. */
@@ -109,7 +106,8 @@ export class MembershipCommands {
   /** As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. */
   async revoke(who: string): Promise<{ readonly id: string; readonly name: string }> {
     const { members, membership, removed } = this.#options;
-    if (who === membership.peerId) throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
+    if (who === membership().peerId)
+      throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
     const { peerId: id, name } = await members.revoke(who);
     await removed();
     return { id, name };

@@ -5,14 +5,27 @@ import type { Clock, Random } from "../core/clock.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import { clipToBytes } from "../core/text.ts";
 import { securityOf } from "../identity/credentials.ts";
-import { publicKeyOf } from "../identity/keys.ts";
+import { type PrivateKeyPem, publicKeyOf } from "../identity/keys.ts";
+import type { Membership } from "../identity/membership.ts";
+import { RenewalTries, type Renewed, renewedMembership } from "../identity/renewal.ts";
 import type { Security } from "../net/security.ts";
-import { Certifier, type SwarmKeys } from "./certifier.ts";
+import { Certifier } from "./certifier.ts";
 import type { MemberRegistry } from "./members.ts";
 import { MembershipCommands } from "./membership-commands.ts";
 import { Revocations } from "./revocations.ts";
 
-export interface PrivateSwarmOptions extends SwarmKeys {
+/** What a tracker has of its swarm, and where it comes from. */
+export interface SwarmOptions {
+  readonly membership: Membership;
+  /** Of the tracker that made the swarm. */
+  readonly authorityKey: PrivateKeyPem | undefined;
+  /** Stores the renewed one. */
+  readonly keep: (membership: Membership) => void;
+  /** Asks another tracker of the swarm, as this member. */
+  readonly askRenewal: (membership: Membership) => Promise<Renewed>;
+}
+
+export interface PrivateSwarmOptions extends SwarmOptions {
   readonly members: MemberRegistry;
   readonly clock: Clock;
   readonly random: Random;
@@ -28,38 +41,57 @@ export class PrivateSwarm {
   readonly commands: MembershipCommands;
   readonly revocations: Revocations;
   readonly #options: PrivateSwarmOptions;
+  readonly #renewals: RenewalTries;
+  #membership: Membership;
 
   constructor(options: PrivateSwarmOptions) {
-    const { membership, members, clock } = options;
+    const { members, clock } = options;
     this.#options = options;
+    this.#membership = options.membership;
+    this.#renewals = new RenewalTries(clock);
     this.revocations = new Revocations(members);
-    this.certifier = new Certifier(options);
-    this.commands = new MembershipCommands({ ...options, certifier: this.certifier });
+    const shared = { ...options, membership: () => this.#membership };
+    this.certifier = new Certifier(shared);
+    this.commands = new MembershipCommands({ ...shared, certifier: this.certifier });
     this.security = securityOf({
-      membership: () => membership,
+      ...shared,
       isRevoked: (peerId) => this.revocations.has(peerId),
       wallTime: () => clock.wallTime(),
     });
   }
 
   get name(): string {
-    return this.#options.membership.swarm;
+    return this.#membership.swarm;
   }
 
   /** The certificate (DER) of the authority. */
   get authority(): Uint8Array {
-    return this.#options.membership.authority.raw;
+    return this.#membership.authority.raw;
   }
 
   /** At the tracker's start: it is a member as well. */
   async open(): Promise<void> {
-    const { members, membership } = this.#options;
-    const { peerId, key, certificate } = membership;
+    const { members } = this.#options;
+    const { peerId, key, certificate } = this.#membership;
     if ((await members.member(peerId)) === undefined) {
       const name = clipToBytes(hostname(), HOST_NAME_BYTES_MAX);
       await members.add({ peerId, key: publicKeyOf(key), name, role: "tracker" });
     }
     await members.certified(peerId, Date.parse(certificate.validTo));
     await this.revocations.refresh();
+  }
+
+  /**
+   * Resolves to whether the certificate is a new one. The tracker that made the swarm renews its own; another one asks.
+   * Rejects where nobody renews it.
+   */
+  async renewIfDue(): Promise<boolean> {
+    const { authorityKey, askRenewal, clock, keep } = this.#options;
+    if (!this.#renewals.take(this.#membership)) return false;
+    const isFounder = authorityKey !== undefined;
+    const reply = await (isFounder ? this.certifier.renew(this.#membership.peerId) : askRenewal(this.#membership));
+    this.#membership = renewedMembership(this.#membership, reply, clock.wallTime());
+    keep(this.#membership);
+    return true;
   }
 }

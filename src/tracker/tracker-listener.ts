@@ -50,6 +50,11 @@ export class TrackerListener {
     return started;
   }
 
+  /** Later connections are shown the new certificate. */
+  renew(): void {
+    this.#listener?.renew();
+  }
+
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#starting;

@@ -21,7 +21,6 @@ import { reachableAt } from "../net/own-host.ts";
 import { plainOnLoopback } from "../net/plain-on-loopback.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
-import type { SwarmKeys } from "./certifier.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { proveAddress } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
@@ -29,7 +28,7 @@ import { Liveness } from "./liveness.ts";
 import type { MembershipCommands } from "./membership-commands.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import { Pings } from "./pings.ts";
-import { PrivateSwarm } from "./private-swarm.ts";
+import { PrivateSwarm, type SwarmOptions } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
@@ -55,9 +54,9 @@ export interface TrackerOptions {
   readonly registry?: Registry;
   readonly log: Log;
   /** Default: none; then all connections are plain. */
-  readonly swarm?: SwarmKeys | undefined;
+  readonly swarm?: SwarmOptions | undefined;
   /** Makes a swarm for a tracker that is to listen beyond loopback and is of none. Default: it is refused. */
-  readonly foundSwarm?: (() => Promise<SwarmKeys>) | undefined;
+  readonly foundSwarm?: (() => Promise<SwarmOptions>) | undefined;
   /** Whether a tracker of no swarm may listen beyond loopback. */
   readonly insecure?: boolean;
   /** Default: the real one. */
@@ -256,11 +255,16 @@ export class Tracker implements SessionHost {
   }
 
   #renew(): void {
-    const failed = (thrown: unknown) => {
-      if (!this.#closing) logFailure(thrown, "taking over sessions", this.log);
+    const failed = (during: string) => (thrown: unknown) => {
+      if (!this.#closing) logFailure(thrown, during, this.log);
     };
-    this.#takeOver().catch(failed);
-    this.refreshMembers().catch(failed);
+    this.#takeOver().catch(failed("taking over sessions"));
+    this.refreshMembers().catch(failed("looking up who was removed"));
+    this.#renewCertificate().catch(failed("renewing the tracker's certificate"));
+  }
+
+  async #renewCertificate(): Promise<void> {
+    if (await this.swarm?.renewIfDue()) this.#listener.renew();
   }
 
   /** Closes connections with those that are no members any more, and lets the others know. */
@@ -288,7 +292,7 @@ export class Tracker implements SessionHost {
     this.swarm = swarm;
   }
 
-  #privateSwarm(keys: SwarmKeys, { clock, random }: System): PrivateSwarm {
+  #privateSwarm(keys: SwarmOptions, { clock, random }: System): PrivateSwarm {
     return new PrivateSwarm({
       ...keys,
       members: this.registry.members,

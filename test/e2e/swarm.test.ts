@@ -1,66 +1,75 @@
-/** S3, S6: machines join a swarm by an invitation, and share a file over encrypted connections. */
+/** Rows S over real connections, in one process: machines join, share and fetch, wait, are renewed and removed. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
-import { deadlineIn } from "../../src/core/deadline.ts";
-import { DAY_MS } from "../../src/core/units.ts";
-import { foundSwarm } from "../../src/identity/found-swarm.ts";
-import { randomSecret, sha256 } from "../../src/identity/invitation.ts";
+import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import { createPrivateKeyPem } from "../../src/identity/keys.ts";
-import { realSystem } from "../../src/net/system.ts";
-import { joinSwarm } from "../../src/peer/join-swarm.ts";
 import { randomBytes } from "../support/bytes.ts";
+import { expectError } from "../support/errors.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { fetchTo, hostPortOf, joined, openPeer, startTracker } from "../support/roles.ts";
+import { joinBy, TestSwarm } from "../support/private-swarm.ts";
+import { fetchTo, hostPortOf, openPeer } from "../support/roles.ts";
 import { until } from "../support/until.ts";
 
-const { random, clock } = realSystem;
+const bytes = randomBytes(3_000_000, 1);
 
-test("join, publish, fetch, revoke", async () => {
-  const swarm = await foundSwarm("lab", Date.now(), random);
-  const { tracker, at } = await startTracker({ swarm });
-  const secret = randomSecret(random);
-  await tracker.registry.members.invite({
-    secretHash: sha256(secret),
-    role: "peer",
-    label: "",
-    needsApproval: false,
-    uses: 2,
-    expires: Date.now() + DAY_MS,
-  });
-  const invitation = {
-    authorityHash: sha256(swarm.membership.authority.raw),
-    secret,
-    role: "peer" as const,
-    trackers: [hostPortOf(at)],
-  };
-  const join1 = async (name: string) => {
-    const key = await createPrivateKeyPem();
-    const t0 = performance.now();
-    const m = await joinSwarm({ invitation, key, name, system: realSystem, deadline: deadlineIn(2000, clock.now()) });
-    console.log("join ms", performance.now() - t0);
-    return m!;
-  };
-  const [a, b] = [await join1("a"), await join1("b")];
-  await expect(join1("c")).rejects.toMatchObject({ code: "refused" });
-  const [anna, ben] = [
-    await openPeer({ tracker: hostPortOf(at), membership: a }),
-    await openPeer({ tracker: hostPortOf(at), membership: b }),
-  ];
-  await joined(anna, ben);
-  const folder = temporaryFolder();
-  const path = join(folder, "file");
-  const bytes = randomBytes(20_000_000, 1);
+async function fileToShare(): Promise<string> {
+  const path = join(temporaryFolder(), "file");
   await Bun.write(path, bytes);
+  return path;
+}
+
+test("machines join by an invitation, and one fetches what the other shares (S2, S3, S6)", async () => {
+  const swarm = await TestSwarm.start();
+  const [anna, ben] = [await swarm.peer("anna"), await swarm.peer("ben")];
+  const path = await fileToShare();
   await anna.publish({ path, lname: path, fname: "f" });
-  const t0 = performance.now();
-  await fetchTo(ben, "f", join(folder, "copy"));
-  console.log("fetch ms", performance.now() - t0);
-  expect(Buffer.compare(readFileSync(join(folder, "copy")), bytes)).toBe(0);
-  console.log(await tracker.registry.members.members(null));
-  await tracker.registry.members.revoke("b");
-  await tracker.refreshMembers();
-  await until("ben is out", () => !ben.status().connected);
-  await Bun.sleep(500);
-  console.log(ben.status().connected, (await tracker.listPeers()).rows);
-}, 20000);
+  const copy = join(temporaryFolder(), "copy");
+  await fetchTo(ben, "f", copy);
+  expect(Buffer.compare(readFileSync(copy), bytes)).toBe(0);
+  const { rows } = await swarm.tracker.membership.list(null);
+  expect(rows.map(({ name, role, online }) => `${role} ${name} ${online}`).sort()).toEqual([
+    "peer anna true",
+    "peer ben true",
+    `tracker ${hostname()} true`,
+  ]);
+});
+
+test("an invitation lets in as many machines as it says, and no other (S2)", async () => {
+  const swarm = await TestSwarm.start();
+  const token = await swarm.invite({ uses: 2 });
+  const together = await Promise.allSettled(["a", "b", "c", "d"].map((name) => joinBy(token, name)));
+  expect(together.filter(({ status }) => status === "fulfilled").length).toBe(2);
+  await expectError("refused", joinBy(token, "e"), /used up|not valid|no invitation/);
+});
+
+test("a machine that waits for approval is let in by it, and not before (S2, S5)", async () => {
+  const swarm = await TestSwarm.start();
+  const [token, key] = [await swarm.invite({ approve: true }), await createPrivateKeyPem()];
+  expect(await joinBy(token, "carol", key)).toBeUndefined();
+  expect(await joinBy(token, "carol", key)).toBeUndefined();
+  await swarm.tracker.membership.approve("carol");
+  const membership = await joinBy(token, "carol", key);
+  const carol = await openPeer({ tracker: hostPortOf(swarm.at), membership });
+  await until("carol has joined", () => carol.status().connected);
+});
+
+test("a member that was removed is out everywhere, also from a transfer under way (S7)", async () => {
+  const swarm = await TestSwarm.start();
+  const [anna, ben] = [await swarm.peer("anna", { limits: { up_limit: 100_000 } }), await swarm.peer("ben")];
+  const path = await fileToShare();
+  await anna.publish({ path, lname: path, fname: "f" });
+  const job = await ben.fetch({ what: "f", destination: join(temporaryFolder(), "copy") });
+  job.done.catch(() => {});
+  await until("ben receives", () => ben.status().bytes_received > 0);
+  const removedAt = performance.now();
+  await swarm.tracker.membership.revoke("ben");
+  await until("ben is out", () => !ben.status().connected, MINUTE_MS);
+  await until("anna sends him nothing more", () => anna.backlog.connections === 0, MINUTE_MS);
+  const sent = anna.status().bytes_sent;
+  await Bun.sleep(SECOND_MS);
+  expect(anna.status().bytes_sent).toBe(sent);
+  expect(performance.now() - removedAt).toBeLessThan(MINUTE_MS);
+  expect((await swarm.tracker.listPeers()).rows.map(({ address }) => address)).toEqual([anna.address!]);
+});
