@@ -39,6 +39,12 @@ export class Allowance {
     return true;
   }
 
+  /** Whether one could be taken now. */
+  get isLeft(): boolean {
+    this.#refill();
+    return this.#left >= 1;
+  }
+
   /**
    * Takes `count` even where fewer are left; then the connection is not read until the rate has made up for them. No
    * message is lost: unread bytes wait in the kernel, which slows the sender down.

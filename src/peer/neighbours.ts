@@ -10,6 +10,7 @@ import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Admission, type Conduct } from "../net/admission.ts";
+import { Allowance } from "../net/allowance.ts";
 import type { Connection } from "../net/connection.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
 import type { Endpoint } from "../net/endpoint.ts";
@@ -23,6 +24,8 @@ export const DIAL_MS_MAX = 1000;
 const SHARE_OF_DESCRIPTORS = 0.25;
 /** Time for REPLY_CONFIRM; without one, the inbound connection counts as another peer's. */
 const CONFIRM_MS_MAX = 500;
+/** Dials that found no peer. A tracker names addresses, and this bounds how far a hostile one can use a peer to knock at them. */
+const VAIN_DIALS = { perSecond: 10, burst: 200 };
 /** A neighbour that owes an answer and has been silent for SILENCE_MS_MAX is probed, and has PROBE_MS_MAX to answer. */
 const SILENCE_MS_MAX = 3 * SECOND_MS;
 const PROBE_MS_MAX = 3 * SECOND_MS;
@@ -56,6 +59,7 @@ export class Neighbours {
   readonly #confirmed = new WeakSet<Neighbour>();
   /** Admission of dialled connections; the listener has its own for inbound ones. */
   readonly #places: Admission;
+  readonly #vainDials: Allowance;
   readonly #silenceTimer: Timer;
   readonly #probed = new Set<Neighbour>();
   /** Neighbours for which `peer_joined` was emitted, with the emitted name. */
@@ -72,6 +76,7 @@ export class Neighbours {
       conductOf: (connection) => this.conductOf(connection),
       full: () => {},
     });
+    this.#vainDials = new Allowance(this.#clock, VAIN_DIALS);
     this.#silenceTimer = this.#clock.every(SILENCE_CHECK_MS, () => this.#probeSilent(), { isBackground: true });
   }
 
@@ -151,16 +156,22 @@ export class Neighbours {
     // A tracker names the member that it sends a peer to, so that it cannot make it dial anybody else.
     if (endpoint.isEncrypted && peerId === undefined)
       throw new P2pfsError("unreachable", `the tracker did not say which member is at ${address}`);
+    if (!this.#vainDials.isLeft) throw new P2pfsError("busy", "too many of the addresses that trackers named are dead");
     let dialled: Neighbour | undefined;
-    const connection = await endpoint.dial(address, {
-      timeoutMs: DIAL_MS_MAX,
-      peerId,
-      onConnection: (ready) => {
-        if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
-      },
-    });
-    if (dialled !== undefined) return dialled;
-    connection.close();
+    try {
+      const connection = await endpoint.dial(address, {
+        timeoutMs: DIAL_MS_MAX,
+        peerId,
+        onConnection: (ready) => {
+          if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
+        },
+      });
+      if (dialled !== undefined) return dialled;
+      connection.close();
+    } catch (thrown) {
+      this.#vainDials.take();
+      throw thrown;
+    }
     throw new P2pfsError("unreachable", this.#isClosed ? "this peer is ending" : `${address} is not a peer`);
   }
 

@@ -8,23 +8,19 @@ import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
-import { SECOND_MS } from "../core/units.ts";
 import type { MemberRole } from "../identity/certificate.ts";
 import { sha256 } from "../identity/invitation.ts";
 import { type Issuer, issueCertificate, keyOfRequest } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
-import { Allowance } from "../net/allowance.ts";
+
 import type { Outgoing } from "../net/handlers.ts";
+import { SourceAllowances } from "../net/source-allowances.ts";
 import type { Message } from "../wire/messages.ts";
 import type { MemberRecord, MemberRegistry } from "./members.ts";
 
 /** Requests to join from one source IP; a secret of 128 bits cannot be guessed at any rate, but each costs a signature. */
 const JOINS_PER_SOURCE = { perSecond: 4, burst: 40 };
-/** Source IPs that are remembered. */
-const SOURCES_MAX = 1024;
-const SOURCE_FORGOTTEN_MS = 10 * SECOND_MS;
-
 export interface CertifierOptions {
   /** Asked each time, since it is renewed. */
   readonly membership: () => Membership;
@@ -39,11 +35,11 @@ export interface CertifierOptions {
 
 export class Certifier {
   readonly #options: CertifierOptions;
-  /** By source IP, the longest unused first. */
-  readonly #sources = new Map<string, { readonly allowance: Allowance; usedMs: number }>();
+  readonly #joins: SourceAllowances;
 
   constructor(options: CertifierOptions) {
     this.#options = options;
+    this.#joins = new SourceAllowances(options.clock, JOINS_PER_SOURCE);
   }
 
   /** Throws `refused`, and `busy` where this source has asked too often. */
@@ -52,7 +48,7 @@ export class Certifier {
     sourceIp: string,
   ): Promise<Outgoing<"REPLY_JOIN">> {
     const { members, membership } = this.#options;
-    if (!this.#allowanceOf(sourceIp).take())
+    if (!this.#joins.take(sourceIp))
       throw new P2pfsError("busy", "this machine has asked too often to join; try again in a few seconds");
     if (/\p{C}/u.test(name)) throw new P2pfsError("refused", "a name cannot contain control characters");
     const key = await keyOfRequest(request);
@@ -99,17 +95,5 @@ export class Certifier {
 
   get #trackers(): string[] {
     return this.#options.reachableAt().slice(0, TRACKERS_NAMED_MAX).map(formatHostPort);
-  }
-
-  #allowanceOf(sourceIp: string): Allowance {
-    const now = this.#options.clock.now();
-    for (const [ip, { usedMs }] of this.#sources) {
-      if (this.#sources.size < SOURCES_MAX && now - usedMs < SOURCE_FORGOTTEN_MS) break;
-      this.#sources.delete(ip);
-    }
-    const allowance = this.#sources.get(sourceIp)?.allowance ?? new Allowance(this.#options.clock, JOINS_PER_SOURCE);
-    this.#sources.delete(sourceIp);
-    this.#sources.set(sourceIp, { allowance, usedMs: now });
-    return allowance;
   }
 }

@@ -16,6 +16,8 @@ const CONTENTS_PER_PEER_MAX = 512;
  * More than a reply names, since the requester itself and loopback addresses may be left out.
  */
 const PEERS_PER_CONTENT_MAX = 4 * HOLDER_SAMPLE_MAX;
+/** Of those, the latest ones of one owner. */
+const PEERS_PER_OWNER_MAX = HOLDER_SAMPLE_MAX;
 
 type Leecher = Pick<PeerRecord, "peerId" | "member" | "address">;
 
@@ -30,8 +32,11 @@ export class ChunklessLeechers {
     this.#byPeer.set(peerId, contents.add(contentId));
     const peers = this.#byContent.get(contentId) ?? new Map<PeerId, Leecher>();
     this.#byContent.set(contentId, peers.set(peerId, leecher));
-    const [oldest] = peers.keys();
-    if (peers.size > PEERS_PER_CONTENT_MAX) this.leave(contentId, oldest!);
+    const owner = ownerOf(leecher);
+    const ofOwner = [...peers.values()].filter((other) => ownerOf(other) === owner);
+    const [oldest] = ofOwner.length > PEERS_PER_OWNER_MAX ? ofOwner : peers.values();
+    if (ofOwner.length > PEERS_PER_OWNER_MAX || peers.size > PEERS_PER_CONTENT_MAX)
+      this.leave(contentId, oldest!.peerId);
   }
 
   /** The peer has a chunk now, or has ended its fetch. */
@@ -59,4 +64,8 @@ export class ChunklessLeechers {
     }
     return found;
   }
+}
+
+function ownerOf({ member, address }: Leecher): string {
+  return member ?? hostOf(address);
 }

@@ -7,25 +7,59 @@ import type { ContentId } from "../core/manifest.ts";
 
 /** Rosters kept; the least recently used one is dropped first. */
 const ROSTERS_MAX = 4096;
-/** Entries in all rosters, about 100 bytes each. */
+/** Entries in all rosters, about 200 bytes each. */
 const ENTRIES_MAX = 1_000_000;
 
 export interface HolderTraits {
+  /** Who stands behind the holder: in a swarm the member, otherwise the machine, by its IP. */
+  readonly owner: string;
   readonly isComplete: boolean;
   /** Whether the holder's address is of use on the tracker's own host only. */
   readonly isLoopback: boolean;
 }
 
+/** The holders of one owner; never empty while it is in the list of its kind. */
+interface Group {
+  readonly owner: string;
+  readonly peers: number[];
+  index: number;
+}
+
+/** Holders that are alike but for their owners. */
+class Kind {
+  readonly groups: Group[] = [];
+  readonly #byOwner = new Map<string, Group>();
+  size = 0;
+
+  groupOf(owner: string): Group {
+    const known = this.#byOwner.get(owner);
+    if (known !== undefined) return known;
+    const group = { owner, peers: [], index: this.groups.length };
+    this.#byOwner.set(owner, group);
+    this.groups.push(group);
+    return group;
+  }
+
+  remove(group: Group): void {
+    this.#byOwner.delete(group.owner);
+    const last = this.groups.pop()!;
+    if (last === group) return;
+    this.groups[group.index] = last;
+    last.index = group.index;
+  }
+}
+
 interface Place {
-  list: number[];
+  readonly kind: Kind;
+  readonly group: Group;
   index: number;
 }
 
 /** The online holders of one content, by the registry's row ids of peers. */
 export class Roster {
-  readonly #lists = {
-    complete: { loopback: [] as number[], elsewhere: [] as number[] },
-    partial: { loopback: [] as number[], elsewhere: [] as number[] },
+  readonly #kinds = {
+    complete: { loopback: new Kind(), elsewhere: new Kind() },
+    partial: { loopback: new Kind(), elsewhere: new Kind() },
   };
   readonly #places = new Map<number, Place>();
 
@@ -37,51 +71,85 @@ export class Roster {
     return this.#places.has(peer);
   }
 
-  put(peer: number, { isComplete, isLoopback }: HolderTraits): void {
-    const list = this.#lists[isComplete ? "complete" : "partial"][isLoopback ? "loopback" : "elsewhere"];
-    if (this.#places.get(peer)?.list === list) return;
+  put(peer: number, { owner, isComplete, isLoopback }: HolderTraits): void {
+    const kind = this.#kinds[isComplete ? "complete" : "partial"][isLoopback ? "loopback" : "elsewhere"];
+    const place = this.#places.get(peer);
+    if (place?.kind === kind && place.group.owner === owner) return;
     this.drop(peer);
-    this.#places.set(peer, { list, index: list.length });
-    list.push(peer);
+    const group = kind.groupOf(owner);
+    this.#places.set(peer, { kind, group, index: group.peers.length });
+    group.peers.push(peer);
+    kind.size++;
   }
 
   drop(peer: number): void {
     const place = this.#places.get(peer);
     if (place === undefined) return;
     this.#places.delete(peer);
-    const { list, index } = place;
-    const last = list.pop()!;
-    if (last === peer) return;
-    list[index] = last;
-    this.#places.get(last)!.index = index;
+    const { kind, group, index } = place;
+    kind.size--;
+    const last = group.peers.pop()!;
+    if (last !== peer) {
+      group.peers[index] = last;
+      this.#places.get(last)!.index = index;
+    }
+    if (group.peers.length === 0) kind.remove(group);
   }
 
-  /** A uniform random sample of up to `count` peers that are not in `taken`, in random order. */
+  /**
+   * A random sample of up to `count` peers that are not in `taken`, in random order. Each owner is as likely as any
+   * other, however many peers it has: ids of peers can be made up, machines and members cannot.
+   */
   pick(
     count: number,
     among: { readonly onlyComplete: boolean; readonly withLoopback: boolean },
     taken: ReadonlyMap<number, unknown>,
     random: () => number,
   ): number[] {
-    const lists = (among.onlyComplete ? [this.#lists.complete] : [this.#lists.complete, this.#lists.partial]).flatMap(
-      ({ loopback, elsewhere }) => (among.withLoopback ? [loopback, elsewhere] : [elsewhere]),
+    const { complete, partial } = this.#kinds;
+    const kinds = (among.onlyComplete ? [complete] : [complete, partial]).flatMap(({ loopback, elsewhere }) =>
+      among.withLoopback ? [loopback, elsewhere] : [elsewhere],
     );
-    const total = lists.reduce((sum, list) => sum + list.length, 0);
-    if (total <= 2 * (count + taken.size)) {
-      const free = lists.flat().filter((peer) => !taken.has(peer));
-      return shuffled(free, random).slice(0, count);
-    }
-    // More than half of the peers are still free, so that drawing again and again ends soon.
+    const groups = kinds.map((kind) => kind.groups);
+    const total = kinds.reduce((sum, { size }) => sum + size, 0);
+    if (total <= 2 * (count + taken.size)) return pickInTurn(groups.flat(), count, taken, random);
+    // Owners whose peers are all taken are fewer than what is taken, so that drawing again and again ends soon.
+    const owners = groups.reduce((sum, { length }) => sum + length, 0);
     const picked = new Set<number>();
     while (picked.size < count) {
-      const peer = nth(lists, Math.floor(random() * total));
+      const { peers } = nth(groups, Math.floor(random() * owners));
+      const peer = peers[Math.floor(random() * peers.length)]!;
       if (!taken.has(peer)) picked.add(peer);
     }
     return [...picked];
   }
 }
 
-function nth(lists: readonly number[][], index: number): number {
+/** One of each owner, in random order, then another one of each. */
+function pickInTurn(
+  groups: readonly Group[],
+  count: number,
+  taken: ReadonlyMap<number, unknown>,
+  random: () => number,
+): number[] {
+  const free = groups.map(({ peers }) =>
+    shuffled(
+      peers.filter((peer) => !taken.has(peer)),
+      random,
+    ),
+  );
+  const picked: number[] = [];
+  for (let turns = shuffled(free, random); picked.length < count && turns.length > 0; ) {
+    for (const peers of turns) {
+      const peer = peers.pop();
+      if (peer !== undefined && picked.length < count) picked.push(peer);
+    }
+    turns = turns.filter(({ length }) => length > 0);
+  }
+  return picked;
+}
+
+function nth<Item>(lists: readonly (readonly Item[])[], index: number): Item {
   let rest = index;
   for (const list of lists) {
     if (rest < list.length) return list[rest]!;

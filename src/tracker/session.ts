@@ -19,8 +19,10 @@ import type { Outgoing, RequestHandlers } from "../net/handlers.ts";
 import type { Message } from "../wire/messages.ts";
 import type { Certifier } from "./certifier.ts";
 import type { ChunklessLeechers } from "./chunkless-leechers.ts";
+import type { AddressProofs } from "./dial-back.ts";
 import type { TrackerEvents } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
+import type { Owner, Owners } from "./owners.ts";
 import type { PrivateSwarm } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import type { SessionTurns } from "./turns.ts";
@@ -49,8 +51,8 @@ export interface SessionHost {
   readonly heartbeatMs: number;
   /** Bound on the time from HELLO to the end of the registration. */
   readonly registrationMs: number;
-  /** Dials the address; throws `refused` unless the peer of this id answers. */
-  prove(address: Address, peerId: PeerId, isMember: boolean): Promise<void>;
+  readonly owners: Owners;
+  readonly proofs: AddressProofs;
 }
 
 export class Session {
@@ -62,6 +64,8 @@ export class Session {
   readonly #rangeNumbers: Allowance;
   readonly #announcements: Allowance;
   #peer: PeerRecord | undefined;
+  /** Set from the first registration on. */
+  #owner: Owner | undefined;
   #ended = false;
 
   constructor(connection: Connection, host: SessionHost) {
@@ -122,6 +126,7 @@ export class Session {
   async end(): Promise<boolean> {
     if (this.#ended) return false;
     this.#ended = true;
+    if (this.#owner !== undefined) this.#host.owners.leave(this.#owner);
     for (const turns of Object.values(this.#host.turns)) turns.drop(this);
     return this.#leave();
   }
@@ -166,6 +171,7 @@ export class Session {
     if (this.#peer !== undefined && this.#peer.peerId !== peerId)
       throw new P2pfsError("refused", "this connection belongs to another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
+    this.#enterOwner();
     const address = await this.#addressOf(message);
     const before = this.#peer;
     const peer = await turns.changes.run(this, () => registry.register({ peerId, member, address, hostName }, id));
@@ -186,12 +192,22 @@ export class Session {
     return { type: "REPLY_REGISTER", address, lease_ms: leaseMs, heartbeat_ms: heartbeatMs };
   }
 
+  /** Throws `busy`, as `Owners`. */
+  #enterOwner(): void {
+    const { member, remote } = this.connection;
+    if (this.#owner !== undefined || this.#ended) return;
+    const owner = { name: member?.peerId ?? remote.ip, isMember: member !== undefined };
+    this.#host.owners.enter(owner);
+    this.#owner = owner;
+  }
+
   /** The host that the tracker sees, unless the peer advertises another one and proves it. */
   async #addressOf({ address, advertised, peer_id }: Message<"REQUEST_REGISTER">): Promise<Address> {
     const seen = makeAddress(this.connection.remote.ip, portOf(address));
     if (!advertised || hostOf(address) === hostOf(seen)) return seen;
     const isMember = this.connection.member !== undefined;
-    await this.#host.turns.proofs.run(this.connection.remote.ip, () => this.#host.prove(address, peer_id, isMember));
+    const sourceIp = this.connection.remote.ip;
+    await this.#host.proofs.prove({ address, peerId: peer_id, isMember, sourceIp });
     return makeAddress(hostOf(address), portOf(address));
   }
 

@@ -1,5 +1,5 @@
 /** Prepared statements of the registry's changes. */
-import { and, eq, gt, lt, lte, max, ne, notExists, sql } from "drizzle-orm";
+import { and, count, eq, gt, lt, lte, max, ne, notExists, sql } from "drizzle-orm";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
 
@@ -19,12 +19,25 @@ export function prepareChanges(db: RegistryDatabase) {
     and(eq(table.peer, hole("peer")), ne(table.session, hole("session")));
   const hasNone = (table: typeof publications | typeof holdings) =>
     notExists(db.select({ peer: table.peer }).from(table).where(eq(table.content, contents.id)));
+  const countOf = (table: typeof publications | typeof holdings) =>
+    db
+      .select({ rows: count() })
+      .from(table)
+      .where(eq(table.peer, hole("peer")))
+      .prepare();
   const hasNoPublication = notExists(
     db.select({ id: publications.id }).from(publications).where(eq(publications.peer, peers.id)),
   );
   return {
     peer: db
-      .select({ id: peers.id, ip: peers.ip, session: peers.session, online: peers.online, since: peers.since })
+      .select({
+        id: peers.id,
+        ip: peers.ip,
+        member: peers.member,
+        session: peers.session,
+        online: peers.online,
+        since: peers.since,
+      })
       .from(peers)
       .where(eq(peers.peerId, hole("peerId")))
       .prepare(),
@@ -51,6 +64,8 @@ export function prepareChanges(db: RegistryDatabase) {
       .where(and(eq(peers.online, false), lt(peers.lastSeen, hole("leftBefore")), hasNoPublication))
       .returning({ id: peers.id })
       .prepare(),
+    publicationCount: countOf(publications),
+    holdingCount: countOf(holdings),
     /** One row for each size that peers have sent. */
     contents: db
       .select({ id: contents.id, size: contents.size })

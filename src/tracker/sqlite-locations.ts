@@ -19,7 +19,7 @@ import {
   type Requester,
   SAMPLE_REUSE_MS,
 } from "./registry.ts";
-import { type Roster, Rosters, shuffled } from "./rosters.ts";
+import { type HolderTraits, type Roster, Rosters, shuffled } from "./rosters.ts";
 import { contents, holdings, peers, publications } from "./schema.ts";
 import { fileColumns, hasItsAddress, isOnline, onlineHolders } from "./sqlite-lists.ts";
 import type { RegistryDatabase } from "./sqlite-rows.ts";
@@ -46,10 +46,11 @@ interface Cached {
   readonly found: Promise<Found | undefined>;
 }
 
-/** A peer's row id and the IP of its address. */
+/** A peer's row id, and what tells whose it is. */
 export interface PeerRow {
   readonly id: number;
   readonly ip: string;
+  readonly member: string | null;
 }
 
 export class SqliteLocations {
@@ -73,8 +74,8 @@ export class SqliteLocations {
   }
 
   /** This online peer holds some or all chunks of the content now. */
-  held(contentId: ContentId, { id, ip }: PeerRow, isComplete: boolean): void {
-    this.#rosters.get(contentId)?.put(id, { isComplete, isLoopback: isLoopback(ip) });
+  held(contentId: ContentId, peer: PeerRow, isComplete: boolean): void {
+    this.#rosters.get(contentId)?.put(peer.id, traitsOf(peer, isComplete));
   }
 
   unheld(contentId: ContentId, peer: number): void {
@@ -82,9 +83,9 @@ export class SqliteLocations {
   }
 
   /** Adds the peer to the rosters of its contents; walks its holdings or the rosters, whichever are fewer. */
-  cameOnline({ id: peer, ip }: PeerRow): void {
-    const put = (contentId: string, isComplete: unknown) =>
-      this.held(contentId as ContentId, { id: peer, ip }, isComplete === 1);
+  cameOnline(row: PeerRow): void {
+    const { id: peer } = row;
+    const put = (contentId: string, isComplete: unknown) => this.held(contentId as ContentId, row, isComplete === 1);
     const held = this.#statements.heldBy.all({ peer, limit: this.#rosters.size + 1 });
     if (held.length <= this.#rosters.size) {
       for (const { contentId, isComplete } of held) put(contentId, isComplete);
@@ -158,10 +159,9 @@ export class SqliteLocations {
     for (const content of rows) {
       for (let after = 0; ; ) {
         const holders = this.#statements.holdersAfter.all({ content, after });
-        for (const { peer, ip, isComplete } of holders)
-          roster.put(peer, { isComplete: isComplete === 1, isLoopback: isLoopback(ip) });
+        for (const holder of holders) roster.put(holder.id, traitsOf(holder, holder.isComplete === 1));
         if (holders.length < FILL_STEP_ROWS) break;
-        after = holders.at(-1)!.peer;
+        after = holders.at(-1)!.id;
         await nextTurn(this.#clock);
       }
     }
@@ -208,6 +208,10 @@ export class SqliteLocations {
   }
 }
 
+function traitsOf({ ip, member }: PeerRow, isComplete: boolean): HolderTraits {
+  return { owner: member ?? ip, isComplete, isLoopback: isLoopback(ip) };
+}
+
 type SampledRow = ReturnType<ReturnType<typeof prepareLocations>["sampled"]["all"]>[number];
 
 const isComplete = sql<number>`${holdings.chunks} IS NULL`;
@@ -246,7 +250,7 @@ function prepareLocations(db: RegistryDatabase) {
       .from(sql`(SELECT 1)`)
       .prepare(),
     holdersAfter: db
-      .select({ peer: holdings.peer, ip: peers.ip, isComplete })
+      .select({ id: holdings.peer, ip: peers.ip, member: peers.member, isComplete })
       .from(holdings)
       .innerJoin(peers, eq(peers.id, holdings.peer))
       .where(and(eq(holdings.content, parameter("content")), gt(holdings.peer, parameter("after")), isOnline))

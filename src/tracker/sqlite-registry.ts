@@ -26,6 +26,7 @@ import type {
   SessionRef,
   TrackerId,
 } from "./registry.ts";
+import { type ROW_QUOTAS, type RowKind, RowQuotas } from "./row-quotas.ts";
 import * as schema from "./schema.ts";
 import { SessionHolders } from "./session-holders.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
@@ -44,6 +45,8 @@ export interface SqliteRegistryOptions {
   readonly clock: Clock;
   /** Of samples. */
   readonly random: Random;
+  /** Rows of one peer. */
+  readonly quotas?: typeof ROW_QUOTAS;
 }
 
 /** Throws `disk` where the database cannot be used. */
@@ -61,12 +64,13 @@ export class SqliteRegistry implements Registry {
   readonly #lists: SqliteLists;
   readonly #locations: SqliteLocations;
   readonly #statements: ReturnType<typeof prepareChanges>;
+  readonly #quotas: RowQuotas;
   readonly #path: string;
   readonly #clock: Clock;
   #countsCached: Promise<Counts> | undefined;
   #isClosed = false;
 
-  constructor(database: OpenDatabase<typeof schema>, { path, clock, random }: SqliteRegistryOptions) {
+  constructor(database: OpenDatabase<typeof schema>, { path, clock, random, quotas }: SqliteRegistryOptions) {
     this.#database = database;
     this.#path = path;
     this.#clock = clock;
@@ -75,6 +79,7 @@ export class SqliteRegistry implements Registry {
     this.#lists = new SqliteLists(database.db, clock);
     this.#locations = new SqliteLocations(database.db, clock, random);
     this.#statements = prepareChanges(database.db);
+    this.#quotas = new RowQuotas(quotas);
     this.members = new SqliteMembers({
       db: database.db,
       clock,
@@ -85,7 +90,7 @@ export class SqliteRegistry implements Registry {
   }
 
   async register({ peerId, member = null, address, hostName }: Registration, tracker: TrackerId): Promise<PeerRecord> {
-    const { isNew, row } = await this.#write(() => {
+    const { row, counts } = await this.#write(() => {
       const [ip, port] = [hostOf(address), portOf(address)];
       const taken = this.#statements.onlineAt.get({ ip, port });
       if (taken !== undefined && taken.peerId !== peerId)
@@ -97,9 +102,10 @@ export class SqliteRegistry implements Registry {
       const session = (known?.session ?? 0) + 1;
       const since = known?.online ? known.since : now;
       const row = this.#statements.enterPeer.get({ peerId, member, session, ip, port, hostName, since, now });
-      return { isNew: known === undefined, row };
+      return { row, counts: known && this.#countsOf(row.id) };
     });
-    if (!isNew) this.#locations.cameOnline(row);
+    this.#quotas.open(row.id, counts ?? { publications: 0, holdings: 0 });
+    if (counts !== undefined) this.#locations.cameOnline(row);
     const peer = peerRecordOf(row);
     this.#holders.hold(peer, tracker);
     return peer;
@@ -112,55 +118,66 @@ export class SqliteRegistry implements Registry {
     });
     if (left === undefined) return false;
     this.#holders.release(ref);
+    this.#quotas.close(left.id);
     this.#locations.wentOffline(left.id);
     return true;
   }
 
   async publish(ref: SessionRef, { fname, contentId, size, path }: NewPublication): Promise<void> {
-    const publisher = await this.#write(() => {
+    const { publisher, added } = await this.#write(() => {
       const current = this.#currentPeer(ref);
       const { id: peer, session } = current;
       const content = this.#contentRow(contentId, size, current);
       const fold = foldFileName(fname);
       const old = this.#statements.publication.get({ peer, fold });
-      if (old === undefined) this.#statements.addPublication.run({ peer, fname, fold, content, path, session });
-      else {
+      if (old === undefined) {
+        this.#quotas.assertRoom(peer, "publications");
+        this.#statements.addPublication.run({ peer, fname, fold, content, path, session });
+      } else {
         if (old.session === session) assertSamePublication(old, fname, content);
         this.#statements.changePublication.run({ id: old.id, fname, content, path, session });
       }
+      const isHeld = this.#statements.holding.get({ content, peer }) !== undefined;
+      if (!isHeld) this.#quotas.assertRoom(peer, "holdings");
       this.#statements.hold.run({ content, peer, session, chunks: null });
-      return current;
+      return { publisher: current, added: { publications: old === undefined ? 1 : 0, holdings: isHeld ? 0 : 1 } };
     });
+    this.#countRows(publisher.id, added);
     this.#locations.held(contentId, publisher, true);
   }
 
-  unpublish(ref: SessionRef, fname: FileName): Promise<void> {
-    return this.#write(() => {
+  async unpublish(ref: SessionRef, fname: FileName): Promise<void> {
+    const peer = await this.#write(() => {
       const { id: peer } = this.#currentPeer(ref);
       const old = this.#statements.publication.get({ peer, fold: foldFileName(fname) });
       if (old === undefined || old.fname !== fname) throw new P2pfsError("not_found", `you do not share ${fname}`);
       this.#statements.removePublication.run({ id: old.id });
+      return peer;
     });
+    this.#countRows(peer, { publications: -1 });
   }
 
   async registerChunks(ref: SessionRef, { contentId, size, chunks, replace }: ChunkReport): Promise<void> {
-    const { holder, isHeld, isComplete } = await this.#write(() => {
+    const { holder, isHeld, isComplete, added } = await this.#write(() => {
       const current = this.#currentPeer(ref);
       const { id: peer, session } = current;
       const total = chunkCountFor(size);
       if ((chunks.at(-1) ?? -1) >= total)
         throw new P2pfsError("refused", `content ${contentId} has only ${total} chunks, not ${chunks.at(-1)! + 1}`);
       const content = this.#contentRow(contentId, size, current);
-      const held = replace ? undefined : this.#statements.holding.get({ content, peer });
-      const field = held === undefined ? new Bitfield(total) : fieldOf(held.chunks, total);
+      const held = this.#statements.holding.get({ content, peer });
+      const field = held === undefined || replace ? new Bitfield(total) : fieldOf(held.chunks, total);
       field.addRanges(chunks);
       const isHeld = field.count > 0 || total === 0;
       if (isHeld) {
+        if (held === undefined) this.#quotas.assertRoom(peer, "holdings");
         const bytes = field.isFull ? null : Buffer.from(field.bytes);
         this.#statements.hold.run({ content, peer, session, chunks: bytes });
       } else this.#statements.unhold.run({ peer, content });
-      return { holder: current, isHeld, isComplete: field.isFull };
+      const added = Number(isHeld) - Number(held !== undefined);
+      return { holder: current, isHeld, isComplete: field.isFull, added };
     });
+    this.#countRows(holder.id, { holdings: added });
     if (isHeld) this.#locations.held(contentId, holder, isComplete);
     else this.#locations.unheld(contentId, holder.id);
   }
@@ -172,6 +189,7 @@ export class SqliteRegistry implements Registry {
       const unheld = this.#statements.dropHoldings.all({ peer, session });
       return { peer, publications: gone.length, holdings: unheld.length };
     });
+    this.#countRows(peer, { publications: -dropped.publications, holdings: -dropped.holdings });
     this.#locations.lostSome(peer);
     return dropped;
   }
@@ -256,6 +274,17 @@ export class SqliteRegistry implements Registry {
     } catch (thrown) {
       throw asDatabaseError(thrown, this.#path);
     }
+  }
+
+  #countsOf(peer: number): Record<RowKind, number> {
+    return {
+      publications: this.#statements.publicationCount.get({ peer })?.rows ?? 0,
+      holdings: this.#statements.holdingCount.get({ peer })?.rows ?? 0,
+    };
+  }
+
+  #countRows(peer: number, added: Partial<Record<RowKind, number>>): void {
+    for (const [kind, rows] of Object.entries(added)) this.#quotas.add(peer, kind as RowKind, rows);
   }
 
   #currentPeer({ peerId, session }: SessionRef): CurrentPeer {

@@ -22,10 +22,11 @@ import { plainOnLoopback } from "../net/plain-on-loopback.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
-import { proveAddress } from "./dial-back.ts";
+import { AddressProofs } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
 import { Liveness } from "./liveness.ts";
 import type { MembershipCommands } from "./membership-commands.ts";
+import { Owners } from "./owners.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import { Pings } from "./pings.ts";
 import { PrivateSwarm, type SwarmOptions } from "./private-swarm.ts";
@@ -81,6 +82,8 @@ export class Tracker implements SessionHost {
   readonly log: Log;
   readonly isOwnIp: (ip: string) => boolean;
   readonly turns: SessionTurns;
+  readonly owners = new Owners();
+  readonly proofs: AddressProofs;
   /** Undefined for a tracker that is of none. */
   swarm: PrivateSwarm | undefined;
   readonly leaseMs: number;
@@ -120,6 +123,7 @@ export class Tracker implements SessionHost {
     this.#options = options;
     this.swarm = options.swarm && this.#privateSwarm(options.swarm, system);
     this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.swarm?.security });
+    this.proofs = new AddressProofs(this.#endpoint);
     this.clock = clock;
     this.log = options.log;
     this.isOwnIp = system.isOwnIp;
@@ -235,10 +239,6 @@ export class Tracker implements SessionHost {
     this.liveness.stop();
     await this.#listener.close();
     await this.registry.close();
-  }
-
-  prove(address: Address, peerId: PeerId, isMember: boolean): Promise<void> {
-    return proveAddress(address, peerId, isMember, this.#endpoint);
   }
 
   /**

@@ -93,8 +93,6 @@ export interface SessionTurns {
   readonly changes: Turns;
   readonly lists: Turns;
   readonly locations: Turns;
-  /** Dialling back; the requester is the peer's source IP. */
-  readonly proofs: Turns;
 }
 
 /** Enough for a group commit, and few enough that other requesters wait briefly. */
@@ -103,15 +101,11 @@ const CHANGES_AT_ONCE = 64;
 const LISTS_AT_ONCE = 1;
 const LISTS_WAITING_MAX = 64;
 const LOCATIONS_AT_ONCE = 8;
-/** A proof may take up to NOTICE_MS_MAX, at an address that the peer has chosen. */
-const PROOFS_AT_ONCE = 32;
-const PROOFS_WAITING_MAX = 32;
 
 export function sessionTurns(clock: Clock): SessionTurns {
   return {
     changes: new Turns(clock, { atOnce: CHANGES_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
     lists: new Turns(clock, { atOnce: LISTS_AT_ONCE, waitingMax: LISTS_WAITING_MAX }),
     locations: new Turns(clock, { atOnce: LOCATIONS_AT_ONCE, waitingMax: REQUESTS_SERVED_MAX }),
-    proofs: new Turns(clock, { atOnce: PROOFS_AT_ONCE, waitingMax: PROOFS_WAITING_MAX }),
   };
 }

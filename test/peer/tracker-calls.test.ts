@@ -142,13 +142,13 @@ describe("the port", () => {
 });
 
 describe("other machines", () => {
-  test("are let in by --open alone, which is logged", () => {
+  test("are let in by a peer of no swarm with --insecure alone, which is logged (S8)", () => {
     const room = new Room();
     const parts = new Parts(room);
     const refused = PeerListener.open(options(parts, { insecure: false }));
-    expect(room.failure(refused)).toMatchObject({ code: "refused", hint: expect.stringContaining("--open") });
+    expect(room.failure(refused)).toMatchObject({ code: "refused", hint: expect.stringMatching(/swarm join.*--insecure/) });
     room.wait(PeerListener.open(options(parts)));
-    expect(parts.logged).toEqual([expect.stringContaining("warn: open to other machines")]);
+    expect(parts.logged).toEqual([expect.stringContaining("warn: --insecure: nothing is encrypted")]);
   });
 
   test("that cannot connect are warned of: the tracker knows a network address of a loopback listener, or the reverse", () => {
@@ -163,7 +163,7 @@ describe("other machines", () => {
     onLoopback.warnIfUnreachable(address("127.0.0.1:7000"));
     expect(local.logged).toEqual([]);
     onLoopback.warnIfUnreachable(address("10.0.0.1:7000"));
-    expect(local.logged).toEqual([expect.stringContaining("takes no connections without --open")]);
+    expect(local.logged).toEqual([expect.stringContaining("listens on its own machine only (--listen)")]);
   });
 });
 

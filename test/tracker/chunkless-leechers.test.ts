@@ -52,15 +52,27 @@ test("the number of contents for one peer is bounded", () => {
   expect(addressesOf(chunklessLeechers, here)).toEqual([]);
 });
 
+test("the leechers of one machine do not crowd out those of others", () => {
+  const chunklessLeechers = new ChunklessLeechers();
+  const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
+  chunklessLeechers.enter(content, leecher(peer(1), "10.0.0.1:1" as Address));
+  for (let index = 2; index <= 1000; index++)
+    chunklessLeechers.enter(content, leecher(peer(index), `10.0.0.2:${index}` as Address));
+  const all = addressesOf(chunklessLeechers, here, 1000);
+  expect(all).toHaveLength(51);
+  expect(all.slice(0, 2)).toEqual(["10.0.0.2:1000", "10.0.0.2:999"]);
+  expect(all.at(-1)).toBe("10.0.0.1:1");
+});
+
 test("of many leechers the latest are named, and a bounded number is looked at", () => {
   const chunklessLeechers = new ChunklessLeechers();
   const peer = (index: number) => index.toString(16).padStart(32, "0") as PeerId;
   const count = 10_000;
   for (let index = 1; index <= count; index++)
-    chunklessLeechers.enter(content, leecher(peer(index), `10.0.0.1:${index}` as Address));
+    chunklessLeechers.enter(content, leecher(peer(index), `10.0.${index >> 8}.${index & 255}:1` as Address));
   const all = addressesOf(chunklessLeechers, here, count);
   expect(all).toHaveLength(200);
-  expect(all[0]).toBe(`10.0.0.1:${count}`);
+  expect(all[0]).toBe(`10.0.${count >> 8}.${count & 255}:1`);
   for (let index = 1; index <= count; index++) chunklessLeechers.drop(peer(index));
   expect(addressesOf(chunklessLeechers, here, count)).toEqual([]);
 });

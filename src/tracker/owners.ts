@@ -1,0 +1,34 @@
+/**
+ * How many peers of this tracker belong to one owner: in a swarm to one member, otherwise to one machine, by its source
+ * IP. Outside of a swarm anybody can make up peer ids.
+ */
+import { P2pfsError } from "../core/errors.ts";
+
+/** A machine behind whose IP there may be many others. */
+const PEERS_PER_MACHINE_MAX = 1000;
+/** A member runs a peer, and one for each fetch that goes without it. */
+const PEERS_PER_MEMBER_MAX = 64;
+
+export interface Owner {
+  readonly name: string;
+  readonly isMember: boolean;
+}
+
+export class Owners {
+  readonly #counts = new Map<string, number>();
+
+  /** Throws `busy` where the owner has as many peers here as it may have. */
+  enter({ name, isMember }: Owner): void {
+    const count = this.#counts.get(name) ?? 0;
+    const max = isMember ? PEERS_PER_MEMBER_MAX : PEERS_PER_MACHINE_MAX;
+    if (count >= max)
+      throw new P2pfsError("busy", `${count} peers of this ${isMember ? "member" : "machine"} are here already`);
+    this.#counts.set(name, count + 1);
+  }
+
+  leave({ name }: Owner): void {
+    const count = this.#counts.get(name) ?? 0;
+    if (count > 1) this.#counts.set(name, count - 1);
+    else this.#counts.delete(name);
+  }
+}
