@@ -8,4 +8,4 @@ export type {
   ShareInfo,
   SourceShare,
 } from "../peer/types.ts";
-export type { ChunkInfo, PeerInfo } from "../tracker/types.ts";
+export type { ChunkInfo, InvitationInfo, Invited, MemberInfo, PeerInfo } from "../tracker/types.ts";

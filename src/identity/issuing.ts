@@ -71,7 +71,7 @@ export async function keyOfRequest(request: Uint8Array): Promise<Uint8Array> {
   try {
     if (request.length > CERTIFICATE_REQUEST_BYTES_MAX)
       throw new RangeError(`it has more than ${CERTIFICATE_REQUEST_BYTES_MAX} bytes`);
-    const parsed = new Pkcs10CertificateRequest(request);
+    const parsed = new Pkcs10CertificateRequest(Uint8Array.from(request));
     const spki = new Uint8Array(parsed.publicKey.rawData);
     await verifyingKey(spki);
     if (await parsed.verify()) return spki;

@@ -16,6 +16,7 @@ import { PeerShares } from "./views/peer-shares.tsx";
 import { PeerTransfers } from "./views/peer-transfers.tsx";
 import { TrackerChunks } from "./views/tracker-chunks.tsx";
 import { TrackerFiles } from "./views/tracker-files.tsx";
+import { TrackerMembers } from "./views/tracker-members.tsx";
 import { TrackerOverview } from "./views/tracker-overview.tsx";
 import { TrackerPeers } from "./views/tracker-peers.tsx";
 
@@ -36,6 +37,7 @@ const viewsOf: Readonly<Record<Role, readonly View[]>> = {
   tracker: [
     { route: "", title: "Overview", icon: "home", body: () => <TrackerOverview /> },
     { route: "peers", title: "Peers", icon: "peers", body: () => <TrackerPeers /> },
+    { route: "members", title: "Members", icon: "lock", body: () => <TrackerMembers /> },
     { route: "files", title: "Files", icon: "files", body: () => <TrackerFiles /> },
     { route: "chunks", title: "Chunks", icon: "grid", body: () => <TrackerChunks /> },
     ...lastViews,

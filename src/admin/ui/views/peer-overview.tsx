@@ -147,6 +147,15 @@ function TrackerCard({ now }: { now: PeerStatus }) {
           ? `Joined as ${now.address ?? now.listen}`
           : "Not reached; this peer keeps trying. Transfers under way go on without it."}
       </p>
+      <p class="small text-secondary">
+        {now.swarm === null ? (
+          "Of no swarm: connections are not encrypted."
+        ) : (
+          <>
+            Member of <Name text={now.swarm} />: connections are encrypted, and to members only.
+          </>
+        )}
+      </p>
       <form class="address-form" onSubmit={connect}>
         <div class="flex-grow-1">
           <label class="form-label" for={id}>

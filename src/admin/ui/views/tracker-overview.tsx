@@ -1,5 +1,6 @@
 /** Overview of the tracker: address, peers, events, exit. */
 import { useId } from "hono/jsx/dom";
+import type { Invited } from "../../types.ts";
 import { answerOf, trackerApi } from "../api.ts";
 import { formatAge, plural } from "../format.ts";
 import { useAction, useEvents, useLoaded } from "../hooks.ts";
@@ -9,6 +10,7 @@ import { Icon } from "../parts/icons.tsx";
 import { toast } from "../parts/toasts.tsx";
 import { useState } from "../view-state.ts";
 import { ActivityList } from "./activity.tsx";
+import { InvitationDialog } from "./invite-dialog.tsx";
 
 const STATUS_MS = 2000;
 const DEFAULT_PORT = 7700;
@@ -36,6 +38,8 @@ export function TrackerOverview() {
           <dl class="fact-list">
             <dt>Process</dt>
             <dd>{now.pid}</dd>
+            <dt>Swarm</dt>
+            <dd>{now.swarm === null ? "none: connections are not encrypted" : <Name text={now.swarm} />}</dd>
             <dt>Data folder</dt>
             <dd>
               <Name text={now.data_folder} />
@@ -57,6 +61,8 @@ export function TrackerOverview() {
 function StartForm({ address, onStarted }: { address: string | null; onStarted: () => void }) {
   const [host, setHost] = useState("127.0.0.1");
   const [port, setPort] = useState(String(DEFAULT_PORT));
+  /** Of a start that has made a swarm. */
+  const [invitation, setInvitation] = useState<Invited | null>(null);
   const { busy, run } = useAction();
   const id = useId();
   const start = (event: Event) => {
@@ -64,11 +70,13 @@ function StartForm({ address, onStarted }: { address: string | null; onStarted: 
     run(async () => {
       const started = await answerOf(trackerApi.start.$post({ json: { host: host.trim(), port: Number(port) } }));
       toast.done(`Listening on ${started.address}`);
+      setInvitation(started.invitation);
       onStarted();
     });
   };
   return (
     <div>
+      {invitation !== null && <InvitationDialog invited={invitation} onClose={() => setInvitation(null)} />}
       {address !== null && (
         <p class="big-address">
           <Icon name="signal" />
