@@ -146,7 +146,10 @@ describe("other machines", () => {
     const room = new Room();
     const parts = new Parts(room);
     const refused = PeerListener.open(options(parts, { insecure: false }));
-    expect(room.failure(refused)).toMatchObject({ code: "refused", hint: expect.stringMatching(/swarm join.*--insecure/) });
+    expect(room.failure(refused)).toMatchObject({
+      code: "refused",
+      hint: expect.stringMatching(/swarm join.*--insecure/),
+    });
     room.wait(PeerListener.open(options(parts)));
     expect(parts.logged).toEqual([expect.stringContaining("warn: --insecure: nothing is encrypted")]);
   });
