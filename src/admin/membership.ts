@@ -103,6 +103,10 @@ export async function leaveSwarm({
   return withFolder(role, dataFolder, async (folder) => {
     const membership = folder.membership.read();
     if (membership === undefined) throw inNoSwarm();
+    if (folder.membership.readAuthorityKey(membership) !== undefined)
+      throw new P2pfsError("refused", `this tracker made the swarm ${membership.swarm}, which ends without it`, {
+        hint: `to end it for good, remove the files swarm* from ${folder.path}`,
+      });
     const told = await leaveForGood(membership);
     folder.membership.remove();
     return { swarm: membership.swarm, told };

@@ -58,7 +58,7 @@ function swarmOf({ membership: files }: DataFolder, insecure: boolean): SwarmOpt
   if (membership === undefined) return undefined;
   return {
     membership,
-    authorityKey: files.readAuthorityKey(),
+    authorityKey: files.readAuthorityKey(membership),
     keep: (renewed) => files.write(renewed),
     askRenewal: (own) => askRenewal(own, realSystem, noticeDeadline(realSystem.clock.now())),
   };

@@ -10,14 +10,12 @@
 import { X509Certificate } from "node:crypto";
 import { CERTIFICATE_BYTES_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
-import { peerIdOfKey, spkiOf } from "./keys.ts";
+import { CURVE, peerIdOfKey, spkiOf } from "./keys.ts";
 
 /** The name that every member has, for TLS. */
 export const MEMBER_DNS_NAME = "member.p2pfs";
 /** What comes before the issuer's certificate in its URI. */
 export const ISSUER_URI_START = "data:application/pkix-cert;base64,";
-/** As OpenSSL calls P-256. */
-const CURVE = "prime256v1";
 export const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 export const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 

@@ -10,6 +10,9 @@ import { type PeerId, PeerIdSchema } from "../core/model.ts";
 /** For Web Crypto and for certificates. */
 export const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
+/** As OpenSSL calls P-256. */
+export const CURVE = "prime256v1";
+
 /** A private key as PEM (PKCS #8). */
 export type PrivateKeyPem = string;
 
@@ -20,6 +23,15 @@ export async function createPrivateKeyPem(): Promise<PrivateKeyPem> {
     format: "pem",
     type: "pkcs8",
   }) as string;
+}
+
+/** Undefined for a text that is no private key of a machine. */
+export function parsePrivateKey(text: string): PrivateKeyPem | undefined {
+  try {
+    return createPrivateKey(text).asymmetricKeyDetails?.namedCurve === CURVE ? text : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The public key of a private one, as DER (SubjectPublicKeyInfo). */

@@ -6,7 +6,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import { peerIdIn } from "./certificate.ts";
-import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./keys.ts";
+import { type PrivateKeyPem, parsePrivateKey, peerIdOfKey, publicKeyOf, spkiOf } from "./keys.ts";
 
 export interface Membership {
   /** The name of the swarm, which need not be unique. */
@@ -88,13 +88,19 @@ export function parseMembership(text: string, path: string): Membership {
   return { ...kept, peerId };
 }
 
+/** The key of the swarm's authority. Throws `disk` for any other text. @param path of the file, for the message */
+export function parseAuthorityKey(text: string, { authority }: Membership, path: string): PrivateKeyPem {
+  const key = parsePrivateKey(text);
+  if (key !== undefined && Buffer.compare(publicKeyOf(key), spkiOf(authority.publicKey)) === 0) return key;
+  throw new P2pfsError("disk", `the key in ${path} is not that of the swarm's authority`, {
+    hint: "restore the file from a backup: without it this tracker can let nobody in",
+  });
+}
+
 /** Undefined for a text that is no private key. */
-function idOfKey(key: PrivateKeyPem): PeerId | undefined {
-  try {
-    return peerIdOfKey(publicKeyOf(key));
-  } catch {
-    return undefined;
-  }
+function idOfKey(text: string): PeerId | undefined {
+  const key = parsePrivateKey(text);
+  return key === undefined ? undefined : peerIdOfKey(publicKeyOf(key));
 }
 
 function damaged(path: string, why: string): P2pfsError {

@@ -1,7 +1,7 @@
 /** What a data folder keeps of its role's swarm: small files, each replaced as a whole, which only their owner can read. */
 import { join } from "node:path";
-import type { PrivateKeyPem } from "../identity/keys.ts";
-import { formatMembership, type Membership, parseMembership } from "../identity/membership.ts";
+import { type PrivateKeyPem, parsePrivateKey } from "../identity/keys.ts";
+import { formatMembership, type Membership, parseAuthorityKey, parseMembership } from "../identity/membership.ts";
 import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
 const MEMBERSHIP_FILE = "swarm.json";
@@ -27,18 +27,20 @@ export class MembershipFiles {
     this.#replace(MEMBERSHIP_FILE, formatMembership(membership));
   }
 
-  /** The key of the swarm's authority, where the tracker of this folder has made the swarm. */
-  readAuthorityKey(): PrivateKeyPem | undefined {
-    return readTextFile(join(this.#folder, AUTHORITY_KEY_FILE));
+  /** The key of the swarm's authority, where the tracker of this folder has made the swarm. Throws `disk` for another one. */
+  readAuthorityKey(membership: Membership): PrivateKeyPem | undefined {
+    const path = join(this.#folder, AUTHORITY_KEY_FILE);
+    const text = readTextFile(path);
+    return text === undefined ? undefined : parseAuthorityKey(text, membership, path);
   }
 
   writeAuthorityKey(key: PrivateKeyPem): void {
     this.#replace(AUTHORITY_KEY_FILE, key);
   }
 
-  /** The key of a machine that has asked to join and is no member yet. */
+  /** The key of a machine that has asked to join and is no member yet. A damaged one is none: it has proved nothing. */
   readPendingKey(): PrivateKeyPem | undefined {
-    return readTextFile(join(this.#folder, PENDING_KEY_FILE));
+    return parsePrivateKey(readTextFile(join(this.#folder, PENDING_KEY_FILE)) ?? "");
   }
 
   writePendingKey(key: PrivateKeyPem): void {
