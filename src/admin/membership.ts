@@ -5,23 +5,20 @@
 import { hostname } from "node:os";
 import * as v from "valibot";
 import { formatHostPort } from "../core/address.ts";
-import { noticeDeadline } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import { clipToBytes } from "../core/text.ts";
 import { roleOf } from "../identity/certificate.ts";
-import { foundSwarm } from "../identity/found-swarm.ts";
 import { type Invitation, parseInvitation, sha256 } from "../identity/invitation.ts";
 import { makeRequest } from "../identity/issuing.ts";
 import { createPrivateKeyPem, type PrivateKeyPem } from "../identity/keys.ts";
 import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
 import { membershipFromSigned, pemOf } from "../identity/signed.ts";
-import { realSystem } from "../net/system.ts";
 import { joinSwarm, sayGoodbye } from "../peer/join-swarm.ts";
 import { type DataFolder, openDataFolder, type Role, resolveDataFolder } from "../store/data-folder.ts";
 import { MembershipFiles } from "../store/membership-files.ts";
+import { newSwarm } from "../tracker/private-swarm.ts";
 
-const { clock, random } = realSystem;
 /** Between two tries while somebody has to approve. */
 const APPROVAL_POLL_MS = 2000;
 
@@ -58,7 +55,7 @@ export function createSwarm({ dataFolder, name }: OfFolder & { name?: string | u
 export async function foundSwarmIn(folder: DataFolder, name = defaultName()): Promise<void> {
   const parsed = v.safeParse(SwarmNameSchema, name);
   if (!parsed.success) throw new P2pfsError("usage", `a swarm cannot be called ${name}: ${parsed.issues[0].message}`);
-  const { membership, authorityKey } = await foundSwarm(parsed.output, clock.wallTime(), random);
+  const { membership, authorityKey } = await newSwarm(parsed.output);
   folder.membership.writeAuthorityKey(authorityKey);
   folder.membership.write(membership);
 }
@@ -115,7 +112,7 @@ export async function leaveSwarm({
 
 /** Whether a tracker of the swarm was reached, which then lets this member in no more. */
 export function leaveForGood(membership: Membership): Promise<boolean> {
-  return sayGoodbye(membership, realSystem, noticeDeadline(clock.now())).then(
+  return sayGoodbye(membership).then(
     () => true,
     () => false,
   );
@@ -148,7 +145,7 @@ export function acceptCertificate({ dataFolder, text }: OfFolder & { text: strin
       throw new P2pfsError("refused", "this machine has not asked for a certificate", {
         hint: "`p2pfs swarm request` prints the request; the key stays in the data folder",
       });
-    folder.membership.write(membershipFromSigned(text, key, clock.wallTime()));
+    folder.membership.write(membershipFromSigned(text, key, Date.now()));
     folder.membership.removePendingKey();
     return infoOf(folder);
   });
@@ -164,8 +161,7 @@ async function joinWhenApproved(
     isInterrupted = true;
   });
   for (let tries = 0; ; tries++) {
-    const deadline = noticeDeadline(clock.now());
-    const membership = await joinSwarm({ invitation, key, name, system: realSystem, deadline });
+    const membership = await joinSwarm({ invitation, key, name });
     if (membership !== undefined) return membership;
     if (tries === 0) waiting(name);
     await Promise.race([interrupted, Bun.sleep(APPROVAL_POLL_MS)]);

@@ -1,8 +1,6 @@
 /** Opens a tracker with its admin endpoint. */
 import type { HostPort } from "../core/address.ts";
-import { noticeDeadline } from "../core/deadline.ts";
 import type { Log } from "../core/log.ts";
-import { realSystem } from "../net/system.ts";
 import { askRenewal } from "../peer/join-swarm.ts";
 import { type DataFolder, openDataFolder } from "../store/data-folder.ts";
 import type { SwarmOptions } from "../tracker/private-swarm.ts";
@@ -60,6 +58,6 @@ function swarmOf({ membership: files }: DataFolder, insecure: boolean): SwarmOpt
     membership,
     authorityKey: files.readAuthorityKey(membership),
     keep: (renewed) => files.write(renewed),
-    askRenewal: (own) => askRenewal(own, realSystem, noticeDeadline(realSystem.clock.now())),
+    askRenewal,
   };
 }

@@ -6,7 +6,7 @@ import { HostNameSchema } from "../core/model.ts";
 import { DAY_MS, SECOND_MS } from "../core/units.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import { InvitationInfoSchema, InvitedSchema, MemberInfoSchema, SwarmInfoSchema } from "../tracker/types.ts";
-import { CursorSchema, checked, command, cursorOf, mutable, pageOf } from "./http.ts";
+import { CursorSchema, checked, command, cursorOf, mutable, pageOf, view } from "./http.ts";
 
 const INVITATION_MS = DAY_MS;
 const INVITATION_MS_MIN = SECOND_MS;
@@ -59,7 +59,7 @@ export function swarmRoutes(tracker: Tracker) {
     )
     .delete(
       "/api/swarm/invitations/:id",
-      command("swarm_end_invite", "Nobody can join by this invitation any more", InvitationIdSchema),
+      view("swarm_end_invite", "Nobody can join by this invitation any more", InvitationIdSchema),
       checked("param", InvitationIdSchema),
       async (context) => {
         const { id } = context.req.valid("param");

@@ -114,6 +114,18 @@ export async function accept(this: CliContext, flags: CommonFlags, file: string)
   );
 }
 
+/** At a tracker's prompt. */
+export async function showSwarm(this: CliContext, flags: CommonFlags): Promise<void> {
+  const shown = await answerOf(reachTracker(this, flags).api.swarm.$get());
+  writeResult(this, flags, shown, ({ swarm, id, expires, trackers }) =>
+    [
+      `swarm ${printable(swarm)}`,
+      `this tracker is its member ${id} until ${expires.slice(0, 10)}; that renews itself`,
+      `machines join at ${trackers.join(" and ") || "no address yet: `start` makes it listen"}`,
+    ].join("\n"),
+  );
+}
+
 export async function invite(this: CliContext, flags: InviteFlags): Promise<void> {
   const { uses, for: forMs, role, approve, label } = flags;
   const json = {

@@ -212,6 +212,11 @@ function ownCommands() {
   };
 }
 
+function shellShow() {
+  const { plain } = commandBuilders("shell", "swarm");
+  return plain("show", "Show this tracker's swarm", async () => (await actions()).showSwarm);
+}
+
 export function swarmCommands(): RouteMap<CliContext> {
   return buildRouteMap({
     docs: {
@@ -227,6 +232,6 @@ export function swarmCommands(): RouteMap<CliContext> {
 export function swarmShellCommands(): RouteMap<CliContext> {
   return buildRouteMap({
     docs: { brief: "Let machines into this tracker's swarm, or remove them" },
-    routes: trackerCommandsAt("shell"),
+    routes: { show: shellShow(), ...trackerCommandsAt("shell") },
   });
 }

@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { type Address, formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
-import { type Deadline, msLeft } from "../core/deadline.ts";
+import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import {
@@ -24,7 +24,7 @@ import type { Renewed } from "../identity/renewal.ts";
 import type { Connection } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
 import type { Security } from "../net/security.ts";
-import type { System } from "../net/system.ts";
+import { realSystem, type System } from "../net/system.ts";
 import type { Message } from "../wire/messages.ts";
 
 const AGENT = `p2pfs/${VERSION}`;
@@ -35,8 +35,10 @@ export interface JoinOptions {
   readonly key: PrivateKeyPem;
   /** By which the swarm's members are listed. */
   readonly name: string;
-  readonly system: System;
-  readonly deadline: Deadline;
+  /** Default: the real one. */
+  readonly system?: System;
+  /** Default: that of a command given now (R5). */
+  readonly deadline?: Deadline;
 }
 
 /**
@@ -44,7 +46,12 @@ export interface JoinOptions {
  * to approve: then it can be called again, with the same key. Throws `tracker_unreachable`, `unauthorised` where others
  * answer than the invitation means, and `refused`.
  */
-export async function joinSwarm(options: JoinOptions): Promise<Membership | undefined> {
+export async function joinSwarm({
+  system = realSystem,
+  deadline = noticeDeadline(system.clock.now()),
+  ...asked
+}: JoinOptions): Promise<Membership | undefined> {
+  const options = { ...asked, system, deadline };
   let failure: P2pfsError | undefined;
   for (const tracker of options.invitation.trackers) {
     try {
@@ -57,7 +64,7 @@ export async function joinSwarm(options: JoinOptions): Promise<Membership | unde
   throw failure!;
 }
 
-async function joinAt(tracker: HostPort, options: JoinOptions): Promise<Membership | undefined> {
+async function joinAt(tracker: HostPort, options: Required<JoinOptions>): Promise<Membership | undefined> {
   const { invitation, key, name, system, deadline } = options;
   const address = await endpointFor(system, noTrust).resolveHostPort(tracker, deadline);
   const authority = await authorityAt(address, options);
@@ -73,27 +80,27 @@ async function joinAt(tracker: HostPort, options: JoinOptions): Promise<Membersh
 }
 
 /** Lets a tracker of the swarm know that this member leaves. Rejects where none can be reached. */
-export async function sayGoodbye(membership: Membership, system: System, deadline: Deadline): Promise<void> {
-  await asMember(membership, system, deadline, (connection, timeoutMs) =>
+export async function sayGoodbye(membership: Membership, system = realSystem): Promise<void> {
+  await asMember(membership, system, (connection, timeoutMs) =>
     connection.request({ type: "REQUEST_LEAVE" }, { timeoutMs }),
   );
 }
 
 /** S7, outside of a session. Rejects where no tracker of the swarm renews it. */
-export function askRenewal(membership: Membership, system: System, deadline: Deadline): Promise<Renewed> {
-  return asMember(membership, system, deadline, (connection, timeoutMs) =>
+export function askRenewal(membership: Membership, system = realSystem): Promise<Renewed> {
+  return asMember(membership, system, (connection, timeoutMs) =>
     connection.request({ type: "REQUEST_RENEW" }, { timeoutMs }),
   );
 }
 
-/** Asks the trackers of the swarm one after the other. */
+/** Asks the trackers of the swarm one after the other, within the time of a command (R5). */
 async function asMember<Result>(
   membership: Membership,
   system: System,
-  deadline: Deadline,
   ask: (connection: Connection, timeoutMs: number) => Promise<Result>,
 ): Promise<Result> {
   const { clock } = system;
+  const deadline = noticeDeadline(clock.now());
   const security = securityOf({
     membership: () => membership,
     isRevoked: () => false,
@@ -120,7 +127,10 @@ async function asMember<Result>(
 }
 
 /** The certificate of the authority that the invitation means, as the tracker shows it. */
-function authorityAt(address: Address, { invitation, system, deadline }: JoinOptions): Promise<X509Certificate> {
+function authorityAt(
+  address: Address,
+  { invitation, system, deadline }: Required<JoinOptions>,
+): Promise<X509Certificate> {
   return withConnection(endpointFor(system, noTrust), address, deadline, async ({ hello }) => {
     const authority = parseCertificate(hello.authority ?? new Uint8Array(0));
     if (authority === undefined) throw new P2pfsError("unauthorised", `${address} is no tracker of a swarm`);
@@ -134,7 +144,7 @@ function authorityAt(address: Address, { invitation, system, deadline }: JoinOpt
 function membershipOf(
   { certificate: der, swarm, trackers }: Message<"REPLY_JOIN">,
   authority: X509Certificate,
-  { key, invitation, system }: JoinOptions,
+  { key, invitation, system }: Required<JoinOptions>,
 ): Membership | undefined {
   if (der === null) return undefined;
   const peerId = peerIdOfKey(publicKeyOf(key));

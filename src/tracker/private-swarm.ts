@@ -5,10 +5,12 @@ import type { Clock, Random } from "../core/clock.ts";
 import { HOST_NAME_BYTES_MAX } from "../core/limits.ts";
 import { clipToBytes } from "../core/text.ts";
 import { securityOf } from "../identity/credentials.ts";
+import { type FoundedSwarm, foundSwarm } from "../identity/found-swarm.ts";
 import { type PrivateKeyPem, publicKeyOf } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
 import { RenewalTries, type Renewed, renewedMembership } from "../identity/renewal.ts";
 import type { Security } from "../net/security.ts";
+import { realSystem } from "../net/system.ts";
 import { Certifier } from "./certifier.ts";
 import type { MemberRegistry } from "./members.ts";
 import { MembershipCommands } from "./membership-commands.ts";
@@ -33,6 +35,11 @@ export interface PrivateSwarmOptions extends SwarmOptions {
   readonly reachableAt: () => readonly HostPort[];
   /** Called when somebody was removed by a command. */
   readonly removed: () => Promise<void>;
+}
+
+/** Makes a swarm, of which the tracker that asks for it is the first member (S1). */
+export function newSwarm(name: string, { clock, random } = realSystem): Promise<FoundedSwarm> {
+  return foundSwarm(name, clock.wallTime(), random);
 }
 
 export class PrivateSwarm {

@@ -19,7 +19,15 @@ import {
   SourceShareSchema,
   UnpublishedSchema,
 } from "../../src/peer/types.ts";
-import { ChunkInfoSchema, PeerInfoSchema, PingResultSchema, TrackerStatusSchema } from "../../src/tracker/types.ts";
+import {
+  ChunkInfoSchema,
+  InvitedSchema,
+  MemberInfoSchema,
+  PeerInfoSchema,
+  PingResultSchema,
+  SwarmInfoSchema,
+  TrackerStatusSchema,
+} from "../../src/tracker/types.ts";
 
 const text = readFileSync(join(import.meta.dir, "../../src/cli/README.md"), "utf8");
 
@@ -29,7 +37,24 @@ const schemaOf: Readonly<Record<string, v.GenericSchema | readonly string[]>> = 
   "list-chunkinfo": ChunkInfoSchema,
   ping: PingResultSchema,
   "tracker status": TrackerStatusSchema,
-  "tracker start (at its prompt, or as a line of its input)": ["address"],
+  "tracker start (at its prompt, or as a line of its input)": ["address", "invitation"],
+  "swarm create, join, accept; also a row of swarm show": [
+    "swarm",
+    "role",
+    "id",
+    "expires",
+    "authority",
+    "trackers",
+    "data_folder",
+    "name",
+  ],
+  "swarm show at a tracker's prompt": SwarmInfoSchema,
+  "swarm invites; also an invitation of invite": InvitedSchema,
+  "swarm members": MemberInfoSchema,
+  "swarm approve, revoke": ["id", "name"],
+  "swarm request": ["request"],
+  "swarm sign": ["certificate"],
+  "swarm leave": ["swarm", "told"],
   "peer status": PeerStatusSchema,
   connect: ConnectedSchema,
   publish: PublishedSchema,

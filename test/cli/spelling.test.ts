@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { RouteMap } from "@stricli/core";
 import type { CliContext } from "../../src/cli/context.ts";
 import { peerCommands, peerShellCommands } from "../../src/cli/peer-commands.ts";
+import { swarmCommands } from "../../src/cli/swarm-commands.ts";
 import { trackerCommands, trackerShellCommands } from "../../src/cli/tracker-commands.ts";
 import { openForAll } from "../support/closing.ts";
 import { AdminRoles, requestAs } from "../support/roles.ts";
@@ -27,11 +28,15 @@ async function routesOf(role: "tracker" | "peer"): Promise<string[]> {
   return operations.filter(({ tags }) => !tags.includes("view")).map(({ operationId }) => operationId);
 }
 
+/** With those of groups, `swarm_invite` say. */
 function spellingsOf(commands: RouteMap<CliContext>): string[] {
   return commands
     .getAllEntries()
     .filter(({ hidden }) => !hidden)
-    .map(({ name }) => name["convert-camel-to-kebab"].replaceAll("-", "_"));
+    .flatMap(({ name, target }) => {
+      const spelled = name["convert-camel-to-kebab"].replaceAll("-", "_");
+      return "getAllEntries" in target ? spellingsOf(target).map((inner) => `${spelled}_${inner}`) : [spelled];
+    });
 }
 
 test.each([
@@ -40,23 +45,27 @@ test.each([
 ] as const)("routes of the %s and commands of its shell are the same", async (role, shell, oneShot) => {
   const routes = (await routesOf(role)).toSorted();
   expect(spellingsOf(shell).toSorted()).toEqual(routes);
-  // `start` runs a role; the tracker's shell has it as well, to listen.
-  expect(spellingsOf(oneShot).toSorted()).toEqual([...new Set([...routes, "start"])].toSorted());
+  // `start` runs a role; the tracker's shell has it as well, to listen. The commands of swarms are a group of their own.
+  const own = routes.filter((name) => !name.startsWith("swarm_"));
+  expect(spellingsOf(oneShot).toSorted()).toEqual([...new Set([...own, "start"])].toSorted());
+  const ofSwarms = spellingsOf(swarmCommands()).map((name) => `swarm_${name}`);
+  expect(ofSwarms).toEqual(expect.arrayContaining(routes.filter((name) => name.startsWith("swarm_"))));
 });
 
 test.each([
   ["tracker", trackerCommands()],
   ["peer", peerCommands()],
-] as const)("every command of the %s is explained by examples", (role, commands) => {
+  ["swarm", swarmCommands()],
+] as const)("every command of p2pfs %s is explained by examples", (group, commands) => {
   for (const { target, name, hidden } of commands.getAllEntries()) {
     if (hidden) continue;
     const spelled = name["convert-camel-to-kebab"];
-    expect(`${spelled}: ${target.fullDescription}`).toContain(`\nEXAMPLES\n  p2pfs ${role} ${spelled}`);
+    expect(`${spelled}: ${target.fullDescription}`).toContain(`\nEXAMPLES\n  p2pfs ${group} ${spelled}`);
   }
 });
 
 /** The commands that the README's table of this role names. */
-function documentedCommands(role: "tracker" | "peer"): string[] {
+function documentedCommands(role: "tracker" | "peer" | "swarm"): string[] {
   const readme = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
   const table = readme.slice(readme.indexOf(`| \`p2pfs ${role} …\``)).split("\n\n", 1)[0]!;
   const cells = table
@@ -69,6 +78,7 @@ function documentedCommands(role: "tracker" | "peer"): string[] {
 test.each([
   ["tracker", trackerCommands()],
   ["peer", peerCommands()],
+  ["swarm", swarmCommands()],
 ] as const)("the README lists the commands of the %s", (role, commands) => {
   const documented = documentedCommands(role).map((name) => name.replaceAll("-", "_"));
   expect(documented.toSorted()).toEqual(spellingsOf(commands).toSorted());

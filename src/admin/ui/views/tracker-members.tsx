@@ -154,7 +154,7 @@ function MemberActions({
       onChanged();
     });
   return (
-    <>
+    <span class="actions">
       {state === "waiting" && (
         <button type="button" class="btn btn-primary btn-sm" disabled={busy} onClick={approve}>
           <Icon name="check" /> Approve<span class="visually-hidden"> {plainName(name)}</span>
@@ -178,7 +178,7 @@ function MemberActions({
           onClose={() => setAsking(false)}
         />
       )}
-    </>
+    </span>
   );
 }
 
