@@ -32,7 +32,7 @@ inEachViewport("the members on the tracker's page", (viewport) => {
     await fill();
     await page.getByRole("button", { name: "Make the invitation" }).click();
     await page.getByRole("img", { name: "The same line as a QR code" }).waitFor();
-    const line = await page.locator(".invitation-line code").innerText();
+    const line = (await page.locator(".invitation-line code").textContent())!;
     expect(await open.look("invitation")).toEqual([]);
     await page.getByRole("button", { name: "Done" }).click();
     return line;

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Address } from "../../src/core/address.ts";
 import type { P2pfsError } from "../../src/core/errors.ts";
-import { DAY_MS } from "../../src/core/units.ts";
 import { securityOf } from "../../src/identity/credentials.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Endpoint, type Listener } from "../../src/net/endpoint.ts";
@@ -11,6 +10,7 @@ import { realSystem } from "../../src/net/system.ts";
 import type { Role } from "../../src/wire/messages.ts";
 import { authorityOf, certified, type Owner } from "../identity/support.ts";
 import { expectError } from "../support/errors.ts";
+import { outsiders } from "../support/outsiders.ts";
 import { until } from "../support/until.ts";
 
 const now = Date.now();
@@ -82,40 +82,8 @@ describe("a member", () => {
 });
 
 describe("turned away", () => {
-  const outsiders: readonly [string, () => Promise<readonly [Role, Security | undefined]>, RegExp][] = [
-    ["a plain client", async () => ["peer", undefined], /closed the connection/],
-    [
-      "a member of another swarm",
-      async () => {
-        const other = await authorityOf("lab", now);
-        return ["peer", as(await certified(other, "peer", now), other)];
-      },
-      /another swarm/,
-    ],
-    [
-      "one whose certificate has expired",
-      async () => ["peer", as(await certified(authority, "peer", now - 100 * DAY_MS))],
-      /expired/,
-    ],
-    [
-      "one whose certificate is not valid yet",
-      async () => ["peer", as(await certified(authority, "peer", now + DAY_MS))],
-      /not valid yet/,
-    ],
-    [
-      "one that was removed",
-      async () => {
-        const removed = await certified(authority, "peer", now);
-        revoked.add(removed.peerId!);
-        return ["peer", as(removed)];
-      },
-      /removed from the swarm/,
-    ],
-    ["a peer that says it is a tracker", async () => ["tracker", as(invited)], /for a peer, not for a tracker/],
-  ];
-
-  test.each(outsiders)("%s", async (_, who, reason) => {
-    const [role, security] = await who();
+  test.each(Object.entries(outsiders))("%s", async (_, { reason, call }) => {
+    const { role, security } = await call({ authority, remove: ({ peerId }) => void revoked.add(peerId!) });
     const cause = await dialAs(role, security).then(
       async (connection) => {
         await until("the connection is closed", () => !connection.isOpen);
