@@ -8,10 +8,12 @@ import { CHUNK_SIZE_MIN, NOTICE_MS_MAX } from "../../../src/core/limits.ts";
 import type { ContentId } from "../../../src/core/manifest.ts";
 import { parseTicket } from "../../../src/core/ticket.ts";
 import { KiB, MiB, SECOND_MS } from "../../../src/core/units.ts";
+import type { Membership } from "../../../src/identity/membership.ts";
 import { randomBytes } from "../../support/bytes.ts";
 import { harass } from "./hostile.ts";
 import { type Deeds, Invariants, NOTICE_SLACK_MS, type Started } from "./invariants.ts";
 import { startLiar } from "./liar.ts";
+import { hostileMember } from "./members.ts";
 import { FILES_FOLDER, type PeerHost, type TrackerHost, World } from "./world.ts";
 
 const CHUNKS_MAX = 6;
@@ -30,6 +32,8 @@ export interface ChaosOptions {
   readonly peersMax?: number;
   readonly trackersMax?: number;
   readonly chaosMs?: number;
+  /** Whether all are members of a private swarm, but for those that lie and harass: half of these are as well. */
+  readonly isPrivate?: boolean;
   /** Breaks something when all is calm, to show that this is noticed. */
   readonly sabotage?: ((world: World) => void) | undefined;
 }
@@ -58,9 +62,13 @@ class Chaos {
   #failed = 0;
 
   constructor(options: ChaosOptions) {
-    const { seed, peersMax = 5, trackersMax = 3 } = options;
+    const { seed, peersMax = 5, trackersMax = 3, isPrivate } = options;
     this.#options = options;
-    this.#world = new World(seed, { peers: 2 + (seed % (peersMax - 1)), trackers: 1 + (seed % trackersMax) });
+    this.#world = new World(seed, {
+      peers: 2 + (seed % (peersMax - 1)),
+      trackers: 1 + (seed % trackersMax),
+      isPrivate,
+    });
     this.#invariants = new Invariants(this.#world, this.#deeds);
   }
 
@@ -270,6 +278,7 @@ class Chaos {
       tracker: addressOf(this.#someOf(trackers)!),
       contentId: contentOf(what.ticket),
       size: what.bytes.length,
+      member: this.#hostileMember(),
       random,
     }).catch(() => {});
   }
@@ -281,9 +290,16 @@ class Chaos {
       process: this.#world.newProcess(`${HOSTILE_IPS}${1 + Math.floor(3 * random())}`),
       target: isTracker ? addressOf(this.#someOf(trackers)!) : (this.#someOf(hosts)!.address as Address),
       isTracker,
+      member: this.#hostileMember(),
       contents: this.#deeds.published.map(({ ticket }) => contentOf(ticket)),
       random,
     }).catch(() => {});
+  }
+
+  /** Somebody who may be a member, and is none of those whose peers run. */
+  #hostileMember(): Membership | undefined {
+    const { isPrivate, random } = this.#world;
+    return isPrivate && random() < 0.5 ? hostileMember() : undefined;
   }
 
   #calmDown(): void {

@@ -24,6 +24,7 @@ test("where only false manifests come at first, holders that join within the tim
     process: world.newProcess("10.0.8.1"),
     tracker: `${tracker!.ip}:7700` as Address,
     contentId,
+    member: undefined,
     size: bytes.length,
     random: world.random,
   });

@@ -7,6 +7,7 @@ import { Bitfield } from "../../../src/core/bitfield.ts";
 import { type ContentId, chunkCountFor, chunkLengthAt, chunkSizeFor } from "../../../src/core/manifest.ts";
 import type { PeerId } from "../../../src/core/model.ts";
 import { SECOND_MS } from "../../../src/core/units.ts";
+import type { Membership } from "../../../src/identity/membership.ts";
 import type { Connection } from "../../../src/net/connection.ts";
 import { Endpoint } from "../../../src/net/endpoint.ts";
 import type { Outgoing } from "../../../src/net/handlers.ts";
@@ -14,6 +15,7 @@ import { payloadOf } from "../../../src/net/send-queue.ts";
 import type { Message, RequestName } from "../../../src/wire/messages.ts";
 import { randomBytes } from "../../support/bytes.ts";
 import { serveFake } from "../../support/serve-fake.ts";
+import { securityAs } from "./members.ts";
 import type { Process } from "./process.ts";
 
 const PORT = 7000;
@@ -26,6 +28,8 @@ export interface LiarOptions {
   readonly contentId: ContentId;
   /** Bytes of the content. */
   readonly size: number;
+  /** Undefined for one that connects in plain. */
+  readonly member: Membership | undefined;
   readonly random: () => number;
 }
 
@@ -33,7 +37,10 @@ export interface LiarOptions {
 export async function startLiar(options: LiarOptions): Promise<void> {
   const { process, tracker, contentId, size, random } = options;
   const address = `${process.ip}:${PORT}` as Address;
-  const endpoint = new Endpoint({ system: process.system, local: () => ({ role: "peer", agent: "liar", address }) });
+  const { system } = process;
+  const security = options.member && securityAs(options.member, system.clock);
+  const local = () => ({ role: "peer", agent: "liar", address }) as const;
+  const endpoint = new Endpoint({ system, local, security: () => security });
   await endpoint.listen({
     host: process.ip,
     port: PORT,
@@ -41,7 +48,8 @@ export async function startLiar(options: LiarOptions): Promise<void> {
   });
   const session = await endpoint.dial(tracker, { timeoutMs: REQUEST_MS_MAX });
   const timeoutMs = REQUEST_MS_MAX;
-  const peerId = Array.from({ length: 32 }, () => Math.floor(16 * random()).toString(16)).join("") as PeerId;
+  const madeUp = Array.from({ length: 32 }, () => Math.floor(16 * random()).toString(16)).join("") as PeerId;
+  const peerId = options.member?.peerId ?? madeUp;
   await session.request(
     { type: "REQUEST_REGISTER", peer_id: peerId, address, advertised: false, host_name: "liar" },
     { timeoutMs },

@@ -4,8 +4,17 @@
  */
 import { type Address, hostOf, makeAddress, portOf } from "../../../src/core/address.ts";
 import { KiB } from "../../../src/core/units.ts";
-import type { Accept, Network, Transport, TransportEvents, TransportListener } from "../../../src/net/transport.ts";
+import type {
+  Accept,
+  Credentials,
+  Network,
+  ShownCertificate,
+  Transport,
+  TransportEvents,
+  TransportListener,
+} from "../../../src/net/transport.ts";
 import type { VirtualClock } from "../clock.ts";
+import { shownBy } from "./members.ts";
 import type { Process } from "./process.ts";
 
 /** What the kernels of both sides buffer of one direction. */
@@ -22,6 +31,7 @@ export interface NetworkOptions {
 interface Listening {
   readonly process: Process;
   readonly accept: Accept;
+  readonly credentials: Credentials | undefined;
 }
 
 export class SimulatedNetwork {
@@ -38,8 +48,8 @@ export class SimulatedNetwork {
 
   of(process: Process): Network {
     return {
-      listen: (ip, port, accept) => this.#listen(process, ip, port, accept),
-      connect: (address, accept) => this.#connect(process, address, accept),
+      listen: (ip, port, accept, credentials) => this.#listen(process, { ip, port, accept, credentials }),
+      connect: (address, accept, credentials) => this.#connect(process, address, accept, credentials),
     };
   }
 
@@ -83,15 +93,18 @@ export class SimulatedNetwork {
     this.#streams.delete(stream);
   }
 
-  #listen(process: Process, ip: string, port: number, accept: Accept): TransportListener {
+  #listen(
+    process: Process,
+    { ip, port, ...how }: { readonly ip: string; readonly port: number } & Omit<Listening, "process">,
+  ): TransportListener {
     const given = port === 0 ? this.#nextPort++ : port;
     const address = makeAddress(ip, given);
     if (this.#listening.has(address)) throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
-    this.#listening.set(address, { process, accept });
+    this.#listening.set(address, { process, ...how });
     return { port: given, stop: () => void this.#listening.delete(address) };
   }
 
-  #connect(process: Process, address: Address, accept: Accept): Promise<void> {
+  #connect(process: Process, address: Address, accept: Accept, credentials?: Credentials): Promise<void> {
     const ip = hostOf(address);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.arrive(process.ip, ip, 0, () => {
@@ -103,10 +116,10 @@ export class SimulatedNetwork {
       const stream = new Stream(this, [process, listening.process], [this.#nextPort++, portOf(address)]);
       this.#streams.add(stream);
       // The kernel accepts at once, the process when it runs.
-      listening.process.run(() => stream.open(1, listening.accept));
+      listening.process.run(() => stream.open(1, listening.accept, listening.credentials));
       this.arrive(ip, process.ip, 0, () =>
         process.run(() => {
-          stream.open(0, accept);
+          stream.open(0, accept, credentials);
           resolve();
         }),
       );
@@ -117,11 +130,15 @@ export class SimulatedNetwork {
 
 type Side = 0 | 1;
 
+interface Handshake {
+  readonly shown: ShownCertificate | undefined;
+}
+
 /** One direction. */
 interface Pipe {
   /** Written and not yet handed to the reader. */
   bytes: number;
-  readonly arrived: Uint8Array[];
+  readonly arrived: (Uint8Array | Handshake)[];
   lastArrivalMs: number;
   isPaused: boolean;
   isReading: boolean;
@@ -135,6 +152,8 @@ class Stream {
   readonly #ports: readonly [number, number];
   readonly #events: [TransportEvents | undefined, TransportEvents | undefined] = [undefined, undefined];
   readonly #isOpened: [boolean, boolean] = [false, false];
+  /** Whether a side waits for the other one's part of the handshake. */
+  readonly #isShaking: [boolean, boolean] = [false, false];
   readonly #isClosed: [boolean, boolean] = [false, false];
   /** By who reads. */
   readonly #pipes: readonly [Pipe, Pipe] = [newPipe(), newPipe()];
@@ -145,11 +164,22 @@ class Stream {
     this.#ports = ports;
   }
 
-  open(side: Side, accept: Accept): void {
+  open(side: Side, accept: Accept, credentials: Credentials | undefined): void {
     if (this.#isClosed[side]) return;
     this.#isOpened[side] = true;
+    this.#isShaking[side] = credentials !== undefined;
+    if (credentials !== undefined) this.#shakeHands(side, credentials);
     this.#events[side] = accept(this.#transportOf(side));
     this.#deliver(side);
+  }
+
+  /** In one message instead of three. */
+  #shakeHands(side: Side, { certificates }: Credentials): void {
+    const reader = other(side);
+    this.#arriveInOrder(side, () => {
+      this.#pipes[reader].arrived.push({ shown: shownBy(certificates) });
+      this.#processes[reader].run(() => this.#deliver(reader));
+    });
   }
 
   /** Both sides see it break. */
@@ -191,6 +221,7 @@ class Stream {
     const reader = other(side);
     const pipe = this.#pipes[reader];
     if (this.#isClosed[side] || pipe.hasEnded) return -1;
+    if (this.#isShaking[side]) return 0;
     const accepted = Math.min(bytes.length, PIPE_BYTES_MAX - pipe.bytes);
     pipe.bytes += accepted;
     pipe.isWriterBlocked = accepted < bytes.length;
@@ -224,6 +255,17 @@ class Stream {
     pipe.isReading = true;
     while (pipe.arrived.length > 0 && !pipe.isPaused && !this.#isClosed[side]) {
       const piece = pipe.arrived.shift()!;
+      if ("shown" in piece !== this.#isShaking[side]) {
+        // One side encrypts and the other one does not.
+        pipe.isReading = false;
+        return this.reset();
+      }
+      if ("shown" in piece) {
+        this.#isShaking[side] = false;
+        this.#events[side]?.secured?.(piece.shown);
+        if (!this.#isClosed[side]) this.#events[side]?.drain();
+        continue;
+      }
       pipe.bytes -= piece.length;
       this.#events[side]?.data(piece);
       if (!pipe.isWriterBlocked) continue;

@@ -5,7 +5,7 @@ import type { VirtualClock } from "../clock.ts";
 import type { SimulatedNetwork } from "./network.ts";
 
 /** Where virtual time begins, in milliseconds since 1970. */
-const EPOCH_MS = 1_800_000_000_000;
+export const EPOCH_MS = 1_800_000_000_000;
 
 export interface ProcessOptions {
   readonly ip: string;

@@ -20,10 +20,12 @@ import { Tracker } from "../../../src/tracker/tracker.ts";
 import { seededRandom } from "../../swarm/support.ts";
 import { VirtualClock } from "../clock.ts";
 import { Databases } from "./databases.ts";
+import { peerMember, trackerMember } from "./members.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Process } from "./process.ts";
 
 const TRACKER_IPS = "10.0.1.";
+const PEER_IPS = "10.0.0.";
 const TRACKER_PORT = 7700;
 const PEER_PORT = 7000;
 /**
@@ -41,13 +43,15 @@ export const FILES_FOLDER = "/files";
 export class TrackerHost {
   readonly ip: string;
   readonly #world: World;
+  readonly #index: number;
   process: Process | undefined;
   /** Defined while it listens. */
   tracker: Tracker | undefined;
 
-  constructor(world: World, ip: string) {
+  constructor(world: World, index: number) {
     this.#world = world;
-    this.ip = ip;
+    this.#index = index;
+    this.ip = `${TRACKER_IPS}${index + 1}`;
   }
 
   get listen(): HostPort {
@@ -65,7 +69,8 @@ export class TrackerHost {
     const tracker = await Tracker.open({
       dataFolder: { path: "", databasePath: ":memory:" },
       registry: kept(this.#world.registry),
-      insecure: true,
+      insecure: !this.#world.isPrivate,
+      swarm: this.#world.isPrivate ? trackerMember(this.#index) : undefined,
       connectionsMax: CONNECTIONS_MAX,
       system: process.system,
       log: (level, ...entry) => this.#world.log(`${this.ip} ${level}: ${textOf(...entry)}`),
@@ -88,6 +93,7 @@ export class PeerHost {
   home: TrackerHost;
   readonly disk = new MemoryDisk();
   readonly #world: World;
+  readonly #index: number;
   process: Process | undefined;
   peer: Peer | undefined;
   #store: MemoryStore | undefined;
@@ -99,8 +105,10 @@ export class PeerHost {
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
-  constructor(world: World, ip: string, home: TrackerHost, hasFolder: boolean) {
+  constructor(world: World, index: number, home: TrackerHost, hasFolder: boolean) {
     this.#world = world;
+    this.#index = index;
+    const ip = `${PEER_IPS}${index + 1}`;
     this.ip = ip;
     this.home = home;
     this.#kept = hasFolder ? keptFolder(ip, world.databases.newRepository()) : undefined;
@@ -125,7 +133,8 @@ export class PeerHost {
       listen: { host: this.ip, port: PEER_PORT },
       advertise: undefined,
       tracker: this.home.listen,
-      insecure: true,
+      membership: this.#world.isPrivate ? peerMember(this.#index) : undefined,
+      insecure: !this.#world.isPrivate,
       connectionsMax: CONNECTIONS_MAX / 2,
       system,
       store,
@@ -138,8 +147,9 @@ export class PeerHost {
     this.upSinceMs = Math.max(this.#world.clock.now, this.#otherIdUntilMs);
   }
 
-  /** From now on its tracker knows it by another id. */
+  /** From now on its tracker knows it by another id, unless that is of its certificate. */
   takeOtherId(): void {
+    if (this.#world.isPrivate && this.#kept !== undefined) return;
     this.#otherIdUntilMs = this.#world.clock.now + OTHER_ID_MS_MAX;
     if (this.upSinceMs !== undefined) this.upSinceMs = Math.max(this.upSinceMs, this.#otherIdUntilMs);
   }
@@ -171,8 +181,16 @@ export class PeerHost {
   }
 }
 
+export interface WorldOptions {
+  readonly peers: number;
+  readonly trackers: number;
+  /** Whether all are members of a private swarm. */
+  readonly isPrivate?: boolean | undefined;
+}
+
 export class World {
   readonly seed: number;
+  readonly isPrivate: boolean;
   readonly random: () => number;
   readonly clock = new VirtualClock();
   readonly databases = new Databases();
@@ -184,16 +202,17 @@ export class World {
   readonly violations: string[] = [];
   readonly journal: string[] = [];
 
-  constructor(seed: number, { peers, trackers }: { readonly peers: number; readonly trackers: number }) {
+  constructor(seed: number, { peers, trackers, isPrivate = false }: WorldOptions) {
     this.seed = seed;
+    this.isPrivate = isPrivate;
     this.random = seededRandom(seed);
     const { clock, random } = this;
     this.network = new SimulatedNetwork({ clock, random, latencyMs: () => 0.2 + 2 * random() });
     this.registry = this.databases.newRegistry(this.newProcess("10.0.2.1").system);
-    this.trackers = Array.from({ length: trackers }, (_, index) => new TrackerHost(this, `${TRACKER_IPS}${index + 1}`));
+    this.trackers = Array.from({ length: trackers }, (_, index) => new TrackerHost(this, index));
     this.hosts = Array.from({ length: peers }, (_, index) => {
       const home = this.trackers[Math.floor(random() * trackers)]!;
-      return new PeerHost(this, `10.0.0.${index + 1}`, home, random() < 0.7);
+      return new PeerHost(this, index, home, random() < 0.7);
     });
   }
 
