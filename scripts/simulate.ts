@@ -20,6 +20,9 @@ import { ratioOf, svgReport, textReport } from "../test/sim/report.ts";
 import { simulate } from "../test/sim/swarm.ts";
 import { chaos } from "../test/sim/system/chaos.ts";
 
+/** Every so many seeds, the system is a private swarm. */
+const PRIVATE_EVERY = 4;
+
 function usage(complaint: string): never {
   console.error(
     `${complaint}\nusage: scripts/simulate [NAME=VALUE …] [--svg FILE] | --cost | system [seeds=N] [from=SEED] [peers=MAX] [trackers=MAX]\n${SCENARIO_USAGE}`,
@@ -62,7 +65,8 @@ function runSystems(words: readonly string[]): void {
   const startedAt = now();
   let [faulty, fetched, failed] = [0, 0, 0];
   for (let seed = numbers.from; seed < numbers.from + numbers.seeds; seed++) {
-    const result = chaos({ seed, peersMax: numbers.peers, trackersMax: numbers.trackers });
+    const isPrivate = seed % PRIVATE_EVERY === 0;
+    const result = chaos({ seed, peersMax: numbers.peers, trackersMax: numbers.trackers, isPrivate });
     if (numbers.seeds === 1) console.log(result.journal.join("\n"));
     for (const violation of result.violations) console.log(violation);
     if (result.violations.length > 0) faulty++;

@@ -119,6 +119,7 @@ class Chaos {
       [1, () => this.#moveToTracker()],
       [2, () => this.#harass()],
       [1, () => this.#addLiar()],
+      [this.#world.isPrivate ? 0.3 : 0, () => this.#revoke()],
     ];
     let left = this.#world.random() * actions.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, action] of actions) {
@@ -283,6 +284,17 @@ class Chaos {
     }).catch(() => {});
   }
 
+  /** S7 */
+  #revoke(): void {
+    const host = this.#someUp();
+    const tracker = this.#someOf(this.#world.trackers.filter(({ isAnswering }) => isAnswering))?.tracker;
+    if (host === undefined || tracker === undefined) return;
+    this.#journal(`${host.ip} is removed from the swarm`);
+    host
+      .revokeAt(tracker)
+      .catch((thrown: unknown) => this.#invariants.expectTyped(`the removal of ${host.ip}`, thrown));
+  }
+
   #harass(): void {
     const { random, hosts, trackers } = this.#world;
     const isTracker = random() < 0.4;
@@ -318,8 +330,8 @@ class Chaos {
     const world = this.#world;
     for (const what of this.#deeds.published) {
       const isShared = what.host.peer?.shares().some(({ fname, served }) => fname === what.fname && served) ?? false;
-      const other = world.hosts.find((host) => host !== what.host && host.peer !== undefined);
-      if (!isShared || other === undefined) continue;
+      const other = world.hosts.find((host) => host !== what.host && host.peer !== undefined && !host.isRevoked);
+      if (!isShared || what.host.isRevoked || other === undefined) continue;
       const destination = `${FILES_FOLDER}/${what.fname}-in-the-end`;
       const job = world.await(
         `the start of the last fetch of ${what.fname}`,
@@ -330,7 +342,9 @@ class Chaos {
       world.await(`the last fetch of ${what.fname}`, job.done, FETCH_MS_MAX);
       this.#invariants.expectFile(other, destination, what.bytes);
     }
-    const waiting = this.#deeds.started.filter(({ isOver, process }) => !isOver && process.isAlive);
+    const waiting = this.#deeds.started.filter(
+      ({ isOver, process, host }) => !isOver && process.isAlive && !host.isRevoked,
+    );
     const endMs = world.clock.now + FETCH_MS_MAX;
     while (waiting.some(({ isOver }) => !isOver) && world.clock.now < endMs)
       world.runUntil(world.clock.now + SECOND_MS);

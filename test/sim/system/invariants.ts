@@ -127,10 +127,13 @@ export class Invariants {
   }
 
   expectListed(): void {
-    for (const host of this.#world.hosts)
-      if (host.peer?.status().connected !== true) this.#world.violated(`${host.ip} has not joined again`);
+    for (const host of this.#world.hosts) {
+      const isConnected = host.peer?.status().connected === true;
+      if (isConnected === host.isRevoked)
+        this.#world.violated(`${host.ip} ${isConnected ? "was removed and is still there" : "has not joined again"}`);
+    }
     for (const { isOver, process, host, what } of this.#deeds.started)
-      if (!isOver && process.isAlive && !what.host.disk.read(what.path))
+      if (!isOver && process.isAlive && !host.isRevoked && !what.host.disk.read(what.path))
         this.#world.violated(`${host.ip} still waits for ${what.fname}`);
   }
 

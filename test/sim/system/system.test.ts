@@ -10,6 +10,8 @@ import { FILES_FOLDER, type World } from "./world.ts";
 const IS_LONG = process.env.P2PFS_TEST_LONG === "1";
 const SEEDS = IS_LONG ? 20_000 : 200;
 const SEED_MS_MAX = 2000;
+/** Every so many systems, one is a private swarm. */
+const PRIVATE_EVERY = 4;
 const LARGE_SEEDS = IS_LONG ? 200 : 3;
 const LARGE_PEERS = 50;
 const LARGE_SEED_MS_MAX = 20_000;
@@ -19,7 +21,7 @@ test(
   async () => {
     let fetched = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const result = chaos({ seed });
+      const result = chaos({ seed, isPrivate: seed % PRIVATE_EVERY === 0 });
       expect(result.violations).toEqual([]);
       fetched += result.fetched;
       // Rejections that nobody handles are noticed in a turn of the real event loop.
@@ -35,7 +37,8 @@ test(
   () => {
     for (let index = 1; index <= LARGE_SEEDS; index++) {
       const seed = index * (LARGE_PEERS - 1) - 1;
-      expect(chaos({ seed, peersMax: LARGE_PEERS }).violations).toEqual([]);
+      const isPrivate = index % 3 === 0;
+      expect(chaos({ seed, peersMax: LARGE_PEERS, isPrivate }).violations).toEqual([]);
     }
   },
   LARGE_SEEDS * LARGE_SEED_MS_MAX,
@@ -43,6 +46,7 @@ test(
 
 test("the same seed gives the same run, to the event", () => {
   expect(chaos({ seed: 7 })).toEqual(chaos({ seed: 7 }));
+  expect(chaos({ seed: 8, isPrivate: true })).toEqual(chaos({ seed: 8, isPrivate: true }));
 });
 
 function replaceBacklog(role: Peer | Tracker, part: Partial<PeerBacklog>): void {
@@ -123,6 +127,12 @@ const canaries: Readonly<Record<string, readonly [(world: World) => void, RegExp
   "connections without end": [
     ({ trackers }) => replaceBacklog(trackers[0]!.tracker!, { connections: 1000 }),
     /has 1000 connections/,
+  ],
+  "a removed member that is still there": [
+    ({ hosts }) => {
+      hosts[0]!.isRevoked = true;
+    },
+    /was removed and is still there/,
   ],
   "a defect in the log": [(world) => world.log("peer error: defect 123456 during a fetch"), /defect 123456/],
 };

@@ -10,6 +10,7 @@ import { LEASE_MS } from "../../../src/core/limits.ts";
 import { textOf } from "../../../src/core/log.ts";
 import type { PeerSecret } from "../../../src/core/model.ts";
 import { MemoryDisk, MemoryStore } from "../../../src/disk/memory-store.ts";
+import { publicKeyOf } from "../../../src/identity/keys.ts";
 import { sleep } from "../../../src/net/system.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import type { Repository } from "../../../src/peer/repository.ts";
@@ -102,6 +103,8 @@ export class PeerHost {
   #starts = 0;
   /** Until then it may be refused its address. */
   #otherIdUntilMs = 0;
+  /** Whether it was removed from the swarm. */
+  isRevoked = false;
   /** Since when it runs without being frozen or cut off, in virtual time; undefined while it does not. */
   upSinceMs: number | undefined;
 
@@ -144,7 +147,7 @@ export class PeerHost {
     this.peer = peer;
     // Without a folder it has another id than before.
     if (this.#kept === undefined && this.#starts++ > 0) this.takeOtherId();
-    this.upSinceMs = Math.max(this.#world.clock.now, this.#otherIdUntilMs);
+    if (!this.isRevoked) this.upSinceMs = Math.max(this.#world.clock.now, this.#otherIdUntilMs);
   }
 
   /** From now on its tracker knows it by another id, unless that is of its certificate. */
@@ -152,6 +155,17 @@ export class PeerHost {
     if (this.#world.isPrivate && this.#kept !== undefined) return;
     this.#otherIdUntilMs = this.#world.clock.now + OTHER_ID_MS_MAX;
     if (this.upSinceMs !== undefined) this.upSinceMs = Math.max(this.upSinceMs, this.#otherIdUntilMs);
+  }
+
+  /** Removes it from the swarm at this tracker. Rejects where that is not there any more. */
+  async revokeAt({ membership }: Tracker): Promise<void> {
+    const { peerId, key, certificate } = peerMember(this.#index);
+    this.isRevoked = true;
+    this.upSinceMs = undefined;
+    const { members } = this.#world.registry;
+    await members.add({ peerId, key: publicKeyOf(key), name: this.ip, role: "peer" });
+    await members.certified(peerId, Date.parse(certificate.validTo));
+    await membership.revoke(peerId);
   }
 
   kill(): void {
