@@ -6,9 +6,10 @@
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
  * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent),
- * seeders (1 GiB from four against one), commands (publish, ping, and lists of 100,000 files), admin (requests to the
- * endpoint during a fetch, the page in Chromium). All of them without an argument. Before each run the outputs are
- * removed and the disk is synced; the two sides take turns at being first; a ratio is the median of those of the rounds.
+ * seeders (1 GiB from four against one), private (1 GiB in a private swarm against plain connections, joins and
+ * handshakes), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a fetch, the
+ * page in Chromium). All of them without an argument. Before each run the outputs are removed and the disk is synced;
+ * the two sides take turns at being first; a ratio is the median of those of the rounds.
  * Files lie on disk (--folder, else dist/) and in /dev/shm. Nothing else should run meanwhile.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, statSync } from "node:fs";
@@ -17,6 +18,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
 import { benchAdmin } from "./lib/bench-admin.ts";
+import { benchPrivate } from "./lib/bench-private.ts";
 import { measureCommands } from "./lib/commands.ts";
 import {
   assertSame,
@@ -250,6 +252,10 @@ const sections: Readonly<Record<string, Section>> = {
   commands: { title: "how fast commands answer, and the lists of 100,000 files", run: commands },
   swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
   seeders: { title: "1 GiB from four seeders, against one", run: seeders },
+  private: {
+    title: "a private swarm: 1 GiB against plain connections, joins and handshakes of one tracker",
+    run: (places) => benchPrivate({ binary, folder: places.at(-1)!.folder, rounds, show }),
+  },
   admin: {
     title: "the endpoint and the page: requests, their cost to a fetch, weight, time, 100,000 files",
     run: (places) => benchAdmin({ binary, folder: places.at(-1)!.folder, rounds, show }),

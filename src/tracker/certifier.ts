@@ -14,6 +14,7 @@ import { type Issuer, issueCertificate, keyOfRequest } from "../identity/issuing
 import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
 
+import type { AllowanceOptions } from "../net/allowance.ts";
 import type { Outgoing } from "../net/handlers.ts";
 import { SourceAllowances } from "../net/source-allowances.ts";
 import type { Message } from "../wire/messages.ts";
@@ -31,6 +32,8 @@ export interface CertifierOptions {
   readonly reachableAt: () => readonly HostPort[];
   readonly clock: Clock;
   readonly random: Random;
+  /** Default: a few a second. */
+  readonly joinsPerSource?: AllowanceOptions | undefined;
 }
 
 export class Certifier {
@@ -39,7 +42,7 @@ export class Certifier {
 
   constructor(options: CertifierOptions) {
     this.#options = options;
-    this.#joins = new SourceAllowances(options.clock, JOINS_PER_SOURCE);
+    this.#joins = new SourceAllowances(options.clock, options.joinsPerSource ?? JOINS_PER_SOURCE);
   }
 
   /** Throws `refused`, and `busy` where this source has asked too often. */

@@ -9,6 +9,7 @@ import { type FoundedSwarm, foundSwarm } from "../identity/found-swarm.ts";
 import { type PrivateKeyPem, publicKeyOf } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
 import { RenewalTries, type Renewed, renewedMembership } from "../identity/renewal.ts";
+import type { AllowanceOptions } from "../net/allowance.ts";
 import type { Security } from "../net/security.ts";
 import { realSystem } from "../net/system.ts";
 import { Certifier } from "./certifier.ts";
@@ -35,6 +36,7 @@ export interface PrivateSwarmOptions extends SwarmOptions {
   readonly reachableAt: () => readonly HostPort[];
   /** Called when somebody was removed by a command. */
   readonly removed: () => Promise<void>;
+  readonly joinsPerSource?: AllowanceOptions | undefined;
 }
 
 /** Makes a swarm, of which the tracker that asks for it is the first member (S1). */

@@ -14,6 +14,7 @@ import type { ContentId } from "../core/manifest.ts";
 import type { ContentHolders, FileInfo, PeerId } from "../core/model.ts";
 import { MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import { VERSION } from "../core/version.ts";
+import type { AllowanceOptions } from "../net/allowance.ts";
 import { type Backlog, backlogOf } from "../net/backlog.ts";
 import type { Connection, LocalHello } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
@@ -65,6 +66,8 @@ export interface TrackerOptions {
   readonly leaseMs?: number;
   readonly heartbeatMs?: number;
   readonly registrationMs?: number;
+  /** Requests to join from one source IP. Default: a few a second. */
+  readonly joinsPerSource?: AllowanceOptions;
   /** Open at the same time. Default: as many as descriptors allow, within a bound. */
   readonly connectionsMax?: number;
   /** Called for every handled request of a peer: its type, the time it took, whether it was granted. */
@@ -295,6 +298,7 @@ export class Tracker implements SessionHost {
   #privateSwarm(keys: SwarmOptions, { clock, random }: System): PrivateSwarm {
     return new PrivateSwarm({
       ...keys,
+      joinsPerSource: this.#options.joinsPerSource,
       members: this.registry.members,
       clock,
       random,
