@@ -1,8 +1,8 @@
 /** The actions of `p2pfs swarm`: on this machine's own membership, and on the members of a tracker's swarm. */
-import { readFile } from "node:fs/promises";
 import { allPagesOf, answerOf, type InvitationInfo, type MemberInfo } from "../admin/client.ts";
 import { diskError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { SIGNED_TEXT_CHARACTERS_MAX } from "../core/limits.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { formatAgo, printable } from "./format.ts";
 import { invitationText } from "./invitation-text.ts";
@@ -194,11 +194,20 @@ export async function sign(this: CliContext, flags: SignFlags, file: string): Pr
   writeResult(this, flags, signed, ({ certificate }) => certificate.trimEnd());
 }
 
+/** A request or a certificate as text. Throws `disk` if the file cannot be read, `usage` if it is longer than either. */
 async function readText(context: CliContext, file: string): Promise<string> {
   const path = resolvePath(context, file);
+  let text: string;
   try {
-    return await readFile(path, "utf8");
+    text = await Bun.file(path)
+      .slice(0, SIGNED_TEXT_CHARACTERS_MAX + 1)
+      .text();
   } catch (cause) {
     throw diskError(`cannot read ${file}`, cause);
   }
+  if (text.length > SIGNED_TEXT_CHARACTERS_MAX)
+    throw new P2pfsError("usage", `${file} is neither a request nor a certificate`, {
+      hint: "`p2pfs swarm request` and `p2pfs swarm sign` print them",
+    });
+  return text;
 }

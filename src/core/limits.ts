@@ -65,3 +65,6 @@ assertRelation(Number.isSafeInteger(CONTENT_SIZE_MAX), "sizes in bytes are safe 
 assertRelation(CHUNK_COUNT_MAX >= CHUNK_COUNT_AIM, "the largest content has at least the aimed number of chunks");
 assertRelation(TRACKER_WAIT_MS < NOTICE_MS_MAX - NOTICE_RESERVE_MS, "the wait for the tracker leaves time to go on");
 assertRelation(HEARTBEAT_MS * 3 < LEASE_MS, "a lease survives two lost heartbeats");
+
+/** More than what `p2pfs swarm request` or `swarm sign` prints ever takes. */
+export const SIGNED_TEXT_CHARACTERS_MAX = 32_768;

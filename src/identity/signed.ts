@@ -5,12 +5,11 @@
 import { X509Certificate } from "node:crypto";
 import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
+import { SIGNED_TEXT_CHARACTERS_MAX, TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import { certificateFaults, checkCertificate } from "./certificate.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./keys.ts";
 import type { Membership } from "./membership.ts";
 
-const TEXT_CHARACTERS_MAX = 32_768;
 const PEM_FORM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 export function formatSigned(
@@ -32,7 +31,7 @@ export function formatSigned(
  * @param nowMs milliseconds since 1970
  */
 export function membershipFromSigned(text: string, key: PrivateKeyPem, nowMs: number): Membership {
-  const [certificate, authority] = (text.length > TEXT_CHARACTERS_MAX ? [] : (text.match(PEM_FORM) ?? [])).map(
+  const [certificate, authority] = (text.length > SIGNED_TEXT_CHARACTERS_MAX ? [] : (text.match(PEM_FORM) ?? [])).map(
     parsePem,
   );
   const swarm = /^swarm: ([\w.-]{1,63})$/m.exec(text)?.[1];
