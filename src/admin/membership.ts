@@ -177,11 +177,24 @@ async function withFolder<Result>(
   dataFolder: string | undefined,
   use: (folder: DataFolder) => Promise<Result>,
 ): Promise<Result> {
-  const folder = openDataFolder({ role, flag: dataFolder });
+  const folder = openIdle(role, dataFolder);
   try {
     return await use(folder);
   } finally {
     folder.close();
+  }
+}
+
+/** A membership changes while its role does not run. */
+function openIdle(role: Role, dataFolder: string | undefined): DataFolder {
+  try {
+    return openDataFolder({ role, flag: dataFolder });
+  } catch (thrown) {
+    if (!(thrown instanceof P2pfsError) || thrown.code !== "already_running") throw thrown;
+    throw new P2pfsError(thrown.code, thrown.message, {
+      cause: thrown,
+      hint: `end the ${role} that runs there, by \`p2pfs ${role} exit\`, and try again`,
+    });
   }
 }
 

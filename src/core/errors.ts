@@ -51,7 +51,7 @@ export const errorCodes = Object.keys(errorTable) as readonly ErrorCode[];
 
 interface P2pfsErrorOptions extends ErrorOptions {
   /** Overrides the table's hint. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   /** The reference by which the log has the stack of a defect. */
   readonly reference?: string;
 }
@@ -61,12 +61,15 @@ export class P2pfsError extends Error {
   override readonly name = "P2pfsError";
   readonly code: ErrorCode;
   readonly hint: string;
+  /** The hint, where it is not that of the table. */
+  readonly ownHint: string | undefined;
   readonly reference: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: P2pfsErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.hint = options.hint ?? errorTable[code].hint;
+    this.ownHint = options.hint;
     this.reference = options.reference;
   }
 }

@@ -164,15 +164,22 @@ export class Endpoint {
       }
       const dialled = this.#connect(transport, greeted);
       connection = dialled;
-      return this.#eventsOf(dialled, () =>
-        fail(dialled.closeCause ?? new P2pfsError("unreachable", `${address} closed the connection`)),
-      );
+      return this.#eventsOf(dialled, () => fail(dialled.closeCause ?? this.#notGreeted(address)));
     };
     network.connect(address, accept, this.#options.security?.()?.credentials()).catch((cause) => {
       const isTyped = cause instanceof P2pfsError;
       fail(isTyped ? cause : new P2pfsError("unreachable", `nobody answers at ${address}`, { cause }));
     });
     return promise;
+  }
+
+  /** The other side has closed before it said who it is, as one does that encrypts if this one does not. */
+  #notGreeted(address: Address): P2pfsError {
+    const hint =
+      this.#options.security?.() === undefined
+        ? "if it is of a private swarm, `p2pfs swarm join` lets this machine in"
+        : "if it is of no swarm, use a data folder that is of none (--data)";
+    return new P2pfsError("unreachable", `${address} closed the connection`, { hint });
   }
 
   /** Closes connections with those that are no members any more. */

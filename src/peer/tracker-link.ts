@@ -154,7 +154,10 @@ export class TrackerLink {
     if (cause?.code === "refused") return cause;
     const where = formatHostPort(this.#options.tracker);
     const why = cause === undefined ? "it does not answer" : cause.message;
-    return new P2pfsError("tracker_unreachable", `the tracker at ${where} cannot be reached: ${why}`, { cause });
+    return new P2pfsError("tracker_unreachable", `the tracker at ${where} cannot be reached: ${why}`, {
+      cause,
+      hint: cause?.ownHint,
+    });
   }
 
   /** Ends a backoff early, since a command is waiting. */

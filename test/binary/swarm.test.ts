@@ -108,7 +108,10 @@ step("a member needs no flag to start, and fetches what another one shares (S3, 
 step("nobody else gets anything: not without a certificate, not by --insecure (S6, S8)", async () => {
   const outside = ["peer", "fetch", "film.bin", "out", "--tracker", tracker.address, "--data", dataOf("outside")];
   const plain = await roles.run(outside);
-  expect(plain.exitCode).toBe(errorTable.tracker_unreachable.exitCode);
+  expect([plain.exitCode, plain.stderr]).toEqual([
+    errorTable.tracker_unreachable.exitCode,
+    expect.stringContaining("p2pfs swarm join"),
+  ]);
   const insecure = await roles.run([...outside, "--insecure"]);
   expect(insecure.exitCode).toBe(errorTable.tracker_unreachable.exitCode);
   const member = await roles.run(["peer", "fetch", "film.bin", "out", "--insecure", "--data", dataOf("carol")]);
@@ -174,6 +177,11 @@ step("a tracker joins by an invitation for trackers, and lets machines in as wel
 });
 
 step("a member that leaves, or is removed, is out (S5, S7)", async () => {
+  const running = await swarm("anna", "leave");
+  expect([running.exitCode, running.stderr]).toEqual([
+    errorTable.already_running.exitCode,
+    expect.stringContaining("p2pfs peer exit"),
+  ]);
   expect((await swarm("carol", "leave")).stdout).toBe("left the swarm lab\n");
   expect(await swarmJson("carol", "show")).toEqual([]);
   await roles.ask(["swarm", "revoke", "anna-pc", "--data", tracker.data]);
