@@ -84,10 +84,26 @@ function MemberTable({ members, version, onChanged, tools }: MemberTableProps) {
   const now = useNow();
   const ago = (time: string) => `${formatAge(now - Date.parse(time))} ago`;
   const columns: Column<MemberInfo>[] = [
-    { heading: "Name", sortBy: ({ name }) => name, class: "cell-name", cell: ({ name }) => <Name text={name} /> },
+    {
+      heading: "Name",
+      sortBy: ({ name }) => name,
+      class: "cell-name",
+      cell: ({ name, id }) => (
+        <div class="d-flex flex-column">
+          <Name text={name} />
+          <span class="small text-secondary text-truncate">{id}</span>
+        </div>
+      ),
+    },
     { heading: "Role", sortBy: ({ role }) => role, cell: ({ role }) => role },
     { heading: "State", sortBy: stateOf, cell: (member) => <State member={member} /> },
     { heading: "Joined", sortBy: ({ joined }) => joined, class: "hide-narrow", cell: ({ joined }) => ago(joined) },
+    {
+      heading: "Last seen",
+      sortBy: ({ last_seen }) => last_seen ?? "",
+      class: "hide-narrow",
+      cell: ({ last_seen }) => (last_seen === null ? "never" : ago(last_seen)),
+    },
     {
       heading: "Certificate until",
       sortBy: ({ expires }) => expires ?? "",
@@ -122,10 +138,10 @@ function stateOf({ state, online }: MemberInfo): string {
 }
 
 function State({ member }: { member: MemberInfo }) {
-  const tone = member.state === "waiting" ? "" : member.online ? "good" : "";
   return (
-    <span title={member.id}>
-      <i class={`dot ${tone}`} aria-hidden="true" /> {stateOf(member)}
+    <span class="d-inline-flex align-items-center gap-2">
+      <i class={member.online ? "dot good" : "dot"} aria-hidden="true" />
+      {stateOf(member)}
     </span>
   );
 }
