@@ -4,7 +4,11 @@ import { existsSync } from "node:fs";
 const INSTALL_MS_MAX = 5 * 60_000;
 
 /** Where the program of each package lies. */
-const packages = { chromium: "/usr/bin/chromium", strace: "/usr/bin/strace" } as const;
+const packages = {
+  chromium: "/usr/bin/chromium",
+  strace: "/usr/bin/strace",
+  tcpdump: "/usr/bin/tcpdump",
+} as const;
 
 export type DebianPackage = keyof typeof packages;
 
