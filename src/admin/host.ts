@@ -57,6 +57,7 @@ export async function openRole<Inside extends { close(): unknown }>(
     throw thrown;
   }
   const inside = await openOrRelease(options);
+  warnOfReplaceable(folder, instruments);
   const closeInside = async () => {
     await inside.close();
     folder.close();
@@ -98,6 +99,12 @@ export async function openRole<Inside extends { close(): unknown }>(
     await closeInside();
     throw thrown;
   }
+}
+
+function warnOfReplaceable({ path, replaceableAt }: DataFolder, { log }: Instruments): void {
+  if (replaceableAt === undefined) return;
+  const message = "other users of this machine can replace the data folder {data_folder}: they can change {folder}";
+  log("warn", message, { data_folder: path, folder: replaceableAt });
 }
 
 async function openOrRelease<Inside extends { close(): unknown }>(options: OpenRoleOptions<Inside>): Promise<Inside> {

@@ -11,7 +11,8 @@ import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { MembershipFiles } from "./membership-files.ts";
-import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
+import { plantingFault, replaceableAt } from "./other-users.ts";
+import { readCheckedFile, readSecretFile, readTextFile, removeFile, replaceFile } from "./small-file.ts";
 
 /** 128 bits. */
 const PEER_SECRET_BYTES = 16;
@@ -51,9 +52,12 @@ export function resolveDataFolder({ role, flag }: DataFolderOptions): string {
   return join(base, "p2pfs", role);
 }
 
-/** The admin.json of the running role, or of one that was killed; undefined if there is none that can be used. */
+/**
+ * The admin.json of the running role, or of one that was killed; undefined if there is none that can be used. Throws
+ * `disk` where another user could have made it: commands would go wherever it says.
+ */
 export function readAdminFile(folder: string): AdminFile | undefined {
-  const text = readTextFile(join(folder, ADMIN_FILE));
+  const text = readCheckedFile(join(folder, ADMIN_FILE), isRoot() ? () => undefined : plantingFault);
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), AdminFileSchema), text);
   return parsed.success ? parsed.output : undefined;
 }
@@ -86,6 +90,11 @@ export class DataFolder {
     this.#lock = lock;
   }
 
+  /** A folder above this one in which other users could put another one in its place; undefined if there is none. */
+  get replaceableAt(): string | undefined {
+    return replaceableAt(this.path);
+  }
+
   get databasePath(): string {
     return join(this.path, databaseFileOf[this.role]);
   }
@@ -93,7 +102,7 @@ export class DataFolder {
   /** The secret from which the peer of this folder derives its ids. A damaged one is an error and is not replaced. */
   readOrCreatePeerSecret(random: Random): PeerSecret {
     const path = join(this.path, PEER_SECRET_FILE);
-    const text = readTextFile(path);
+    const text = readSecretFile(path);
     if (text === undefined) {
       const created = randomPeerSecret(random);
       replaceFile(path, `${created}\n`, { durable: true });
@@ -133,6 +142,11 @@ export class DataFolder {
   }
 }
 
+/** Root commands the roles of all users. */
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
 function makeFolder(path: string): void {
   const attempt = `cannot use the data folder ${path}`;
   const stats = makeAndLookAt(path, attempt);
@@ -142,6 +156,8 @@ function makeFolder(path: string): void {
     const hint = "name a folder of your own with --data";
     throw new P2pfsError("disk", `${attempt}: it belongs to another user`, { hint });
   }
+  const fault = plantingFault(stats, path);
+  if (fault !== undefined) throw new P2pfsError("disk", `${attempt}: ${fault.what}`, { hint: fault.hint });
   try {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {

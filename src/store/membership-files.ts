@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type PrivateKeyPem, parsePrivateKey } from "../identity/keys.ts";
 import { formatMembership, type Membership, parseAuthorityKey, parseMembership } from "../identity/membership.ts";
-import { readTextFile, removeFile, replaceFile } from "./small-file.ts";
+import { readSecretFile, removeFile, replaceFile } from "./small-file.ts";
 
 const MEMBERSHIP_FILE = "swarm.json";
 const AUTHORITY_KEY_FILE = "swarm-authority.pem";
@@ -16,10 +16,10 @@ export class MembershipFiles {
     this.#folder = folder;
   }
 
-  /** Undefined where the role of this folder is of no swarm. Throws `disk` for a damaged file. */
+  /** Undefined where the role of this folder is of no swarm. Throws `disk` for a damaged file, and one that others can read. */
   read(): Membership | undefined {
     const path = join(this.#folder, MEMBERSHIP_FILE);
-    const text = readTextFile(path);
+    const text = readSecretFile(path);
     return text === undefined ? undefined : parseMembership(text, path);
   }
 
@@ -30,7 +30,7 @@ export class MembershipFiles {
   /** The key of the swarm's authority, where the tracker of this folder has made the swarm. Throws `disk` for another one. */
   readAuthorityKey(membership: Membership): PrivateKeyPem | undefined {
     const path = join(this.#folder, AUTHORITY_KEY_FILE);
-    const text = readTextFile(path);
+    const text = readSecretFile(path);
     return text === undefined ? undefined : parseAuthorityKey(text, membership, path);
   }
 
@@ -40,7 +40,7 @@ export class MembershipFiles {
 
   /** The key of a machine that has asked to join and is no member yet. A damaged one is none: it has proved nothing. */
   readPendingKey(): PrivateKeyPem | undefined {
-    return parsePrivateKey(readTextFile(join(this.#folder, PENDING_KEY_FILE)) ?? "");
+    return parsePrivateKey(readSecretFile(join(this.#folder, PENDING_KEY_FILE)) ?? "");
   }
 
   writePendingKey(key: PrivateKeyPem): void {

@@ -1,10 +1,11 @@
 /** The data folder: its path, its lock, the files in it. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { Membership } from "../../src/identity/membership.ts";
 import { type DataFolder, openDataFolder, readAdminFile, resolveDataFolder } from "../../src/store/data-folder.ts";
-import { type Child, startAsNobody, startChild } from "../support/child.ts";
+import { type Child, outputOf, startAsNobody, startChild } from "../support/child.ts";
 import { closeLater } from "../support/closing.ts";
 import { expectError } from "../support/errors.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -77,6 +78,30 @@ describe("opening", () => {
       closeLater(path, () => chmodSync(path, 0o700));
       expectError("disk", () => open(path), "permission");
     }
+  });
+
+  test("refuses a folder that other users can write to, as sshd does", () => {
+    const path = temporaryFolder();
+    for (const mode of [0o770, 0o707, 0o720, 0o702, 0o1777]) {
+      chmodSync(path, mode);
+      expect(expectError("disk", () => open(path), "other users can write to it").hint).toContain(`chmod go-w ${path}`);
+    }
+    chmodSync(path, 0o755);
+    open(path);
+  });
+
+  test("tells a folder above it in which others could put another one in its place", () => {
+    const above = temporaryFolder();
+    const folder = open(join(above, "one/two"));
+    expect(folder.replaceableAt).toBeUndefined();
+    chmodSync(join(above, "one"), 0o1777);
+    expect(folder.replaceableAt).toBeUndefined();
+    chmodSync(join(above, "one"), 0o770);
+    expect(folder.replaceableAt).toBe(join(above, "one"));
+    chmodSync(join(above, "one"), 0o700);
+    if (process.getuid?.() !== 0) return;
+    chownSync(above, 65_534, 65_534);
+    expect(folder.replaceableAt).toBe(above);
   });
 
   test("a damaged lock file is a disk error, not a crash", () => {
@@ -174,7 +199,7 @@ describe("files in the folder", () => {
 
   test("a damaged secret of a peer is reported and kept", () => {
     const folder = open(temporaryFolder());
-    writeFileSync(join(folder.path, "peer-secret"), "half an i");
+    writeFileSync(join(folder.path, "peer-secret"), "half an i", { mode: 0o600 });
     expectError("disk", () => folder.readOrCreatePeerSecret(random), "peer-secret");
     expect(existsSync(join(folder.path, "peer-secret"))).toBe(true);
   });
@@ -211,5 +236,55 @@ describe("files in the folder", () => {
     const folder = open(path);
     folder.writeAdminFile({ url: "http://127.0.0.1:3", token: "three" });
     expect(readAdminFile(path)?.token).toBe("three");
+  });
+
+  /** Every file with a secret, and how it is read. */
+  const secretFiles: Record<string, (folder: DataFolder) => unknown> = {
+    "peer-secret": (folder) => folder.readOrCreatePeerSecret(random),
+    "swarm.json": ({ membership }) => membership.read(),
+    "swarm-authority.pem": ({ membership }) => membership.readAuthorityKey({} as Membership),
+    "swarm-pending.pem": ({ membership }) => membership.readPendingKey(),
+  };
+  for (const [name, read] of Object.entries(secretFiles)) {
+    test(`${name} is not used where others can read or write it, or made it, as ssh does with keys`, () => {
+      const folder = open(temporaryFolder());
+      const path = join(folder.path, name);
+      writeFileSync(path, "anything");
+      for (const mode of [0o640, 0o604, 0o620, 0o602]) {
+        chmodSync(path, mode);
+        expect(expectError("disk", () => read(folder), `${path} is not used: other users can`).hint).toContain("chmod");
+      }
+      if (process.getuid?.() !== 0) return;
+      chmodSync(path, 0o600);
+      chownSync(path, 65_534, 65_534);
+      expectError("disk", () => read(folder), "belongs to another user");
+    });
+
+    test(`a pipe or folder in place of ${name} is an error, and is not waited for`, () => {
+      const folder = open(temporaryFolder());
+      const path = join(folder.path, name);
+      Bun.spawnSync(["mkfifo", "-m", "600", path]);
+      expectError("disk", () => read(folder), "no regular file");
+      unlinkSync(path);
+      mkdirSync(path, { mode: 0o700 });
+      expectError("disk", () => read(folder), "no regular file");
+    });
+  }
+
+  needsRoot("an admin.json that another user made or can change is not used, except by root", async () => {
+    const path = temporaryFolder();
+    chmodSync(path, 0o755);
+    const file = join(path, "admin.json");
+    writeFileSync(file, '{"url":"http://127.0.0.1:1","token":"planted"}', { mode: 0o644 });
+    chownSync(file, 65_533, 65_533);
+    const module = join(import.meta.dir, "../../src/store/data-folder.ts");
+    const script = `const { readAdminFile } = await import(${JSON.stringify(module)});
+      try { console.log(readAdminFile(${JSON.stringify(path)}).token) } catch (error) { console.log(error.code, error.message) }`;
+    expect(outputOf(script, { asUser: "nobody" })).toBe(`disk ${file} is not used: it belongs to another user`);
+    chownSync(file, 65_534, 65_534);
+    expect(outputOf(script, { asUser: "nobody" })).toBe("planted");
+    chmodSync(file, 0o666);
+    expect(outputOf(script, { asUser: "nobody" })).toBe(`disk ${file} is not used: other users can write to it`);
+    expect(readAdminFile(path)?.token).toBe("planted");
   });
 });
