@@ -20,6 +20,7 @@ const faults: Readonly<Record<string, { readonly what: string; readonly hint?: s
   ENAMETOOLONG: { what: "the name or path is too long" },
   EMFILE: { what: "this process has too many open files" },
   ENFILE: { what: "the system has too many open files" },
+  ENXIO: { what: "it is a socket, or a device that is not there" },
   EIO: { what: "the device reports an input/output error" },
 };
 

@@ -2,7 +2,7 @@
  * Reads bytes of shared files. Every read checks that the path still leads to the unchanged file that was shared; a
  * changed, replaced or deleted file is refused.
  */
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readlinkSync, realpathSync } from "node:fs";
 import { diskError, sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type ContentStamp, type FileStamp, sameFile, sameStamp, stampOf } from "./file-stamp.ts";
@@ -10,6 +10,10 @@ import { readAt } from "./io.ts";
 
 /** A file with its stamp from when it was hashed. */
 export interface SharedFile extends ContentStamp {
+  /**
+   * Without symbolic links: one that is in the path later was put there instead of what was shared, by somebody who may
+   * not be allowed to read where it leads.
+   */
   readonly path: string;
 }
 
@@ -31,7 +35,8 @@ export class ChunkReader {
       throw sourceError(attempt, error);
     }
     try {
-      if (!fstatSync(fd).isFile() || !sameStamp(file, stampOf(fd))) throw changed(file.path);
+      const isItself = fstatSync(fd).isFile() && realPathOf(fd, file.path) === file.path;
+      if (!isItself || !sameStamp(file, stampOf(fd))) throw changed(file.path);
       return new ChunkReader(file, fd, stampOf(fd));
     } catch (error) {
       closeSync(fd);
@@ -140,6 +145,11 @@ export class ReaderPool {
     if (this.#readers.get(reader.file.path) === reader) this.#readers.delete(reader.file.path);
     reader.close();
   }
+}
+
+/** Of an open file. Where the system does not tell, that of what the path leads to now. */
+function realPathOf(fd: number, path: string): string {
+  return process.platform === "linux" ? readlinkSync(`/proc/self/fd/${fd}`) : realpathSync(path);
 }
 
 function changed(path: string): P2pfsError {

@@ -74,7 +74,7 @@ export interface ContentStore {
   realPath(path: string): string;
   /** Throws `not_found`, `refused`, `disk`, and `cancelled` by the signal. */
   hash(path: string, options: HashOptions): Promise<HashedFile>;
-  /** Throws the system's error if nothing is there. */
+  /** Of a real path. Throws the system's error if nothing is there, `refused` where a link in the path leads elsewhere now. */
   stampOf(path: string): FileStamp;
   /** Fills the target from this position of a file that is as it was shared. Throws `not_found`, `refused`, `disk`. */
   read(file: SharedFile, position: number, target: Uint8Array): Promise<void>;

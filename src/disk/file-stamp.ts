@@ -2,7 +2,7 @@
  * A stamp shows that a file is still the one that was hashed, without reading it. It is no proof: a write within the
  * clock's resolution that keeps the size goes unnoticed. Then the receiver's digest refuses the chunk.
  */
-import { type BigIntStats, fstatSync, statSync } from "node:fs";
+import { type BigIntStats, fstatSync, lstatSync, statSync } from "node:fs";
 
 /** Plain values, so that a stamp can be stored and compared after a restart. */
 export interface FileStamp {
@@ -20,6 +20,12 @@ export type ContentStamp = Pick<FileStamp, "size" | "mtimeNs">;
 /** The stamp of an open file or of what a path leads to. Throws the system's error. */
 export function stampOf(file: number | string): FileStamp {
   return stampFrom(typeof file === "number" ? fstatSync(file, { bigint: true }) : statSync(file, { bigint: true }));
+}
+
+/** The stamp of what has this path itself, be it a symbolic link; undefined if nothing has it. */
+export function stampAt(path: string): FileStamp | undefined {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && stampFrom(stats);
 }
 
 export function stampFrom(stats: BigIntStats): FileStamp {

@@ -1,6 +1,7 @@
 /** Contents in files: part files beside their destinations, shares wherever they are. */
 import { realpathSync } from "node:fs";
 import { sourceError } from "../core/disk-error.ts";
+import { P2pfsError } from "../core/errors.ts";
 import type { FileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
 import { ReaderPool, type SharedFile } from "./chunk-reader.ts";
@@ -29,7 +30,9 @@ export class FileStore implements ContentStore {
   }
 
   stampOf(path: string): FileStamp {
-    return stampOf(path);
+    const stamp = stampOf(path);
+    if (realpathSync(path) === path) return stamp;
+    throw new P2pfsError("refused", `there is a symbolic link in ${path} now`);
   }
 
   read(file: SharedFile, position: number, target: Uint8Array): Promise<void> {

@@ -207,10 +207,12 @@ export class PartFile implements Part {
     const { part, destination } = this.#paths;
     if (!this.#have.isFull) throw new RangeError(`${this.#have.size - this.#have.count} chunks are missing`);
     const stamp = stampOf(fd);
-    if (stamp.size !== this.#layout.size || !leadsTo(this.#isPlaced ? destination : part, stamp)) throw this.#damaged();
+    if (stamp.size !== this.#layout.size || (this.#isPlaced && !leadsTo(destination, stamp))) throw this.#damaged();
     if (!this.#isPlaced) {
       const beforePlaceholder = () => journal.append({ kind: "placing", value: 0n });
-      await placeWithoutReplacing(part, destination, { ...options, beforePlaceholder });
+      const isWhole = (path: string) => leadsTo(path, stamp);
+      if (!(await placeWithoutReplacing(this.#paths, isWhole, { ...options, beforePlaceholder })))
+        throw this.#damaged();
     } else if (leadsTo(part, stamp)) removeFile(part);
     removeFile(this.#paths.journal);
     return stamp;

@@ -3,6 +3,7 @@
  * are not fetched for now, and are held when their digests were found to be those of the manifest.
  */
 import {
+  type BigIntStats,
   closeSync,
   constants,
   fstatSync,
@@ -17,7 +18,8 @@ import {
 import { Bitfield } from "../core/bitfield.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type ContentId, chunkCountOf, encodeManifest, type Manifest, totalSizeOf } from "../core/manifest.ts";
-import { type FileStamp, sameFile, stampOf } from "./file-stamp.ts";
+import { type FileStamp, sameFile, stampAt, stampFrom, stampOf } from "./file-stamp.ts";
+import { holdFolder } from "./held-folder.ts";
 import { writeAt } from "./io.ts";
 import { decodeJournal, encodeHeader, epochOf, type JournalContent, JournalWriter } from "./journal.ts";
 import type { PartPaths } from "./part-paths.ts";
@@ -49,11 +51,16 @@ type Left = JournalContent | "blank" | undefined;
 /** The caller holds the lock. Throws `refused` for R7 and for files that are not ours, which stay as they are. */
 export async function openPart(paths: PartPaths, options: RecoveryOptions): Promise<OpenPart> {
   const left = leftJournal(paths, options.contentId, totalSizeOf(options.manifest));
-  const isAtDestination = checkDestination(paths, left, options);
+  const placed = checkDestination(paths, left, options);
+  const isAtDestination = placed !== undefined;
   if (!isAtDestination && !exists(paths.part)) return await startOver(paths, left, options);
-  const fd = openSync(isAtDestination ? paths.destination : paths.part, constants.O_RDWR | constants.O_NOFOLLOW);
+  const path = isAtDestination ? paths.destination : paths.part;
+  const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const opened: number[] = [fd];
   try {
+    // It may have been exchanged since it was looked at.
+    const isExpected = isAtDestination ? sameFile(placed, stampOf(fd)) : isOursAlone(fstatSync(fd));
+    if (!isExpected) throw notOurs(path);
     const { fd: journalFd, writer: journal } = await reopenJournal(paths, left, options);
     opened.push(journalFd);
     const epoch = epochOf(options.bootId, stampOf(fd));
@@ -68,28 +75,35 @@ export async function openPart(paths: PartPaths, options: RecoveryOptions): Prom
 }
 
 /** Moves a file that turned out to be damaged from the destination back to the name of the part file. */
-export function takeBack({ part, destination }: PartPaths, file: FileStamp): void {
-  if (!leadsTo(destination, file)) return;
-  if (leadsTo(part, file)) unlinkSync(destination);
-  else renameSync(destination, part);
+export function takeBack(paths: PartPaths, file: FileStamp): void {
+  const { held, release } = holdFolder(paths);
+  try {
+    if (!leadsTo(held.destination, file)) return;
+    if (leadsTo(held.part, file)) unlinkSync(held.destination);
+    else renameSync(held.destination, held.part);
+  } finally {
+    release();
+  }
 }
 
-/** Whether the path leads to this very file. */
+/** Whether the path is a name of this very file, not of a link to it. */
 export function leadsTo(path: string, file: FileStamp): boolean {
-  return exists(path) && sameFile(stampOf(path), file);
+  const found = stampAt(path);
+  return found !== undefined && sameFile(found, file);
 }
 
 /**
  * The journal that an earlier process of ours left. Throws `refused` if something else has one of the names: a part file
- * without a journal, a file of another user (who could pass off wrong bytes), or something that is not a regular file.
+ * without a journal, a file of another user (who could pass off wrong bytes), something that is not a regular file, or a
+ * file that has another name as well, under which its bytes are perhaps needed.
  */
 export function leftJournal(paths: PartPaths, contentId: ContentId, size: number | undefined): Left {
   const part = lstatSync(paths.part, { throwIfNoEntry: false });
   const journal = lstatSync(paths.journal, { throwIfNoEntry: false });
-  if (part !== undefined && (!isOurs(part) || journal === undefined)) throw notOurs(paths.part);
+  const isPartOurs = part === undefined || isOursAlone(part) || (isOurs(part) && isPlacedAs(paths, part));
+  if (!isPartOurs || (part !== undefined && journal === undefined)) throw notOurs(paths.part);
   if (journal === undefined) return undefined;
-  if (!isOurs(journal)) throw notOurs(paths.journal);
-  const content = decodeJournal(readFileSync(paths.journal), contentId);
+  const content = decodeJournal(readJournal(paths.journal), contentId);
   if (content === "foreign") throw notOurs(paths.journal);
   if (content !== "blank") return content;
   // A power cut can lose the first bytes of the journal, which are written last. The part file has its length by then.
@@ -97,8 +111,29 @@ export function leftJournal(paths: PartPaths, contentId: ContentId, size: number
   return "blank";
 }
 
-function isOurs(stats: Stats): boolean {
-  return stats.isFile() && (process.geteuid === undefined || stats.uid === process.geteuid());
+function readJournal(path: string): Uint8Array {
+  if (!isOursAlone(lstatSync(path))) throw notOurs(path);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (!isOursAlone(fstatSync(fd))) throw notOurs(path);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isOursAlone(stats: Stats): boolean {
+  return isOurs(stats) && stats.nlink <= 1;
+}
+
+/** Whether the destination is the part file's other name, and there is no third. */
+function isPlacedAs({ part, destination }: PartPaths, { nlink }: Stats): boolean {
+  const placed = stampAt(destination);
+  return nlink === 2 && placed !== undefined && leadsTo(part, placed);
+}
+
+function isOurs(stats: Stats | BigIntStats): boolean {
+  return stats.isFile() && (process.geteuid === undefined || Number(stats.uid) === process.geteuid());
 }
 
 function notOurs(path: string): P2pfsError {
@@ -111,19 +146,34 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Checks R7, but accepts what a killed process of ours may have put there. True if that is the part file itself. */
-function checkDestination({ destination, part }: PartPaths, left: Left, options: RecoveryOptions): boolean {
-  const stats = lstatSync(destination, { throwIfNoEntry: false });
-  if (stats === undefined) return false;
-  if (left === undefined || left === "blank" || !isOurs(stats)) throw destinationExists(destination);
+/** Checks R7, but accepts what a killed process of ours may have put there: gives the part file if it is there itself. */
+function checkDestination(paths: PartPaths, left: Left, options: RecoveryOptions): FileStamp | undefined {
+  const { held, release } = holdFolder(paths);
+  try {
+    return checkDestinationIn(held, paths.destination, left, options);
+  } finally {
+    release();
+  }
+}
+
+function checkDestinationIn(
+  { destination, part }: PartPaths,
+  shown: string,
+  left: Left,
+  options: RecoveryOptions,
+): FileStamp | undefined {
+  const stats = lstatSync(destination, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  if (left === undefined || left === "blank" || !isOurs(stats)) throw destinationExists(shown);
+  const placed = stampFrom(stats);
   const hasPart = exists(part);
   if (doubtfulOf(left, options.manifest).isFull) {
-    if (hasPart && leadsTo(part, stampOf(destination))) return true;
-    if (!hasPart && left.epoch === epochOf(options.bootId, stampOf(destination))) return true;
+    if (hasPart && leadsTo(part, placed)) return placed;
+    if (!hasPart && left.epoch === epochOf(options.bootId, placed)) return placed;
   }
-  if (!left.placing || stats.size > 0 || !hasPart) throw destinationExists(destination);
+  if (!left.placing || stats.size > 0 || !hasPart) throw destinationExists(shown);
   unlinkSync(destination);
-  return false;
+  return undefined;
 }
 
 /** Makes the journal first: a part file without a journal would be taken for a file that is not ours. */
@@ -172,8 +222,9 @@ async function writeHeader(fd: number, options: RecoveryOptions): Promise<OpenJo
 
 /** Opens the journal again; a damaged one is written anew. */
 async function reopenJournal(paths: PartPaths, left: Left, options: RecoveryOptions): Promise<OpenJournal> {
-  const fd = openSync(paths.journal, constants.O_RDWR | constants.O_NOFOLLOW);
+  const fd = openSync(paths.journal, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
+    if (!isOursAlone(fstatSync(fd))) throw notOurs(paths.journal);
     if (!isIntact(left)) {
       ftruncateSync(fd, 0);
       return await writeHeader(fd, options);

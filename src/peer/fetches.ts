@@ -261,8 +261,8 @@ export class Fetches {
         began: () => library.addPart(contentId, part),
         gained: (chunk) => library.gain(contentId, part, chunk),
         finished: ({ mtimeNs }) => {
-          const copy = { contentId, path: destination, size, mtimeNs };
           this.#remember("the file {destination}, which is not served", { fname, contentId, destination }, () => {
+            const copy = { contentId, path: this.#options.store.realPath(destination), size, mtimeNs };
             repository.addFetched(copy, part.manifestBytes);
             library.addCopy(copy);
           });

@@ -11,7 +11,7 @@ import { digest } from "../../src/disk/blake3.ts";
 import { hashFile } from "../../src/disk/hash-file.ts";
 import golden from "../golden/content-ids.json";
 import { outputOf } from "../support/child.ts";
-import { openForAll } from "../support/closing.ts";
+import { closeLater, openForAll } from "../support/closing.ts";
 import { expectError } from "../support/errors.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { needsRoot } from "../support/root.ts";
@@ -157,6 +157,12 @@ for (const path of ["/proc/version", "/proc/self/status", "/sys/kernel/uevent_se
     );
   });
 }
+
+test("a socket is an error that says so", async () => {
+  const unix = join(folder, "socket");
+  closeLater(Bun.listen({ unix, socket: { data: () => undefined } }), (listener) => listener.stop());
+  await expectError("disk", hashFile(unix), `cannot read ${unix}: it is a socket`);
+});
 
 test("a pipe is refused at once, although nobody writes to it", async () => {
   const pipe = join(folder, "pipe");
