@@ -1,40 +1,65 @@
 /**
- * Gives changed inputs to everything that takes bytes or texts of others, and prints what did not take them well.
+ * Gives changed inputs to everything that takes bytes or texts of others, guided by which code they reach, and prints what
+ * was not taken well.
  *
- *   scripts/fuzz [TARGET …] [--seconds N] [--seed N]
+ *   scripts/fuzz [--for DURATION] [--target NAME]… [--seed N] [--keep N] [--plain]
  *
- * All targets of test/fuzz/targets.ts without a name, N seconds each (10 without the flag). What is found is kept in
- * test/fuzz/corpus, from where every later run, and `scripts/test`, tries it again. The same seed makes the same inputs.
+ * --for DURATION  how long in all: 30s, 10m, 1h; 2m without it
+ * --target NAME   only this one, again for several; test/fuzz/targets has them
+ * --seed N        the same seed begins with the same inputs
+ * --keep N        adds up to N inputs of each target that reached new code to the corpus
+ * --plain         without coverage: faster, and the stacks have the lines of the sources
+ *
+ * An input that was not taken well is put into test/fuzz/corpus, from where every later run, and `scripts/test`, tries it
+ * first; then the exit code is 1.
  */
 import { parseArgs } from "node:util";
-import { fuzz, keep } from "../test/fuzz/fuzzer.ts";
-import { targets } from "../test/fuzz/targets.ts";
+import { Coverage } from "../test/fuzz/instrument.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seconds: { type: "string", default: "10" }, seed: { type: "string", default: "1" } },
+const { values } = parseArgs({
+  options: {
+    for: { type: "string", default: "2m" },
+    target: { type: "string", multiple: true, default: [] },
+    seed: { type: "string", default: "1" },
+    keep: { type: "string", default: "0" },
+    plain: { type: "boolean", default: false },
+  },
 });
-const unknown = positionals.filter((name) => !targets.some((target) => target.name === name));
-if (unknown.length > 0 || !(Number(values.seconds) > 0) || !Number.isInteger(Number(values.seed))) {
-  console.error(`usage: scripts/fuzz [TARGET …] [--seconds N] [--seed N]`);
+
+/** Before anything of the program is loaded. */
+const coverage = values.plain ? undefined : new Coverage();
+const { parseDuration } = await import("../src/cli/settings.ts");
+const { fuzz } = await import("../test/fuzz/fuzzer.ts");
+const { keep } = await import("../test/fuzz/corpus.ts");
+const { targets } = await import("../test/fuzz/targets/index.ts");
+
+const chosen = targets.filter(({ name }) => values.target.length === 0 || values.target.includes(name));
+const keptMax = Number(values.keep);
+const seed = Number(values.seed);
+const unknown = values.target.filter((name) => !targets.some((target) => target.name === name));
+if (unknown.length > 0 || !Number.isInteger(seed) || !Number.isInteger(keptMax)) {
+  console.error("usage: scripts/fuzz [--for DURATION] [--target NAME]… [--seed N] [--keep N] [--plain]");
   console.error(`targets: ${targets.map(({ name }) => JSON.stringify(name)).join(" ")}`);
   process.exit(2);
 }
 
+const endMs = performance.now() + parseDuration(values.for);
 let found = 0;
 let total = 0;
-for (const target of targets) {
-  if (positionals.length > 0 && !positionals.includes(target.name)) continue;
-  const bounds = { seed: Number(values.seed), msMax: 1000 * Number(values.seconds) };
-  const { executions, finding } = await fuzz(target, bounds);
+for (const [index, target] of chosen.entries()) {
+  const msMax = (endMs - performance.now()) / (chosen.length - index);
+  const { executions, seconds, outcomes, news, finding } = await fuzz(target, { seed, msMax, feedback: coverage });
   total += executions;
-  console.log(
-    `${target.name}: ${executions.toLocaleString("en")} executions${finding === undefined ? "" : ", FOUND:"}`,
-  );
+  const number = (value: number) => Math.round(value).toLocaleString("en");
+  const rate = `${number(executions)} executions, ${number(executions / seconds)}/s`;
+  console.log(`${target.name}: ${rate}, ${outcomes} outcomes, ${news.length} inputs kept, ${finding ? 1 : 0} findings`);
+  if (keptMax > 0) for (const input of news.slice(-keptMax)) keep(target.name, input);
   if (finding === undefined) continue;
   found++;
   console.log(finding.thrown);
-  console.log(`the input is kept in ${keep(finding)}`);
+  console.log(`  the input: ${keep(target.name, finding.input)}`);
+  console.log(`  once more: scripts/fuzz --plain --for 1s --target ${JSON.stringify(target.name)}`);
 }
-console.log(`${total.toLocaleString("en")} executions, ${found} findings`);
-process.exitCode = found > 0 ? 1 : 0;
+const blocks = coverage === undefined ? "" : `, ${coverage.blocks.toLocaleString("en")} blocks reached`;
+console.log(`${total.toLocaleString("en")} executions, ${found} findings${blocks}`);
+process.exit(found > 0 ? 1 : 0);

@@ -11,6 +11,8 @@ import { DAY_MS, MINUTE_MS, SECOND_MS } from "../core/units.ts";
 import type { Environment } from "./io.ts";
 
 const PORT_MAX = 65_535;
+/** Ten years. */
+const DURATION_MS_MAX = 3650 * DAY_MS;
 const MS_OF_UNIT = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: 60 * MINUTE_MS, d: DAY_MS } as const;
 
 /** The parsed flag, or else the environment variable, parsed in the same way. An empty variable counts as unset. */
@@ -55,11 +57,13 @@ export function parsePort(text: string): number {
   return port;
 }
 
-/** `500ms`, `30s`, `10m`, `2h`; a bare number means seconds. In milliseconds. */
+/** `500ms`, `30s`, `10m`, `2h`, `90d`; a bare number means seconds. In milliseconds. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   if (match === null) throw new SyntaxError(`expected a duration like 30s, 10m or 2h, not "${text}"`);
-  return Math.round(Number(match[1]) * MS_OF_UNIT[(match[2] ?? "s") as keyof typeof MS_OF_UNIT]);
+  const ms = Math.round(Number(match[1]) * MS_OF_UNIT[(match[2] ?? "s") as keyof typeof MS_OF_UNIT]);
+  if (ms <= DURATION_MS_MAX) return ms;
+  throw new SyntaxError(`expected a duration of at most ${DURATION_MS_MAX / DAY_MS}d, not "${text}"`);
 }
 
 export function parseCount(text: string): number {

@@ -7,7 +7,7 @@ import { asc, count, eq, gt, sql } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import type { ContentId } from "../core/manifest.ts";
-import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { asDatabaseError, assertWritable, type OpenDatabase, openWith } from "../store/database.ts";
 import { limitOf } from "../store/parameter.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
@@ -41,7 +41,8 @@ type Statements = ReturnType<typeof prepareStatements>;
 
 /** @param path of the database file, or `:memory:`. Throws `disk`. */
 export function openRepository(path: string): Repository {
-  return new Repository(openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "repository") }), path);
+  const migrationsFolder = join(import.meta.dir, "repository");
+  return openWith({ path, schema, migrationsFolder }, (database) => new Repository(database, path));
 }
 
 /** Each method throws `disk` where the database cannot be read or written, for example on a full disk. */

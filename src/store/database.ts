@@ -53,8 +53,28 @@ export function openDatabase<Schema extends Record<string, unknown>>(
     return { sqlite: opened, db, close: () => closeDatabase(opened) };
   } catch (cause) {
     sqlite?.close();
-    throw asDatabaseError(cause, path);
+    throw asOpeningError(cause, path);
   }
+}
+
+/** As `openDatabase`, with what works on it; that its statements do not fit the tables is damage as well. */
+export function openWith<Schema extends Record<string, unknown>, Opened>(
+  options: DatabaseOptions<Schema>,
+  make: (database: OpenDatabase<Schema>) => Opened,
+): Opened {
+  const database = openDatabase(options);
+  try {
+    return make(database);
+  } catch (cause) {
+    database.close();
+    throw asOpeningError(cause, options.path);
+  }
+}
+
+/** The migrations and statements are right, so that an SQL error means that the database has other tables than they make. */
+function asOpeningError(thrown: unknown, path: string): unknown {
+  const cause = sqliteCauseOf(thrown);
+  return cause?.code === "SQLITE_ERROR" ? damagedError(path, cause.message, thrown) : asDatabaseError(thrown, path);
 }
 
 /**

@@ -7,7 +7,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { type FileName, foldFileName } from "../core/file-name.ts";
 import { chunkCountFor } from "../core/manifest.ts";
 import type { FileInfo } from "../core/model.ts";
-import { asDatabaseError, assertWritable, type OpenDatabase, openDatabase } from "../store/database.ts";
+import { asDatabaseError, assertWritable, type OpenDatabase, openWith } from "../store/database.ts";
 import { GroupCommit } from "../store/group-commit.ts";
 import type {
   ChunkReport,
@@ -52,8 +52,8 @@ export interface SqliteRegistryOptions {
 /** Throws `disk` where the database cannot be used. */
 export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegistry {
   const { path } = options;
-  const database = openDatabase({ path, schema, migrationsFolder: join(import.meta.dir, "registry-sqlite") });
-  return new SqliteRegistry(database, options);
+  const migrationsFolder = join(import.meta.dir, "registry-sqlite");
+  return openWith({ path, schema, migrationsFolder }, (database) => new SqliteRegistry(database, options));
 }
 
 export class SqliteRegistry implements Registry {

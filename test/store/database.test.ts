@@ -88,6 +88,7 @@ describe("a damaged database is a disk error that says what to do, and stays in 
       },
     ],
     ["cut short", (path) => truncateSync(path, 4096 * 5)],
+    ["a file format that SQLite does not know", (path) => writeFileSync(path, readFileSync(path).fill(9, 44, 48))],
   ];
   for (const [name, damage] of damages) {
     test(name, () => {

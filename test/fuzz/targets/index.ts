@@ -1,0 +1,15 @@
+/** Everything that takes bytes or texts of others: every decoder, parser, route and session. */
+import type { Target } from "../target.ts";
+import { cliTargets } from "./cli.ts";
+import { coreTargets } from "./core.ts";
+import { diskTargets } from "./disk.ts";
+import { identityTargets } from "./identity.ts";
+import { wireTargets } from "./wire.ts";
+
+export const targets: readonly Target[] = [
+  ...wireTargets,
+  ...coreTargets,
+  ...identityTargets,
+  ...diskTargets,
+  ...cliTargets,
+];
