@@ -64,6 +64,8 @@ export class Session {
   readonly #rangeNumbers: Allowance;
   readonly #announcements: Allowance;
   #peer: PeerRecord | undefined;
+  /** Of the first registration, from its beginning on: another may arrive before that has ended. */
+  #peerId: PeerId | undefined;
   /** Set from the first registration on. */
   #owner: Owner | undefined;
   #ended = false;
@@ -168,8 +170,8 @@ export class Session {
     const member = this.connection.member?.peerId ?? null;
     if (member !== null && member !== named) throw new P2pfsError("refused", "the certificate is for another peer id");
     const peerId = instance === undefined ? named : instanceId(named, instance);
-    if (this.#peer !== undefined && this.#peer.peerId !== peerId)
-      throw new P2pfsError("refused", "this connection belongs to another peer id");
+    this.#peerId ??= peerId;
+    if (this.#peerId !== peerId) throw new P2pfsError("refused", "this connection belongs to another peer id");
     if (/\p{C}/u.test(hostName)) throw new P2pfsError("refused", "a host name cannot contain control characters");
     this.#enterOwner();
     const address = await this.#addressOf(message);

@@ -130,6 +130,15 @@ describe("registering", () => {
     expect((await tracker.listPeers()).rows).toHaveLength(2);
   });
 
+  test("a second peer id is refused as well while the first registration is under way", async () => {
+    const peer = await ProtocolPeer.dial(at, 1);
+    const [first] = await Promise.all([
+      peer.register({ address: "127.0.0.1:7001" as Address }),
+      expectError("refused", peer.register({ address: "127.0.0.1:7002" as Address, peer_id: peerId(2) })),
+    ]);
+    expect((await tracker.listPeers()).rows.map((row) => row.address)).toEqual([first.address]);
+  });
+
   test("a second peer id on one connection is refused, and a host name that is not printable", async () => {
     const peer = await ProtocolPeer.join(at, 1);
     const address = "127.0.0.1:7009" as Address;

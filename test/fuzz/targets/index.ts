@@ -4,6 +4,7 @@ import { cliTargets } from "./cli.ts";
 import { coreTargets } from "./core.ts";
 import { diskTargets } from "./disk.ts";
 import { identityTargets } from "./identity.ts";
+import { sessionTargets } from "./sessions.ts";
 import { wireTargets } from "./wire.ts";
 
 export const targets: readonly Target[] = [
@@ -12,4 +13,5 @@ export const targets: readonly Target[] = [
   ...identityTargets,
   ...diskTargets,
   ...cliTargets,
+  ...sessionTargets,
 ];
