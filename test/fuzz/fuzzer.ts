@@ -75,6 +75,11 @@ class Run {
   readonly #startedMs = performance.now();
   readonly #bytesAtStart = process.memoryUsage.rss();
   #executions = 0;
+  /** What was thrown where nobody catches it, since the last attempt. */
+  #stray: { readonly thrown: unknown } | undefined;
+  readonly #catchStray = (thrown: unknown) => {
+    this.#stray ??= { thrown };
+  };
 
   constructor(target: Target, options: FuzzOptions, begin: readonly Uint8Array[]) {
     this.#target = target;
@@ -86,7 +91,9 @@ class Run {
   }
 
   async result(): Promise<FuzzResult> {
+    process.on("uncaughtException", this.#catchStray).on("unhandledRejection", this.#catchStray);
     const finding = await this.#search();
+    process.off("uncaughtException", this.#catchStray).off("unhandledRejection", this.#catchStray);
     return {
       executions: this.#executions,
       seconds: (performance.now() - this.#startedMs) / 1000,
@@ -108,7 +115,10 @@ class Run {
       const input = this.#next();
       const finding = (await this.#attempt(input)) ?? this.#growth(input);
       if (finding !== undefined) return finding;
-      if (this.#isBatchOver && performance.now() - this.#startedMs > msMax) break;
+      if (!this.#isBatchOver) continue;
+      // For what is thrown in a later turn.
+      await new Promise(setImmediate);
+      if (performance.now() - this.#startedMs > msMax) break;
     }
     return undefined;
   }
@@ -129,7 +139,8 @@ class Run {
 
   async #attempt(input: Uint8Array): Promise<Finding | undefined> {
     this.#executions++;
-    const failure = await this.#failureOf(input);
+    const failure = (await this.#failureOf(input)) ?? this.#stray;
+    this.#stray = undefined;
     if (failure === undefined) return undefined;
     return { target: this.#target.name, input, thrown: failure.thrown };
   }

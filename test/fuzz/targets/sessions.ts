@@ -31,7 +31,7 @@ const ISSUING_TURNS = 40;
 
 export const content = randomBytes(150 * KiB, 5);
 export const SHARED = "shared.bin";
-const SHARED_PATH = `${FILES_FOLDER}/${SHARED}`;
+export const SHARED_PATH = `${FILES_FOLDER}/${SHARED}`;
 const SECRET = randomBytes(16, 3);
 const PUBLISHER = "10.0.0.1:7000" as Address;
 
@@ -141,7 +141,7 @@ function contentId(): ContentId {
 }
 
 /** A tracker and two peers, of which the first shares something. */
-class System {
+export class System {
   readonly world: World;
   #runs = 0;
   #connections = 0;
