@@ -45,6 +45,12 @@ export class Allowance {
     return this.#left >= 1;
   }
 
+  /** What was taken, and turned out not to count. */
+  giveBack(): void {
+    this.#refill();
+    this.#left = Math.min(this.#options.burst, this.#left + 1);
+  }
+
   /**
    * Takes `count` even where fewer are left; then the connection is not read until the rate has made up for them. No
    * message is lost: unread bytes wait in the kernel, which slows the sender down.

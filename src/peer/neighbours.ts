@@ -24,7 +24,10 @@ export const DIAL_MS_MAX = 1000;
 const SHARE_OF_DESCRIPTORS = 0.25;
 /** Time for REPLY_CONFIRM; without one, the inbound connection counts as another peer's. */
 const CONFIRM_MS_MAX = 500;
-/** Dials that found no peer. A tracker names addresses, and this bounds how far a hostile one can use a peer to knock at them. */
+/**
+ * Dials that found no peer, and those under way. A tracker names addresses, and this bounds how far a hostile one can use
+ * a peer to knock at them.
+ */
 const VAIN_DIALS = { perSecond: 10, burst: 200 };
 /** A neighbour that owes an answer and has been silent for SILENCE_MS_MAX is probed, and has PROBE_MS_MAX to answer. */
 const SILENCE_MS_MAX = 3 * SECOND_MS;
@@ -54,7 +57,8 @@ export class Neighbours {
   readonly #byAddress = new Map<Address, Neighbour>();
   /** Dialled neighbours, from HELLO on. */
   readonly #dialled = new Map<Address, Neighbour>();
-  readonly #dialling = new Map<Address, Promise<Neighbour>>();
+  /** By address, and who has to answer there. */
+  readonly #dialling = new Map<string, Promise<Neighbour>>();
   /** Dialled neighbours whose connection this side has confirmed, by a REPLY_CONFIRM with its nonce. */
   readonly #confirmed = new WeakSet<Neighbour>();
   /** Admission of dialled connections; the listener has its own for inbound ones. */
@@ -132,9 +136,9 @@ export class Neighbours {
   }
 
   #dialOnce(address: Address, peerId: PeerId | undefined): Promise<Neighbour> {
-    const dialling =
-      this.#dialling.get(address) ?? this.#dial(address, peerId).finally(() => void this.#dialling.delete(address));
-    this.#dialling.set(address, dialling);
+    const who = `${address} ${peerId}`;
+    const dialling = this.#dialling.get(who) ?? this.#dial(address, peerId).finally(() => this.#dialling.delete(who));
+    this.#dialling.set(who, dialling);
     return dialling;
   }
 
@@ -156,22 +160,20 @@ export class Neighbours {
     // A tracker names the member that it sends a peer to, so that it cannot make it dial anybody else.
     if (endpoint.isEncrypted && peerId === undefined)
       throw new P2pfsError("unreachable", `the tracker did not say which member is at ${address}`);
-    if (!this.#vainDials.isLeft) throw new P2pfsError("busy", "too many of the addresses that trackers named are dead");
+    if (!this.#vainDials.take()) throw new P2pfsError("busy", "too many of the addresses that trackers named are dead");
     let dialled: Neighbour | undefined;
-    try {
-      const connection = await endpoint.dial(address, {
-        timeoutMs: DIAL_MS_MAX,
-        peerId,
-        onConnection: (ready) => {
-          if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
-        },
-      });
-      if (dialled !== undefined) return dialled;
-      connection.close();
-    } catch (thrown) {
-      this.#vainDials.take();
-      throw thrown;
+    const connection = await endpoint.dial(address, {
+      timeoutMs: DIAL_MS_MAX,
+      peerId,
+      onConnection: (ready) => {
+        if (ready.hello.role === "peer" && !this.#isClosed) dialled = this.#add(ready, address, isToKeep);
+      },
+    });
+    if (dialled !== undefined) {
+      this.#vainDials.giveBack();
+      return dialled;
     }
+    connection.close();
     throw new P2pfsError("unreachable", this.#isClosed ? "this peer is ending" : `${address} is not a peer`);
   }
 

@@ -55,6 +55,14 @@ export class OwnMembership {
     return this.#membership.peerId;
   }
 
+  /** Why this machine is no member any more, by its own clock; undefined for a member. */
+  get lapse(): string | undefined {
+    const { swarm, certificate } = this.#membership;
+    const endMs = Date.parse(certificate.validTo);
+    if (this.#options.clock.wallTime() < endMs) return undefined;
+    return `this peer's membership of the swarm ${swarm} ended on ${new Date(endMs).toISOString().slice(0, 10)}`;
+  }
+
   /** The tracker's list replaces the one before. */
   setRevoked({ peer_ids: bytes }: Message<"REVOKED">): void {
     const revoked = new Set<PeerId>();

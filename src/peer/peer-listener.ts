@@ -3,6 +3,7 @@
  * the address to announce.
  */
 import { type Address, type HostPort, hostOf, isLoopback, makeAddress, portOf } from "../core/address.ts";
+import { P2pfsError } from "../core/errors.ts";
 import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
 import type { PeerId } from "../core/model.ts";
@@ -112,6 +113,9 @@ function listenAt(options: PeerListenerOptions, port: number): Promise<Listener>
         connections_max: max,
       }),
     onConnection: (connection) => {
+      // It may ask a tracker to let it in, and has nothing to ask a peer.
+      if (endpoint.isEncrypted && connection.member === undefined)
+        return connection.close(new P2pfsError("unauthorised", "this peer is for the members of its swarm"));
       if (connection.hello.role === "tracker") calls.take(connection);
       else onPeer(connection);
     },

@@ -197,6 +197,7 @@ export class Peer {
       listening: () => this.#listener!.announced(),
       // Without a data folder it may run beside the peer that has one, as the same member.
       instance: membership !== undefined && dataFolder === undefined ? random.bytes(NONCE_BYTES).toHex() : undefined,
+      ownLapse: () => this.#membership?.lapse,
       revoked: (message) => {
         this.#membership?.setRevoked(message);
         this.#endpoint.closeLapsed();

@@ -64,6 +64,8 @@ export class TrackerDirectory implements Directory {
   async connect(tracker: HostPort, deadline: Deadline): Promise<Address> {
     if (formatHostPort(tracker) !== formatHostPort(this.tracker)) {
       this.#link.close();
+      // Whom the former tracker has called removed, this one included, is for the new one to say.
+      this.#options.revoked({ type: "REVOKED", peer_ids: new Uint8Array(0) });
       this.#link = this.#newLink(tracker);
       this.#link.open();
     }

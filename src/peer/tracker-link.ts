@@ -25,6 +25,9 @@ const REGISTER_MS_MAX = 5 * SECOND_MS;
 const ANNOUNCE_MS_MAX = 30 * SECOND_MS;
 const RETRY_FIRST_MS = 100;
 const RETRY_MS_MAX = 2 * SECOND_MS;
+/** Where the two are not of one swarm, since the peer is no member any more or the tracker's swarm was made anew. */
+const COME_BACK_HINT =
+  "ask for an invitation at the tracker (`p2pfs swarm invite`), then run `p2pfs swarm leave` and `p2pfs swarm join` here";
 
 export interface TrackerLinkOptions {
   readonly tracker: HostPort;
@@ -38,6 +41,8 @@ export interface TrackerLinkOptions {
   readonly listening: () => Promise<{ address: Address; advertised: boolean }>;
   /** Announces all publications and holdings in the new session. */
   readonly announce: (session: TrackerSession) => Promise<void>;
+  /** Why this peer is no member any more, by its own clock; undefined for a member, and for a peer of no swarm. */
+  readonly ownLapse?: () => string | undefined;
   /** The tracker names all removed members of the swarm. */
   readonly revoked: (message: Message<"REVOKED">) => void;
   readonly events: PeerEvents;
@@ -154,7 +159,8 @@ export class TrackerLink {
     if (cause?.code === "refused") return cause;
     const where = formatHostPort(this.#options.tracker);
     const why = cause === undefined ? "it does not answer" : cause.message;
-    return new P2pfsError("tracker_unreachable", `the tracker at ${where} cannot be reached: ${why}`, {
+    const what = cause?.code === "unauthorised" ? "and this peer are not of one swarm" : "cannot be reached";
+    return new P2pfsError("tracker_unreachable", `the tracker at ${where} ${what}: ${why}`, {
       cause,
       hint: cause?.ownHint,
     });
@@ -252,7 +258,15 @@ export class TrackerLink {
     });
   }
 
-  #lost(cause: P2pfsError): void {
+  /** Of two that are not of one swarm, the one whose membership has ended is told so. */
+  #explained(cause: P2pfsError): P2pfsError {
+    if (cause.code !== "unauthorised") return cause;
+    const why = this.#options.ownLapse?.() ?? cause.message;
+    return new P2pfsError(cause.code, why, { cause, hint: COME_BACK_HINT });
+  }
+
+  #lost(thrown: P2pfsError): void {
+    const cause = this.#explained(thrown);
     this.#heartbeatTimer?.cancel();
     const connection = this.#connection;
     this.#connection = undefined;
@@ -274,7 +288,7 @@ export class TrackerLink {
 
   /** A refusal would be the same on a retry, so waiting commands fail at once. */
   #wakeRefused(cause: P2pfsError): void {
-    if (cause.code === "refused") this.#wakeWaiting();
+    if (cause.code === "refused" || cause.code === "unauthorised") this.#wakeWaiting();
   }
 
   #wakeWaiting(): void {

@@ -22,6 +22,9 @@ import type { MemberRecord, MemberRegistry } from "./members.ts";
 
 /** Requests to join from one source IP; a secret of 128 bits cannot be guessed at any rate, but each costs a signature. */
 const JOINS_PER_SOURCE = { perSecond: 4, burst: 40 };
+/** Of one member, who needs a certificate once in two months; each costs a signature, too. */
+const RENEWALS_PER_MEMBER = { perSecond: 0.1, burst: 5 };
+
 export interface CertifierOptions {
   /** Asked each time, since it is renewed. */
   readonly membership: () => Membership;
@@ -39,10 +42,13 @@ export interface CertifierOptions {
 export class Certifier {
   readonly #options: CertifierOptions;
   readonly #joins: SourceAllowances;
+  /** By peer id. */
+  readonly #renewals: SourceAllowances;
 
   constructor(options: CertifierOptions) {
     this.#options = options;
     this.#joins = new SourceAllowances(options.clock, options.joinsPerSource ?? JOINS_PER_SOURCE);
+    this.#renewals = new SourceAllowances(options.clock, RENEWALS_PER_MEMBER);
   }
 
   /** Throws `refused`, and `busy` where this source has asked too often. */
@@ -69,7 +75,9 @@ export class Certifier {
     return this.#certify(await this.#options.members.add({ peerId: peerIdOfKey(key), key, name, role }));
   }
 
+  /** Throws `unauthorised` for somebody who is no member, and `busy` where this one has asked too often. */
   async renew(peerId: PeerId): Promise<Outgoing<"REPLY_RENEW">> {
+    if (!this.#renewals.take(peerId)) throw new P2pfsError("busy", "this member has just renewed its certificate");
     const member = await this.#options.members.member(peerId);
     if (member?.state !== "member") throw new P2pfsError("unauthorised", "this machine is no member of the swarm");
     return { type: "REPLY_RENEW", certificate: await this.#certify(member), trackers: this.#trackers };

@@ -9,6 +9,11 @@ import type { ContentId } from "../core/manifest.ts";
 const ROSTERS_MAX = 4096;
 /** Entries in all rosters, about 200 bytes each. */
 const ENTRIES_MAX = 1_000_000;
+/**
+ * Of one owner with many holders, those that have been here for longest are named first, and half of the time: whoever
+ * makes up others beside them on the same machine, where nobody can tell them apart, comes later.
+ */
+const SENIORS = 4;
 
 export interface HolderTraits {
   /** Who stands behind the holder: in a swarm the member, otherwise the machine, by its IP. */
@@ -21,6 +26,7 @@ export interface HolderTraits {
 /** The holders of one owner; never empty while it is in the list of its kind. */
 interface Group {
   readonly owner: string;
+  /** The longest here first, but for the last one, which takes the place of any that leaves. */
   readonly peers: number[];
   index: number;
 }
@@ -98,7 +104,8 @@ export class Roster {
 
   /**
    * A random sample of up to `count` peers that are not in `taken`, in random order. Each owner is as likely as any
-   * other, however many peers it has: ids of peers can be made up, machines and members cannot.
+   * other, however many peers it has: ids of peers can be made up, machines and members cannot. Among its peers, see
+   * SENIORS.
    */
   pick(
     count: number,
@@ -118,26 +125,26 @@ export class Roster {
     const picked = new Set<number>();
     while (picked.size < count) {
       const { peers } = nth(groups, Math.floor(random() * owners));
-      const peer = peers[Math.floor(random() * peers.length)]!;
+      const among = random() < 0.5 ? Math.min(SENIORS, peers.length) : peers.length;
+      const peer = peers[Math.floor(random() * among)]!;
       if (!taken.has(peer)) picked.add(peer);
     }
     return [...picked];
   }
 }
 
-/** One of each owner, in random order, then another one of each. */
+/** One of each owner, its seniors first, in random order, then another one of each. */
 function pickInTurn(
   groups: readonly Group[],
   count: number,
   taken: ReadonlyMap<number, unknown>,
   random: () => number,
 ): number[] {
-  const free = groups.map(({ peers }) =>
-    shuffled(
-      peers.filter((peer) => !taken.has(peer)),
-      random,
-    ),
-  );
+  const isFree = (peer: number) => !taken.has(peer);
+  const free = groups.map(({ peers }) => [
+    ...shuffled(peers.slice(SENIORS).filter(isFree), random),
+    ...shuffled(peers.slice(0, SENIORS).filter(isFree), random),
+  ]);
   const picked: number[] = [];
   for (let turns = shuffled(free, random); picked.length < count && turns.length > 0; ) {
     for (const peers of turns) {

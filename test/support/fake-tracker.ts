@@ -1,7 +1,9 @@
 /** A tracker without a registry: it sends the answers that a test sets, wrong ones and none included. */
 import type { HostPort } from "../../src/core/address.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import type { Listener } from "../../src/net/endpoint.ts";
 import type { Message, RequestName } from "../../src/wire/messages.ts";
+import type { Secured } from "./endpoint.ts";
 import { helloOf, listenAs } from "./protocol-peer.ts";
 import { hostPortOf } from "./roles.ts";
 import type { Answers } from "./serve-fake.ts";
@@ -24,12 +26,17 @@ export class FakeTracker {
   answers: Answers = {};
   /** Number of requests received, by type. */
   readonly counts = new Map<RequestName, number>();
+  /** Every one so far. */
+  readonly connections: Connection[] = [];
   #listener!: Listener;
 
-  static async start(): Promise<FakeTracker> {
+  static async start(secured: Secured = {}): Promise<FakeTracker> {
     const tracker = new FakeTracker();
-    const request = (message: Message<RequestName>) => tracker.#answer(message);
-    tracker.#listener = await listenAs(helloOf("tracker"), { request });
+    const handling = (connection: Connection) => {
+      tracker.connections.push(connection);
+      return { request: (message: Message<RequestName>) => tracker.#answer(message) };
+    };
+    tracker.#listener = await listenAs(helloOf("tracker"), handling, secured);
     return tracker;
   }
 

@@ -10,9 +10,10 @@ import type { Connection, LocalHello } from "../../src/net/connection.ts";
 import type { Listener, ListenOptions } from "../../src/net/endpoint.ts";
 import type { Outgoing } from "../../src/net/handlers.ts";
 import { proofOf } from "../../src/net/proof.ts";
+import type { Security } from "../../src/net/security.ts";
 import type { Message, ReplyName, RequestName, Role } from "../../src/wire/messages.ts";
 import { closeLater, closeNow } from "./closing.ts";
-import { dial, listen } from "./endpoint.ts";
+import { dial, listen, type Secured } from "./endpoint.ts";
 import { type FakeHandlers, serveFake } from "./serve-fake.ts";
 import { contentId, fileName, peerId } from "./values.ts";
 
@@ -34,8 +35,13 @@ function serve(connection: Connection, handling: Handling): void {
 }
 
 /** A connection with this HELLO. It is closed after the test. */
-export async function dialAs(hello: LocalHello, to: Address, handling: Handling = {}): Promise<Connection> {
-  const options = { local: hello, timeoutMs: DIAL_MS_MAX };
+export async function dialAs(
+  hello: LocalHello,
+  to: Address,
+  handling: Handling = {},
+  { security }: Secured = {},
+): Promise<Connection> {
+  const options = { local: hello, timeoutMs: DIAL_MS_MAX, security };
   const connection = await dial(to, { ...options, onConnection: (ready) => serve(ready, handling) });
   return closeLater(connection, () => connection.close());
 }
@@ -44,7 +50,7 @@ export async function dialAs(hello: LocalHello, to: Address, handling: Handling 
 export async function listenAs(
   hello: LocalHello,
   handling: Handling = {},
-  options: Partial<ListenOptions> = {},
+  options: Partial<ListenOptions> & Secured = {},
 ): Promise<Listener> {
   const onConnection = (connection: Connection) => serve(connection, handling);
   const listener = await listen({ host: "127.0.0.1", port: 0, local: () => hello, onConnection, ...options });
@@ -78,6 +84,16 @@ export class ProtocolPeer {
     const { promise, resolve } = Promise.withResolvers<void>();
     const connection = await dialAs(helloOf("peer"), tracker, { answers: {}, ...handlers, closed: () => resolve() });
     return new ProtocolPeer(peerId(number), connection, promise);
+  }
+
+  /** The same as a member of a swarm, whose id is that of its certificate. */
+  static async dialAsMember(
+    tracker: Address,
+    { peerId: id, security }: { readonly peerId: PeerId; readonly security: Security },
+  ): Promise<ProtocolPeer> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const handling = { answers: {}, closed: () => resolve() };
+    return new ProtocolPeer(id, await dialAs(helloOf("peer"), tracker, handling, { security }), promise);
   }
 
   /** A registered peer, which claims to listen on this port. */
