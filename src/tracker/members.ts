@@ -74,8 +74,11 @@ export interface MemberRegistry {
   certified(peerId: PeerId, expires: number): Promise<void>;
   /** Throws `not_found` where nobody of this id or name waits, `ambiguous` where several do. */
   approve(who: string): Promise<MemberRecord>;
-  /** Throws `not_found` where there is no such member, `ambiguous` where there are several of this name. */
-  revoke(who: string): Promise<MemberRecord>;
+  /**
+   * Throws `not_found` where there is no such member, `ambiguous` where there are several of this name, and `refused` for
+   * the spared one.
+   */
+  revoke(who: string, spared?: PeerId): Promise<MemberRecord>;
   member(peerId: PeerId): Promise<MemberRecord | undefined>;
   /** By name; those whose certificates have expired are not listed. */
   members(cursor: string | null): Promise<Page<ListedMember>>;

@@ -106,9 +106,7 @@ export class MembershipCommands {
   /** As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. */
   async revoke(who: string): Promise<{ readonly id: string; readonly name: string }> {
     const { members, membership, removed } = this.#options;
-    if (who === membership().peerId)
-      throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm");
-    const { peerId: id, name } = await members.revoke(who);
+    const { peerId: id, name } = await members.revoke(who, membership().peerId);
     await removed();
     return { id, name };
   }

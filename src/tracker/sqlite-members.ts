@@ -1,9 +1,10 @@
 /** Invitations and members on SQLite. */
-import { and, count, eq, gt, lt, lte, max, ne, or, sql } from "drizzle-orm";
+import { and, count, eq, gt, isNotNull, lt, lte, max, ne, notInArray, or, sql } from "drizzle-orm";
+import * as v from "valibot";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { LIST_PAGE_MAX, MEMBERS_MAX } from "../core/limits.ts";
-import type { PeerId } from "../core/model.ts";
+import { type PeerId, PeerIdSchema } from "../core/model.ts";
 import { DAY_MS } from "../core/units.ts";
 import {
   INVITATIONS_MAX,
@@ -45,7 +46,12 @@ export class SqliteMembers implements MemberRegistry {
     const { db, clock, random, write } = this.#options;
     return write(() => {
       const now = clock.wallTime();
-      db.delete(invitations).where(lte(invitations.expires, now)).run();
+      const isWaitedOn = db
+        .select({ id: members.invitation })
+        .from(members)
+        .where(and(isNotNull(members.invitation), ne(members.state, "revoked"), eq(members.expires, 0)));
+      const isOver = and(lte(invitations.expires, now), notInArray(invitations.id, isWaitedOn));
+      db.delete(invitations).where(isOver).run();
       if (countOf(db, invitations) >= INVITATIONS_MAX)
         throw new P2pfsError("refused", `there are ${INVITATIONS_MAX} invitations already`, {
           hint: "end some of them, or invite several machines by one",
@@ -74,11 +80,12 @@ export class SqliteMembers implements MemberRegistry {
     const { db, write } = this.#options;
     return write(() => {
       const { secretHash, ...joiner } = joining;
-      const invitation = this.#openInvitation(secretHash);
+      const invitation = this.#invitationOf(secretHash);
       const known = this.#memberOf(joining.peerId);
       if (known?.state === "revoked") throw new P2pfsError("refused", "this machine was removed from the swarm");
-      // Whoever lost the answer asks again.
+      // Whoever lost the answer, or waited for the approval, asks again, however long that took.
       if (known?.invitation === invitation.id) return memberOf(known);
+      if (invitation.expires <= this.#options.clock.wallTime()) throw unknownInvitation();
       if (invitation.used >= invitation.uses) throw new P2pfsError("refused", "this invitation is used up");
       db.update(invitations)
         .set({ used: sql`${invitations.used} + 1` })
@@ -108,8 +115,8 @@ export class SqliteMembers implements MemberRegistry {
     return this.#changeState(who, "waiting", "member", `nobody called ${who} waits to be let in`);
   }
 
-  revoke(who: string): Promise<MemberRecord> {
-    return this.#changeState(who, undefined, "revoked", `there is no member ${who}`);
+  revoke(who: string, spared?: PeerId): Promise<MemberRecord> {
+    return this.#changeState(who, undefined, "revoked", `there is no member ${who}`, spared);
   }
 
   member(peerId: PeerId): Promise<MemberRecord | undefined> {
@@ -124,7 +131,8 @@ export class SqliteMembers implements MemberRegistry {
     return read(() => {
       const [name, afterId] = parseCursor(cursor);
       const isLater = or(gt(members.name, name), and(eq(members.name, name), gt(sql`${members}.rowid`, afterId)));
-      const isListed = or(eq(members.state, "waiting"), gt(members.expires, clock.wallTime()));
+      const isExpected = and(eq(members.state, "member"), eq(members.expires, 0));
+      const isListed = or(eq(members.state, "waiting"), isExpected, gt(members.expires, clock.wallTime()));
       const rows = db
         .select({
           id: sql<number>`${members}.rowid`,
@@ -160,17 +168,10 @@ export class SqliteMembers implements MemberRegistry {
     );
   }
 
-  #openInvitation(secretHash: Uint8Array): Invitation {
-    const { db, clock } = this.#options;
-    const found = db
-      .select()
-      .from(invitations)
-      .where(eq(invitations.secretHash, Buffer.from(secretHash)))
-      .get();
-    if (found === undefined || found.expires <= clock.wallTime())
-      throw new P2pfsError("refused", "this invitation is not known here, has ended or has expired", {
-        hint: "ask for a new one: p2pfs swarm invite",
-      });
+  #invitationOf(secretHash: Uint8Array): Invitation {
+    const isMeant = eq(invitations.secretHash, Buffer.from(secretHash));
+    const found = this.#options.db.select().from(invitations).where(isMeant).get();
+    if (found === undefined) throw unknownInvitation();
     return found;
   }
 
@@ -194,28 +195,46 @@ export class SqliteMembers implements MemberRegistry {
     const entered = db
       .insert(members)
       .values({ peerId, ...row })
-      .onConflictDoUpdate({ target: members.peerId, set: row })
+      // A certificate that it has stays one that has to be revoked.
+      .onConflictDoUpdate({ target: members.peerId, set: { ...row, expires: members.expires } })
       .returning()
       .get();
     return memberOf(entered);
   }
 
   /** @param who a peer id, or a name that only one of them has */
-  #changeState(who: string, from: MemberState | undefined, to: MemberState, nobody: string): Promise<MemberRecord> {
+  #changeState(
+    who: string,
+    from: MemberState | undefined,
+    to: MemberState,
+    nobody: string,
+    spared?: PeerId,
+  ): Promise<MemberRecord> {
     const { db, write } = this.#options;
     return write(() => {
-      const isMeant = or(eq(members.peerId, who), eq(members.name, who));
+      // Joiners choose their names, so that a name must not stand for the id of somebody else.
+      const isMeant = eq(v.is(PeerIdSchema, who) ? members.peerId : members.name, who);
       const isInState = from === undefined ? ne(members.state, to) : eq(members.state, from);
       const found = db.select().from(members).where(and(isMeant, isInState)).limit(2).all();
-      const meant = found.find(({ peerId }) => peerId === who) ?? found[0];
+      const [meant] = found;
       if (meant === undefined) throw new P2pfsError("not_found", nobody, { hint: "p2pfs swarm members lists them" });
-      if (found.length > 1 && meant.peerId !== who)
+      if (found.length > 1)
         throw new P2pfsError("ambiguous", `several are called ${who}`, {
           hint: "name the one that you mean by its id",
+        });
+      if (meant.peerId === spared)
+        throw new P2pfsError("refused", "this tracker cannot remove itself from its swarm", {
+          hint: "name another member; p2pfs swarm members lists them",
         });
       return memberOf(db.update(members).set({ state: to }).where(eq(members.peerId, meant.peerId)).returning().get());
     });
   }
+}
+
+function unknownInvitation(): P2pfsError {
+  return new P2pfsError("refused", "this invitation is not known here, has ended or has expired", {
+    hint: "ask for a new one: p2pfs swarm invite",
+  });
 }
 
 function memberOf({ invitation: _, ...row }: MemberRow): MemberRecord {
