@@ -145,7 +145,9 @@ export function acceptCertificate({ dataFolder, text }: OfFolder & { text: strin
       throw new P2pfsError("refused", "this machine has not asked for a certificate", {
         hint: "`p2pfs swarm request` prints the request; the key stays in the data folder",
       });
-    folder.membership.write(membershipFromSigned(text, key, Date.now()));
+    const membership = membershipFromSigned(text, key, Date.now());
+    assertOfRole(membership, folder.role);
+    folder.membership.write(membership);
     folder.membership.removePendingKey();
     return infoOf(folder);
   });
@@ -198,12 +200,22 @@ function openIdle(role: Role, dataFolder: string | undefined): DataFolder {
   }
 }
 
-/** S6: of a role that is to run. Throws `refused` for a member that is not to encrypt. */
-export function membershipFor(files: MembershipFiles, insecure: boolean): Membership | undefined {
+/** S6: of a role that is to run. Throws `refused` for a member of the other role, and for one that is not to encrypt. */
+export function membershipFor(files: MembershipFiles, role: Role, insecure: boolean): Membership | undefined {
   const membership = files.read();
-  if (membership === undefined || !insecure) return membership;
+  if (membership === undefined) return undefined;
+  assertOfRole(membership, role);
+  if (!insecure) return membership;
   throw new P2pfsError("refused", `this role is of the swarm ${membership.swarm}, which encrypts everything`, {
     hint: "start it without --insecure; `p2pfs swarm leave` leaves the swarm",
+  });
+}
+
+function assertOfRole({ swarm, certificate }: Membership, role: Role): void {
+  const certified = roleOf(certificate);
+  if (certified === role) return;
+  throw new P2pfsError("refused", `the certificate is for a ${certified} of the swarm ${swarm}, not for a ${role}`, {
+    hint: `a ${role} needs a data folder of its own (--data) and a certificate of its role`,
   });
 }
 

@@ -45,7 +45,7 @@ export async function openPeer(options: OpenPeerOptions): Promise<RunningRole> {
     open,
     openRole: (folder) => {
       const filesFolder = options.filesFolder ?? defaultFilesFolder(folder.path);
-      const membership = membershipFor(folder.membership, insecure);
+      const membership = membershipFor(folder.membership, "peer", insecure);
       return Peer.open({
         dataFolder: folder,
         filesFolder,
@@ -86,7 +86,7 @@ export async function openStandalonePeer(options: StandalonePeerOptions): Promis
   const joined = join && (await joinForOnce(join));
   const membership =
     joined ??
-    membershipFor(new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })), insecure);
+    membershipFor(new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })), "peer", insecure);
   const instruments = new Instruments();
   const peer = await Peer.open({
     dataFolder: undefined,

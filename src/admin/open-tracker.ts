@@ -52,7 +52,7 @@ export async function openTracker({
 }
 
 function swarmOf({ membership: files }: DataFolder, insecure: boolean): SwarmOptions | undefined {
-  const membership = membershipFor(files, insecure);
+  const membership = membershipFor(files, "tracker", insecure);
   if (membership === undefined) return undefined;
   return {
     membership,
