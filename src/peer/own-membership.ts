@@ -89,8 +89,10 @@ export class OwnMembership {
   async #renew({ request, renewed }: RenewalOptions): Promise<void> {
     const reply = await request();
     const { clock, keep } = this.#options;
-    this.#membership = renewedMembership(this.#membership, reply, clock.wallTime());
-    keep(this.#membership);
+    const membership = renewedMembership(this.#membership, reply, clock.wallTime());
+    // First, so that it is tried again where it cannot be stored.
+    keep(membership);
+    this.#membership = membership;
     renewed();
   }
 }

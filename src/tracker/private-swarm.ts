@@ -99,8 +99,10 @@ export class PrivateSwarm {
     if (!this.#renewals.take(this.#membership)) return false;
     const isFounder = authorityKey !== undefined;
     const reply = await (isFounder ? this.certifier.renew(this.#membership.peerId) : askRenewal(this.#membership));
-    this.#membership = renewedMembership(this.#membership, reply, clock.wallTime());
-    keep(this.#membership);
+    const membership = renewedMembership(this.#membership, reply, clock.wallTime());
+    // First, so that it is tried again where it cannot be stored.
+    keep(membership);
+    this.#membership = membership;
     return true;
   }
 }
