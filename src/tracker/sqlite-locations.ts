@@ -32,6 +32,8 @@ const FILL_STEP_ROWS = 1000;
 
 interface SampledHolder {
   readonly peerId: string;
+  /** As in HolderTraits. */
+  readonly owner: string;
   readonly info: HolderInfo;
 }
 
@@ -70,7 +72,7 @@ export class SqliteLocations {
     const found = await this.#findCached(query, requester.sameHost);
     if (found === undefined) return undefined;
     const others = found.holders.filter((holder) => holder.peerId !== requester.peerId).slice(0, HOLDER_SAMPLE_MAX);
-    return { fileInfo: found.fileInfo, holders: shuffled(others, this.#random.number).map((holder) => holder.info) };
+    return { fileInfo: found.fileInfo, holders: inTurns(others, this.#random.number).map((holder) => holder.info) };
   }
 
   /** This online peer holds some or all chunks of the content now. */
@@ -175,6 +177,7 @@ export class SqliteLocations {
     const rangesMax = Math.min(CHUNK_RANGES_MAX, Math.floor(LOCATION_RANGES_MAX / Math.max(1, found.size)));
     return [...found.values()].map(({ peerId, member, size, chunks, ...at }) => ({
       peerId,
+      owner: member ?? at.ip,
       info: {
         address: addressOf(at),
         ...(member === null ? {} : { peer_id: member as PeerId }),
@@ -210,6 +213,17 @@ export class SqliteLocations {
 
 function traitsOf({ ip, member }: PeerRow, isComplete: boolean): HolderTraits {
   return { owner: member ?? ip, isComplete, isLoopback: isLoopback(ip) };
+}
+
+/** In random order, but one of each owner before another one of any: whoever asks a few at first asks different ones. */
+function inTurns(holders: readonly SampledHolder[], random: () => number): SampledHolder[] {
+  const named = new Map<string, number>();
+  const ranked = shuffled(holders, random).map((holder) => {
+    const rank = named.get(holder.owner) ?? 0;
+    named.set(holder.owner, rank + 1);
+    return { holder, rank };
+  });
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ holder }) => holder);
 }
 
 type SampledRow = ReturnType<ReturnType<typeof prepareLocations>["sampled"]["all"]>[number];

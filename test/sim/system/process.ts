@@ -23,6 +23,8 @@ export class Process {
   #frozenUntil = 0;
   /** What is due and has to wait until the process runs again. */
   readonly #held: (() => void)[] = [];
+  /** How far the wall clock of its machine is ahead of the time that has passed. */
+  wallAheadMs = 0;
 
   constructor({ ip, clock, network, random }: ProcessOptions) {
     this.ip = ip;
@@ -103,7 +105,7 @@ export class Process {
     };
     return {
       now: () => this.#clock.now,
-      wallTime: () => Math.round(EPOCH_MS + this.#clock.now),
+      wallTime: () => Math.round(EPOCH_MS + this.#clock.now + this.wallAheadMs),
       after,
       every,
       nextTurn: (action) => this.soon(action),
