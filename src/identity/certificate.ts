@@ -140,6 +140,11 @@ export function peerIdIn(certificate: X509Certificate): PeerId | undefined {
   }
 }
 
+/** Whether no byte of the authority's certificate was changed. */
+export function isAuthority(certificate: X509Certificate): boolean {
+  return certificate.ca && certificate.issuer === certificate.subject && isSignedBy(certificate, certificate);
+}
+
 function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.verify(issuer.publicKey);

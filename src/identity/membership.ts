@@ -5,7 +5,7 @@ import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts
 import { P2pfsError } from "../core/errors.ts";
 import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
-import { peerIdIn } from "./certificate.ts";
+import { checkCertificate, isAuthority, peerIdIn } from "./certificate.ts";
 import { type PrivateKeyPem, parsePrivateKey, peerIdOfKey, publicKeyOf, spkiOf } from "./keys.ts";
 
 export interface Membership {
@@ -65,6 +65,12 @@ const MembershipTextSchema = v.pipe(
   }),
 );
 
+const NewerTextSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({ version: v.pipe(v.number(), v.integer(), v.gtValue(VERSION)) }),
+);
+
 export function formatMembership({ swarm, authority, certificate, key, trackers }: Membership): string {
   const text = {
     version: VERSION,
@@ -79,13 +85,26 @@ export function formatMembership({ swarm, authority, certificate, key, trackers 
 
 /** Throws `disk` for a text that is damaged, or of a newer version. @param path of the file, for the message */
 export function parseMembership(text: string, path: string): Membership {
+  if (v.is(NewerTextSchema, text))
+    throw new P2pfsError("disk", `the membership in ${path} was written by a newer version of p2pfs`, {
+      hint: "run that version, or name another data folder with --data",
+    });
   const parsed = v.safeParse(MembershipTextSchema, text, { abortEarly: true });
   if (!parsed.success) throw damaged(path, v.getDotPath(parsed.issues[0]) ?? parsed.issues[0].message);
   const { version: _, ...kept } = parsed.output;
   const peerId = peerIdIn(kept.certificate);
   if (peerId === undefined || idOfKey(kept.key) !== peerId)
     throw damaged(path, "the key is not that of the certificate");
+  if (!isOfSwarm(kept)) throw damaged(path, "a certificate is not what was written");
   return { ...kept, peerId };
+}
+
+/** Whether the certificates are those that the authority has signed, be they valid by now or not. */
+function isOfSwarm({ authority, certificate }: Pick<Membership, "authority" | "certificate">): boolean {
+  if (!isAuthority(authority)) return false;
+  const trust = { authority, isRevoked: () => false };
+  const verdict = checkCertificate(certificate.raw, trust, Date.parse(certificate.validFrom));
+  return "member" in verdict || verdict.fault === "not_yet_valid" || verdict.fault === "expired";
 }
 
 /** The key of the swarm's authority. Throws `disk` for any other text. @param path of the file, for the message */

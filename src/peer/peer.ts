@@ -34,6 +34,7 @@ import { reportCopies } from "./copy-reports.ts";
 import { PeerEvents } from "./events.ts";
 import type { FetchJob } from "./fetch-job.ts";
 import { Fetches, type FetchRequest } from "./fetches.ts";
+import { offerKnownCopies } from "./known-copies.ts";
 import { Library } from "./library.ts";
 import { Neighbours } from "./neighbours.ts";
 import { onlyPeerAt } from "./only-peer-at.ts";
@@ -220,7 +221,7 @@ export class Peer {
       events: this.events,
     });
     reportCopies(this.#library, log, this.events);
-    for (const copy of [...this.#repository.shares(), ...this.#repository.fetched()]) this.#library.addCopy(copy);
+    offerKnownCopies(this.#repository, this.#library, log);
     for (const follower of [this.#sharing, this.#swarms, this.#directory])
       this.#library.events.subscribe((event) => follower.follow(event));
   }

@@ -6,11 +6,14 @@ import { join } from "node:path";
 import { asc, count, eq, gt, sql } from "drizzle-orm";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
-import type { ContentId } from "../core/manifest.ts";
+import { type ContentId, contentIdOf } from "../core/manifest.ts";
+import { digest } from "../disk/blake3.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openWith } from "../store/database.ts";
 import { limitOf } from "../store/parameter.ts";
 import * as schema from "./schema.ts";
 import { contents, fetched, shares, unfinished } from "./schema.ts";
+
+const CONTENTS_AT_ONCE = 16;
 
 /** A complete file on this machine, with its stamp from when its content was verified. */
 export interface LocalCopy {
@@ -112,6 +115,29 @@ export class Repository {
     return this.#run(({ fetchedAfter }) => fetchedAfter.all({ path, limit }));
   }
 
+  /**
+   * Forgets contents whose manifest is damaged, and the copies of contents that have none, which are returned: what is in
+   * a row is not checked by SQLite, but a manifest proves its content id.
+   */
+  forgetDamaged(): { readonly shares: readonly Share[]; readonly fetched: readonly LocalCopy[] } {
+    const sound = new Set<ContentId>();
+    const damaged: ContentId[] = [];
+    for (const { contentId, manifest } of this.#contents()) {
+      const isSound = contentIdOf(manifest, digest) === contentId;
+      if (isSound) sound.add(contentId);
+      else damaged.push(contentId);
+    }
+    const isLost = ({ contentId }: LocalCopy) => !sound.has(contentId);
+    const lost = { shares: this.shares().filter(isLost), fetched: this.fetched().filter(isLost) };
+    if (damaged.length + lost.shares.length + lost.fetched.length === 0) return lost;
+    this.#change(({ removeShare, removeFetched, removeContent }) => {
+      for (const { fname } of lost.shares) removeShare.run({ fname });
+      for (const { path } of lost.fetched) removeFetched.run({ path });
+      for (const contentId of damaged) removeContent.run({ contentId });
+    });
+    return lost;
+  }
+
   manifest(contentId: ContentId): Uint8Array | undefined {
     return this.#run(({ content }) => content.get({ contentId })?.manifest);
   }
@@ -136,6 +162,16 @@ export class Repository {
   close(): void {
     this.#isClosed = true;
     this.#database.close();
+  }
+
+  /** Few at a time, since a manifest may have megabytes. */
+  *#contents(): Generator<typeof contents.$inferSelect> {
+    for (let after = ""; ; ) {
+      const rows = this.#run(({ contentsAfter }) => contentsAfter.all({ contentId: after, limit: CONTENTS_AT_ONCE }));
+      yield* rows;
+      if (rows.length < CONTENTS_AT_ONCE) return;
+      after = rows.at(-1)!.contentId;
+    }
   }
 
   #run<Result>(work: (statements: Statements) => Result): Result {
@@ -168,6 +204,17 @@ function prepareStatements({ db }: RepositoryDatabase) {
     content: db
       .select()
       .from(contents)
+      .where(eq(contents.contentId, hole("contentId")))
+      .prepare(),
+    contentsAfter: db
+      .select()
+      .from(contents)
+      .where(gt(contents.contentId, hole("contentId")))
+      .orderBy(asc(contents.contentId))
+      .limit(limitOf(hole("limit")))
+      .prepare(),
+    removeContent: db
+      .delete(contents)
       .where(eq(contents.contentId, hole("contentId")))
       .prepare(),
     addContent: db

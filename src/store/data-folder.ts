@@ -9,6 +9,7 @@ import type { Random } from "../core/clock.ts";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type PeerSecret, PeerSecretSchema } from "../core/model.ts";
+import { damagedDatabase } from "./damage.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { MembershipFiles } from "./membership-files.ts";
 import { plantingFault, replaceableAt } from "./other-users.ts";
@@ -73,7 +74,21 @@ export function randomPeerSecret(random: Random): PeerSecret {
 export function openDataFolder(options: DataFolderOptions): DataFolder {
   const path = resolveDataFolder(options);
   makeFolder(path);
-  return new DataFolder(options.role, path, lockFolder(path));
+  const folder = new DataFolder(options.role, path, lockFolder(path));
+  try {
+    assertNotCut(folder);
+    return folder;
+  } catch (thrown) {
+    folder.close();
+    throw thrown;
+  }
+}
+
+/** Throws for an empty database where the role has run before: SQLite would take it for a new one, and start anew. */
+function assertNotCut(folder: DataFolder): void {
+  const stats = statSync(folder.databasePath, { throwIfNoEntry: false });
+  if (stats?.size === 0 && folder.rememberedPort("admin") !== undefined)
+    throw damagedDatabase(folder.databasePath, "it is empty");
 }
 
 export class DataFolder {

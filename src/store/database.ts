@@ -9,6 +9,7 @@ import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { migrate } from "drizzle-orm/bun-sqlite/migrator";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { P2pfsError } from "../core/errors.ts";
+import { damagedDatabase } from "./damage.ts";
 
 /** How long to wait for another program that uses the file, such as a database shell. */
 const BUSY_TIMEOUT_MS = 1000;
@@ -48,6 +49,7 @@ export function openDatabase<Schema extends Record<string, unknown>>(
     const db = drizzle(sqlite, { schema });
     assertNotNewer(sqlite, path, migrationsFolder);
     migrate(db, { migrationsFolder });
+    assertSchema(sqlite, path, migrationsFolder);
     sqlite.run("PRAGMA foreign_keys = ON");
     const opened = sqlite;
     return { sqlite: opened, db, close: () => closeDatabase(opened) };
@@ -71,10 +73,11 @@ export function openWith<Schema extends Record<string, unknown>, Opened>(
   }
 }
 
-/** The migrations and statements are right, so that an SQL error means that the database has other tables than they make. */
+/** Nothing but what is in the file can make a statement of an opening wrong. */
 function asOpeningError(thrown: unknown, path: string): unknown {
-  const cause = sqliteCauseOf(thrown);
-  return cause?.code === "SQLITE_ERROR" ? damagedError(path, cause.message, thrown) : asDatabaseError(thrown, path);
+  const error = asDatabaseError(thrown, path);
+  const wrong = error instanceof P2pfsError ? undefined : sqliteCauseOf(error);
+  return wrong === undefined ? error : damagedDatabase(path, wrong.message, error);
 }
 
 /**
@@ -102,7 +105,7 @@ export function asDatabaseError(thrown: unknown, path: string): unknown {
   if (cause === undefined) return isSystemError(thrown) ? diskError(path, thrown.message, thrown) : thrown;
   const code = cause.code ?? "";
   if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB"))
-    return damagedError(path, cause.message, thrown);
+    return damagedDatabase(path, cause.message, thrown);
   if (/^SQLITE_(?:FULL|IOERR|READONLY|CANTOPEN|PERM|BUSY|LOCKED|NOMEM|PROTOCOL)/.test(code))
     return diskError(path, cause.message, thrown);
   return thrown;
@@ -110,7 +113,36 @@ export function asDatabaseError(thrown: unknown, path: string): unknown {
 
 function assertSound(sqlite: Database, path: string): void {
   const row = sqlite.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
-  if (row?.quick_check !== "ok") throw damagedError(path, row?.quick_check ?? "no answer to a check");
+  if (row?.quick_check !== "ok") throw damagedDatabase(path, row?.quick_check ?? "no answer to a check");
+}
+
+type TableText = { readonly name: string; readonly sql: string | null };
+
+/** By folder of migrations. */
+const schemasMade = new Map<string, readonly TableText[]>();
+
+/** Throws where a table or index is not what the migrations make: SQLite checks how its text reads, not what it says. */
+function assertSchema(sqlite: Database, path: string, migrationsFolder: string): void {
+  if (path === ":memory:") return;
+  const made = schemasMade.get(migrationsFolder) ?? schemaOfMigrations(migrationsFolder);
+  schemasMade.set(migrationsFolder, made);
+  const found = new Map(schemaOf(sqlite).map(({ name, sql }) => [name, sql]));
+  const wrong = made.find(({ name, sql }) => found.get(name) !== sql);
+  if (wrong !== undefined) throw damagedDatabase(path, `${wrong.name} is not what it should be`);
+}
+
+function schemaOfMigrations(migrationsFolder: string): TableText[] {
+  const memory = new Database(":memory:");
+  migrate(drizzle(memory), { migrationsFolder });
+  const made = schemaOf(memory);
+  memory.close();
+  return made;
+}
+
+/** Without what SQLite and Drizzle keep for themselves. */
+function schemaOf(sqlite: Database): TableText[] {
+  const own = "name NOT LIKE 'sqlite|_%' ESCAPE '|' AND name NOT LIKE '|_|_%' ESCAPE '|'";
+  return sqlite.query<TableText, []>(`SELECT name, sql FROM sqlite_master WHERE ${own}`).all();
 }
 
 /** Throws for a database of a later version: drizzle would not notice it, since it only looks for newer migrations of ours. */
@@ -136,13 +168,6 @@ function sqliteCauseOf(thrown: unknown): SQLiteError | undefined {
 
 function isSystemError(thrown: unknown): thrown is Error {
   return thrown instanceof Error && "syscall" in thrown;
-}
-
-function damagedError(path: string, what: string, cause?: unknown): P2pfsError {
-  return new P2pfsError("disk", `the database ${path} is damaged (${what})`, {
-    cause,
-    hint: `nothing was changed; put a backup in its place, or move ${path} and its -wal and -shm files away to start anew`,
-  });
 }
 
 function diskError(path: string, what: string, cause: unknown): P2pfsError {

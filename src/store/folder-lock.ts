@@ -2,7 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { lstatSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { diskError } from "../core/disk-error.ts";
+import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { createLockFile, isLockedByOther, lockFile, openLockFile } from "./sqlite-lock.ts";
 
@@ -19,6 +19,11 @@ export function lockFolder(folder: string): Database {
   } catch (cause) {
     if (isLockedByOther(cause))
       throw new P2pfsError("already_running", `the data folder ${folder} is in use by another p2pfs`, { cause });
+    if (errnoOf(cause) === "SQLITE_NOTADB")
+      throw new P2pfsError("disk", `cannot lock ${path}: it is not the empty file that it should be`, {
+        cause,
+        hint: "remove the file; it holds nothing, and is made again",
+      });
     throw diskError(`cannot lock ${path}`, cause);
   }
 }

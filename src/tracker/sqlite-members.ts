@@ -6,6 +6,8 @@ import { P2pfsError } from "../core/errors.ts";
 import { LIST_PAGE_MAX, MEMBERS_MAX } from "../core/limits.ts";
 import { type PeerId, PeerIdSchema } from "../core/model.ts";
 import { DAY_MS } from "../core/units.ts";
+import { peerIdOfKey } from "../identity/keys.ts";
+import { damagedDatabase } from "../store/damage.ts";
 import {
   INVITATIONS_MAX,
   type Invitation,
@@ -34,6 +36,16 @@ export interface SqliteMembersOptions {
 }
 
 type MemberRow = typeof members.$inferSelect;
+
+/** Throws `disk` where a row was damaged: a member that was removed would be one again. */
+export function assertMembersSound(db: RegistryDatabase, path: string): void {
+  const { peerId, key, role, state } = members;
+  for (const row of db.select({ peerId, key, role, state }).from(members).all()) {
+    const isSound = role.enumValues.includes(row.role) && state.enumValues.includes(row.state);
+    if (!isSound || peerIdOfKey(row.key) !== row.peerId)
+      throw damagedDatabase(path, "a member is not what was written");
+  }
+}
 
 export class SqliteMembers implements MemberRegistry {
   readonly #options: SqliteMembersOptions;

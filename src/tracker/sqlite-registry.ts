@@ -32,7 +32,7 @@ import { SessionHolders } from "./session-holders.ts";
 import { prepareChanges } from "./sqlite-changes.ts";
 import { SqliteLists } from "./sqlite-lists.ts";
 import { type PeerRow, SqliteLocations } from "./sqlite-locations.ts";
-import { SqliteMembers } from "./sqlite-members.ts";
+import { assertMembersSound, SqliteMembers } from "./sqlite-members.ts";
 import { peerRecordOf } from "./sqlite-rows.ts";
 import type { ChunkInfo, Page } from "./types.ts";
 
@@ -53,7 +53,10 @@ export interface SqliteRegistryOptions {
 export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegistry {
   const { path } = options;
   const migrationsFolder = join(import.meta.dir, "registry-sqlite");
-  return openWith({ path, schema, migrationsFolder }, (database) => new SqliteRegistry(database, options));
+  return openWith({ path, schema, migrationsFolder }, (database) => {
+    assertMembersSound(database.db, path);
+    return new SqliteRegistry(database, options);
+  });
 }
 
 export class SqliteRegistry implements Registry {

@@ -38,7 +38,7 @@ export const NO_TRACKER: HostPort = { host: "127.0.0.1", port: 1 };
 const log = () => undefined;
 
 /** A port of this machine at which a role can start again. */
-async function lastingHostPort(): Promise<HostPort> {
+export async function lastingHostPort(): Promise<HostPort> {
   return { host: "127.0.0.1", port: await lastingPort() };
 }
 
