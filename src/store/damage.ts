@@ -5,6 +5,7 @@ import { P2pfsError } from "../core/errors.ts";
 export function damagedDatabase(path: string, what: string, cause?: unknown): P2pfsError {
   return new P2pfsError("disk", `the database ${path} is damaged (${what})`, {
     cause,
-    hint: `nothing was changed; put a backup in its place, or move ${path} and its -wal and -shm files away to start anew`,
+    // A -wal file of another database would damage the backup.
+    hint: `nothing was changed; move ${path} and its -wal and -shm files away, then put a backup there, or start anew without`,
   });
 }

@@ -6,7 +6,7 @@
  */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { allPagesOf, answerOf, linesOf, peerClient, trackerClient } from "../../src/admin/client.ts";
 import type { RunningRole } from "../../src/admin/host.ts";
@@ -175,7 +175,7 @@ for (const file of ["admin.json", "history", "swarm-pending.pem", "admin.json.ne
 
 for (const kind of ["tracker", "peer"] as const) {
   const file = databaseOf[kind];
-  const refused = (data: string) => expectRefused(kind, data, file, "is damaged", "put a backup in its place");
+  const refused = (data: string) => expectRefused(kind, data, file, "is damaged", "then put a backup there");
 
   for (const what of ["cut to nothing", "cut to half", "filled with something else"]) {
     test(`${file}, ${what}: an error, and it is left as it is`, async () => {
@@ -261,9 +261,19 @@ test("a member that was damaged into one that is not removed: an error", async (
       data,
       "registry.sqlite",
       "a member is not what was written",
-      "put a backup in its place",
+      "then put a backup there",
     );
   }
+});
+
+test("a database that is older than the files that it knows, as from a backup: only what is still true is served", async () => {
+  const data = copyOf(made("peer"));
+  const path = join(folder, "source of one");
+  renameSync(path, `${path}.before`);
+  closeLater(path, () => renameSync(`${path}.before`, path));
+  writeFileSync(path, randomBytes(100_000, 9));
+  expect(await knownIn("peer", data)).toEqual(sharedNames);
+  expect(logged).toEqual([expect.stringContaining(`${path} is not served any more`)]);
 });
 
 test("a manifest that was damaged: its share alone is lost, which is told, and the file can be published again", async () => {
