@@ -129,10 +129,12 @@ export async function issueCertificate(
   return new Uint8Array(certificate.rawData);
 }
 
-/** Loaded when first needed: most commands make no certificate. */
-async function x509() {
-  await import("reflect-metadata");
-  return import("@peculiar/x509");
+let loading: Promise<typeof import("@peculiar/x509")> | undefined;
+
+/** Loaded when first needed: most commands make no certificate. Once, since an import costs half a millisecond each time. */
+function x509() {
+  loading ??= import("reflect-metadata").then(() => import("@peculiar/x509"));
+  return loading;
 }
 
 function signingKey(pem: PrivateKeyPem): Promise<CryptoKey> {
