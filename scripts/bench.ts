@@ -6,8 +6,8 @@
  * Sections: transfer (1 GiB from one seeder, against curl from nginx), r8 (1,000,000,000 bytes), large (5 GiB, with the
  * memory of both sides), version (the time of --version, against curl's), three (three peers at once, against
  * libtorrent), swarm (64 MiB to up to 16 peers with capped uploads, against the theoretical bound and libtorrent),
- * seeders (1 GiB from four against one), private (1 GiB in a private swarm against plain connections, joins and
- * handshakes), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a fetch, the
+ * seeders (1 GiB from four against one), private (what a private swarm costs against plain connections, joins and
+ * handshakes of its tracker, first steps in two network namespaces), commands (publish, ping, and lists of 100,000 files), admin (requests to the endpoint during a fetch, the
  * page in Chromium). All of them without an argument. Before each run the outputs are removed and the disk is synced;
  * the two sides take turns at being first; a ratio is the median of those of the rounds.
  * Files lie on disk (--folder, else dist/) and in /dev/shm. Nothing else should run meanwhile.
@@ -17,6 +17,7 @@ import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
+import { atExit, undoOnSignals } from "./lib/at-exit.ts";
 import { benchAdmin } from "./lib/bench-admin.ts";
 import { benchPrivate } from "./lib/bench-private.ts";
 import { measureCommands } from "./lib/commands.ts";
@@ -253,8 +254,8 @@ const sections: Readonly<Record<string, Section>> = {
   swarm: { title: "swarms of processes, each upload capped, against the least time possible", run: swarm },
   seeders: { title: "1 GiB from four seeders, against one", run: seeders },
   private: {
-    title: "a private swarm: 1 GiB against plain connections, joins and handshakes of one tracker",
-    run: (places) => benchPrivate({ binary, folder: places.at(-1)!.folder, rounds, show }),
+    title: "a private swarm against plain connections; joins and handshakes of one tracker; the first file",
+    run: (places) => benchPrivate({ binary, places, rounds, show }),
   },
   admin: {
     title: "the endpoint and the page: requests, their cost to a fetch, weight, time, 100,000 files",
@@ -272,9 +273,14 @@ if (wrong !== undefined) fail(`there is no section ${wrong}; there are ${Object.
 if (!Number.isInteger(rounds) || rounds < 1) fail("--rounds takes a whole number from 1");
 const binary = await build();
 
+undoOnSignals();
 const onDisk = options.folder ?? join(root, "dist");
 const places: Place[] = [{ name: "disk", folder: mkdtempSync(join(onDisk, "bench-")) }];
 if (existsSync("/dev/shm")) places.push({ name: "/dev/shm", folder: mkdtempSync("/dev/shm/p2pfs-bench-") });
+
+const removePlaces = atExit(() => {
+  for (const { folder } of places) rmSync(folder, { recursive: true, force: true });
+});
 
 console.log(
   `${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, ${(totalmem() / GiB).toFixed(0)} GiB; ${rounds} rounds`,
@@ -286,5 +292,5 @@ try {
     await run(places);
   }
 } finally {
-  for (const { folder } of places) rmSync(folder, { recursive: true, force: true });
+  removePlaces();
 }

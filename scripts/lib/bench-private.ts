@@ -1,137 +1,170 @@
-/** A private swarm against plain connections: a transfer as whole processes, joins and handshakes of one tracker. */
+/** A private swarm: what encryption costs against plain connections, how fast one tracker lets machines in, first steps. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Address, formatHostPort } from "../../src/core/address.ts";
-import { SECOND_MS } from "../../src/core/units.ts";
-import { securityOf } from "../../src/identity/credentials.ts";
-import { parseInvitation } from "../../src/identity/invitation.ts";
-import { createPrivateKeyPem } from "../../src/identity/keys.ts";
-import type { Membership } from "../../src/identity/membership.ts";
-import { Endpoint } from "../../src/net/endpoint.ts";
-import { realSystem } from "../../src/net/system.ts";
-import { joinSwarm } from "../../src/peer/join-swarm.ts";
-import { assertSame, compare, GiB, list, makeFile, median, runTimed, seconds, settle } from "./measure.ts";
-import { lastingPort } from "./ports.ts";
-import { type Role, Roles } from "./roles.ts";
+import { atExit } from "./at-exit.ts";
+import { firstFile, missingNamespaces } from "./first-file.ts";
+import {
+  assertSame,
+  compare,
+  cpuSecondsOf,
+  GiB,
+  list,
+  makeFile,
+  median,
+  runTimed,
+  seconds,
+  settle,
+  watchSteal,
+} from "./measure.ts";
+import { joinAs, member, privateTracker } from "./members.ts";
+import { measureAdmissions } from "./private-admissions.ts";
+import { compareCommands, compareMemory, comparePrivateSwarms } from "./private-costs.ts";
+import { Roles } from "./roles.ts";
 
 const RATIO_AIM = 1.3;
 const JOINS_AIM = 100;
-const MEASURED_MS = 5 * SECOND_MS;
-const AT_ONCE = 16;
 const FILE = "bench.bin";
+
+interface Place {
+  readonly name: string;
+  readonly folder: string;
+}
 
 export interface BenchPrivateOptions {
   readonly binary: string;
-  readonly folder: string;
+  readonly places: readonly Place[];
   readonly rounds: number;
   readonly show: (where: string, what: string) => void;
 }
 
-export async function benchPrivate({ binary, folder, rounds, show }: BenchPrivateOptions): Promise<void> {
-  const verdict = (reached: boolean) => (reached ? "reached" : "NOT REACHED");
-  const place = mkdtempSync(join(folder, "private-"));
-  const roles = new Roles(binary, place);
+type Part = BenchPrivateOptions & { readonly folder: string };
+
+const parts: readonly ((part: Part) => Promise<void>)[] = [
+  transfers,
+  admissions,
+  compareCommands,
+  comparePrivateSwarms,
+  compareMemory,
+  firstFiles,
+];
+
+/** Each part has a folder in memory, where no disk adds its own time. */
+export async function benchPrivate(options: BenchPrivateOptions): Promise<void> {
+  for (const part of parts) await inFolder(options.places.at(-1)!.folder, (folder) => part({ ...options, folder }));
+}
+
+async function inFolder(place: string, use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(place, "private-"));
+  const undo = atExit(() => rmSync(folder, { recursive: true, force: true }));
   try {
-    const file = join(place, FILE);
-    makeFile(file, GiB);
-    const fetches = { private: await privateFetch(roles, file), plain: await plainFetch(roles, file) };
-    const measured = (kind: keyof typeof fetches) => async () => {
-      const output = join(place, kind);
-      settle(output);
-      const run = await runTimed([...fetches[kind], output]);
-      assertSame(file, output);
-      return run.seconds;
-    };
-    const { ours, theirs, ratio } = await compare(rounds, measured("private"), measured("plain"));
-    show("1 GiB", `private ${seconds(median(ours))} (${list(ours)})`);
-    show("", `plain   ${seconds(median(theirs))} (${list(theirs)})`);
-    show("", `ratio ${ratio.toFixed(2)}; aim at most ${RATIO_AIM}: ${verdict(ratio <= RATIO_AIM)}`);
-    const { joins, handshakes } = await admissions(mkdtempSync(join(place, "tracker-")));
-    show("joins", `${joins.toFixed(0)} a second; aim at least ${JOINS_AIM}: ${verdict(joins >= JOINS_AIM)}`);
-    show("handshakes", `${handshakes.toFixed(0)} a second, both sides on this machine`);
+    await use(folder);
   } finally {
-    await roles.stop();
-    rmSync(place, { recursive: true, force: true });
+    undo();
   }
 }
 
-/** The command that fetches the file but for its destination. */
-async function plainFetch(roles: Roles, file: string): Promise<string[]> {
+function verdict(reached: boolean): string {
+  return reached ? "reached" : "NOT REACHED";
+}
+
+async function transfers({ places, ...options }: Part): Promise<void> {
+  for (const { name, folder } of places)
+    await inFolder(folder, (within) => transfer({ ...options, places, folder: within }, name));
+}
+
+interface Measured {
+  readonly seconds: number;
+  /** CPU time of both sides, which other load on the machine hardly changes. */
+  readonly cpuSeconds: number;
+}
+
+async function transfer({ binary, folder, rounds, show }: Part, place: string): Promise<void> {
+  const roles = new Roles(binary, folder);
+  try {
+    const file = join(folder, FILE);
+    makeFile(file, GiB);
+    const steal = watchSteal();
+    const cpu = { private: [] as number[], plain: [] as number[] };
+    const fetches = { private: await privateFetch(roles, file), plain: await plainFetch(roles, file) };
+    const run = (kind: keyof typeof fetches) => async () => {
+      const measured = await fetches[kind](join(folder, kind));
+      cpu[kind].push(measured.cpuSeconds);
+      return measured.seconds;
+    };
+    await compare(1, run("private"), run("plain"));
+    for (const times of Object.values(cpu)) times.length = 0;
+    const { ours, theirs, ratio } = await compare(rounds, run("private"), run("plain"));
+    const cpuRatio = median(cpu.private.map((value, round) => value / cpu.plain[round]!));
+    show(place, `1 GiB private ${seconds(median(ours))} (${list(ours)}), CPU time ${seconds(median(cpu.private))}`);
+    show("", `1 GiB plain   ${seconds(median(theirs))} (${list(theirs)}), CPU time ${seconds(median(cpu.plain))}`);
+    show("", `ratio ${ratio.toFixed(2)}; aim at most ${RATIO_AIM}: ${verdict(ratio <= RATIO_AIM)}`);
+    show("", `ratio of the CPU time of both sides ${cpuRatio.toFixed(2)}; host took ${steal().toFixed(0)} %`);
+  } finally {
+    await roles.stop();
+  }
+}
+
+type Fetch = (output: string) => Promise<Measured>;
+
+async function plainFetch(roles: Roles, file: string): Promise<Fetch> {
   const tracker = await roles.tracker("plain-tracker");
   const seeder = await roles.peer("plain-seeder", tracker);
   await roles.ask(["peer", "publish", file, FILE, "--data", seeder.data]);
-  const data = join(roles.folder, "plain-leecher");
-  return [roles.binary, "peer", "fetch", "--tracker", tracker.address, "--data", data, FILE];
+  const flags = ["--tracker", tracker.address, "--data", join(roles.folder, "plain-leecher")];
+  return (output) => measureFetch(roles, file, seeder.pid, output, flags);
 }
 
-async function privateFetch(roles: Roles, file: string): Promise<string[]> {
+async function privateFetch(roles: Roles, file: string): Promise<Fetch> {
   const tracker = await privateTracker(roles, "private-tracker");
-  for (const name of ["private-seeder", "private-leecher"])
-    await roles.ask(["swarm", "join", await tokenOf(roles, tracker), "--data", join(roles.folder, name)]);
-  const start = ["peer", "start", "--listen", "127.0.0.1:0"];
-  const isJoined = (status: { readonly connected?: boolean; readonly address: string | null }) =>
-    status.connected === true ? status.address : null;
-  const seeder = await roles.start("private-seeder", start, isJoined);
+  const seeder = await member(roles, "private-seeder", tracker);
   await roles.ask(["peer", "publish", file, FILE, "--data", seeder.data]);
-  return [roles.binary, "peer", "fetch", "--data", join(roles.folder, "private-leecher"), FILE];
+  const flags = ["--data", await joinAs(roles, "private-leecher", tracker)];
+  return (output) => measureFetch(roles, file, seeder.pid, output, flags);
 }
 
-async function privateTracker(roles: Roles, name: string): Promise<Role> {
-  await roles.ask(["swarm", "create", "bench", "--data", join(roles.folder, name)]);
-  const start = ["tracker", "start", "127.0.0.1", `${await lastingPort()}`, "--admin", "127.0.0.1:0"];
-  return roles.start(name, start, ({ address }) => address);
+async function measureFetch(
+  { binary }: Roles,
+  file: string,
+  seeder: number,
+  output: string,
+  flags: readonly string[],
+): Promise<Measured> {
+  settle(output);
+  const before = cpuSecondsOf(seeder);
+  const run = await runTimed([binary, "peer", "fetch", FILE, output, ...flags]);
+  const served = cpuSecondsOf(seeder) - before;
+  assertSame(file, output);
+  settle(output);
+  return { seconds: run.seconds, cpuSeconds: run.cpuSeconds + served };
 }
 
-async function tokenOf(roles: Roles, tracker: Role, uses = 1): Promise<string> {
-  const invite = ["swarm", "invite", "--uses", `${uses}`, "--json", "--data", tracker.data];
-  return (JSON.parse(await roles.ask(invite)) as { token: string }).token;
+async function admissions({ folder, rounds, show }: Part): Promise<void> {
+  const { joins, handshakes } = await measureAdmissions(folder, rounds);
+  const best = Math.max(...joins.perSecond);
+  const line = (values: readonly number[]) =>
+    `${Math.min(...values).toFixed(0)} / ${median(values).toFixed(0)} / ${Math.max(...values).toFixed(0)} a second`;
+  show("joins", `${line(joins.perSecond)} (minimum / median / maximum), both sides on this machine`);
+  show(
+    "",
+    `CPU time of the tracker ${joins.cpuMs.toFixed(1)} ms each: ${(1000 / joins.cpuMs).toFixed(0)} on a core of its own`,
+  );
+  show("", `aim at least ${JOINS_AIM} a second: ${verdict(best >= JOINS_AIM)}`);
+  show("members", `${line(handshakes.perSecond)} connect, greet and close`);
+  show("", `CPU time of the tracker ${handshakes.cpuMs.toFixed(1)} ms each`);
 }
 
-/** How many machines a tracker lets in in a second, and connections of a member. */
-async function admissions(folder: string): Promise<{ readonly joins: number; readonly handshakes: number }> {
-  const script = join(import.meta.dir, "join-tracker.ts");
-  const child = Bun.spawn([process.execPath, script, folder], { stdio: ["ignore", "pipe", "inherit"] });
-  try {
-    const invitation = parseInvitation(await firstLine(child.stdout));
-    let member: Membership | undefined;
-    const joins = await rateOf(async () => {
-      member = await joinSwarm({ invitation, key: await createPrivateKeyPem(), name: "bench" });
-    });
-    const { clock } = realSystem;
-    const security = securityOf({
-      membership: () => member!,
-      isRevoked: () => false,
-      wallTime: () => clock.wallTime(),
-    });
-    const local = () => ({ role: "peer", agent: "bench", address: null }) as const;
-    const endpoint = new Endpoint({ system: realSystem, local, security: () => security });
-    const at = formatHostPort(invitation.trackers[0]!) as Address;
-    const handshakes = await rateOf(async () => {
-      (await endpoint.dial(at, { timeoutMs: 10 * SECOND_MS })).close();
-    });
-    return { joins, handshakes };
-  } finally {
-    child.kill();
-    await child.exited;
+async function firstFiles({ binary, folder, rounds, show }: Part): Promise<void> {
+  const missing = missingNamespaces();
+  if (missing !== undefined) return show("start", `left out: ${missing}`);
+  const ways = { "with a peer that stays": false, "by peer fetch --join": true };
+  for (const [title, atOnce] of Object.entries(ways)) {
+    const runs = [];
+    for (let round = 0; round < rounds; round++) runs.push(await firstFile(binary, folder, atOnce));
+    const [sharing, fetching] = runs[0]!.commands;
+    const times = runs.map((run) => run.seconds);
+    show("start", `to the first file of another machine, ${title}:`);
+    show("", `${sharing} commands there, ${fetching} here, ${seconds(median(times))} of the machines (${list(times)})`);
   }
-}
-
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let text = "";
-  for await (const piece of stream) {
-    text += new TextDecoder().decode(piece);
-    if (text.includes("\n")) break;
-  }
-  return text.trim();
-}
-
-/** How often it is done in a second, several at once. */
-async function rateOf(work: () => Promise<void>): Promise<number> {
-  const began = performance.now();
-  let done = 0;
-  const worker = async () => {
-    for (; performance.now() - began < MEASURED_MS; done++) await work();
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return (done * SECOND_MS) / (performance.now() - began);
+  show("", "Syncthing: 2 commands, then 10 clicks and entries in two browsers (its Getting Started), not measured");
+  show("", "croc: 1 command there, 1 here and a yes, by way of a public relay (its README), not measured");
 }

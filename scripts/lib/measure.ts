@@ -1,12 +1,16 @@
 /** What the benchmarks share: test files, wall time and peak memory of a process, fair turns, medians of ratios. */
 import { randomFillSync } from "node:crypto";
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { atExit } from "./at-exit.ts";
 
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
 
 const blockBytes = 16 * MiB;
 const memoryPollMs = 25;
+const runMsMax = 5 * 60_000;
+/** USER_HZ, in which Linux counts the CPU time of a process. */
+const TICKS_A_SECOND = 100;
 
 /** Writes bytes that neither compress nor repeat: one random block, stamped anew every 4 KiB. */
 export function makeFile(path: string, bytes: number): void {
@@ -24,12 +28,14 @@ export interface Run {
   readonly seconds: number;
   /** Peak resident memory (VmHWM) of the process, where it lived long enough to be asked. */
   readonly peakBytes: number;
+  readonly cpuSeconds: number;
 }
 
 /** Runs a command to its end and measures it from outside, start of the process included. */
 export async function runTimed(command: readonly string[], env: Record<string, string> = {}): Promise<Run> {
   const started = performance.now();
-  const child = Bun.spawn([...command], { env, stdio: ["ignore", "ignore", "pipe"] });
+  const child = Bun.spawn([...command], { env, stdio: ["ignore", "ignore", "pipe"], timeout: runMsMax });
+  const undo = atExit(() => child.kill("SIGKILL"));
   let peakBytes = 0;
   const timer = setInterval(() => {
     peakBytes = Math.max(peakBytes, peakMemory(child.pid));
@@ -37,8 +43,15 @@ export async function runTimed(command: readonly string[], env: Record<string, s
   const exitCode = await child.exited;
   const seconds = (performance.now() - started) / 1000;
   clearInterval(timer);
+  undo();
   if (exitCode !== 0) throw new Error(`${command.join(" ")} ended with ${exitCode}:\n${await child.stderr.text()}`);
-  return { seconds, peakBytes };
+  return { seconds, peakBytes, cpuSeconds: Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6 };
+}
+
+/** CPU time that a running process has used so far, in seconds; to a hundredth. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
 }
 
 /** VmHWM in bytes; 0 where there is no such process any more. */

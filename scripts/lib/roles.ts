@@ -6,11 +6,13 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { atExit } from "./at-exit.ts";
 import { lastingPort } from "./ports.ts";
 
 const startMsMax = 10_000;
 const stopMsMax = 5_000;
 const pollMs = 20;
+const commandMsMax = 5 * 60_000;
 
 /** What `status` says, as far as it is used here. */
 interface Status {
@@ -57,7 +59,11 @@ export class Roles {
   /** Runs one command to its end. */
   async run(args: readonly string[]): Promise<Outcome> {
     const child = this.spawn(args);
+    const timer = setTimeout(() => child.kill("SIGKILL"), commandMsMax);
+    const undo = atExit(() => child.kill("SIGKILL"));
     const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    clearTimeout(timer);
+    undo();
     return { exitCode, stdout, stderr };
   }
 
@@ -108,6 +114,8 @@ export class Role {
     this.name = name;
     this.data = data;
     this.#child = child;
+    const undo = atExit(() => child.kill("SIGKILL"));
+    void child.exited.then(undo);
   }
 
   /** `IP:PORT`, as others see it. */

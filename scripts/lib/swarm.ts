@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { assertSame, MiB, makeFile, median, settle, watchSteal } from "./measure.ts";
+import { member, privateTracker } from "./members.ts";
 import { missingLibtorrent, runLibtorrent } from "./rivals.ts";
 import { type Role, Roles } from "./roles.ts";
 
@@ -19,6 +20,8 @@ export interface Shape {
   readonly leechers: readonly (number | undefined)[];
   /** What the ratio to the bound should not exceed. */
   readonly aim?: number;
+  /** Whether all are members of a private swarm. */
+  readonly isPrivate?: boolean;
 }
 
 const capped = (leechers: number, aim: number): Shape => ({
@@ -88,9 +91,11 @@ export async function runSwarm(binary: string, place: string, shape: Shape): Pro
   try {
     const file = join(folder, fname);
     makeFile(file, shape.bytes);
-    const tracker = await roles.tracker();
-    const start = (name: string) => (limit: number | undefined, index: number) =>
-      roles.peer(`${name}-${index}`, tracker, limit === undefined ? [] : ["--up-limit", `${limit}`]);
+    const tracker = await (shape.isPrivate ? privateTracker(roles) : roles.tracker());
+    const start = (kind: string) => (limit: number | undefined, index: number) => {
+      const [name, flags] = [`${kind}-${index}`, limit === undefined ? [] : ["--up-limit", `${limit}`]];
+      return shape.isPrivate ? member(roles, name, tracker, flags) : roles.peer(name, tracker, flags);
+    };
     const seeders = await Promise.all(shape.seeders.map(start("seeder")));
     const leechers = await Promise.all(shape.leechers.map(start("leecher")));
     for (const seeder of seeders) await roles.ask(["peer", "publish", file, fname, "--data", seeder.data]);
