@@ -1,5 +1,5 @@
 /** What a private swarm costs beside a transfer: commands, a swarm of processes, the memory of a tracker. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Address } from "../../src/core/address.ts";
 import { SECOND_MS } from "../../src/core/units.ts";
@@ -62,16 +62,20 @@ async function withSides(
 export async function compareCommands(part: Part): Promise<void> {
   await withSides(part, async (roles, sides) => {
     const file = join(part.folder, "small.bin");
+    const output = join(part.folder, "out");
     writeFileSync(file, "small");
     for (const { peer } of Object.values(sides))
       await roles.ask(["peer", "publish", file, "small.bin", "--data", peer.data]);
     const commands: Record<string, (side: Side) => readonly string[]> = {
       "peer status": ({ peer }) => ["peer", "status", "--data", peer.data],
       "peer list-files": ({ peer }) => ["peer", "list-files", "--data", peer.data],
-      "peer fetch of 5 bytes": ({ newcomer }) => ["peer", "fetch", "small.bin", join(part.folder, "out"), ...newcomer],
+      "peer fetch of 5 bytes": ({ newcomer }) => ["peer", "fetch", "small.bin", output, ...newcomer],
     };
     for (const [title, argsOf] of Object.entries(commands)) {
-      const timed = (side: Side) => async () => (await runTimed([part.binary, ...argsOf(side)])).seconds;
+      const timed = (side: Side) => async () => {
+        rmSync(output, { force: true });
+        return (await runTimed([part.binary, ...argsOf(side)])).seconds;
+      };
       const runs = [timed(sides.private), timed(sides.plain)] as const;
       await compare(1, ...runs);
       const { ours, theirs, ratio } = await compare(part.rounds * PAIRS_PER_ROUND, ...runs);
@@ -84,10 +88,20 @@ export async function compareCommands(part: Part): Promise<void> {
 /** 1 to 4 with nothing capped, so that encryption counts. */
 export async function comparePrivateSwarms({ binary, folder, rounds, show }: Part): Promise<void> {
   const plain = { ...oneSeeder, bytes: 256 * MiB, leechers: [undefined, undefined, undefined, undefined] };
-  const run = (isPrivate: boolean) => async () => (await runSwarm(binary, folder, { ...plain, isPrivate })).seconds;
-  const { ours, theirs, ratio } = await compare(rounds, run(true), run(false));
+  const cpu = { private: [] as number[], plain: [] as number[] };
+  const run = (kind: keyof typeof cpu) => async () => {
+    const measured = await runSwarm(binary, folder, { ...plain, isPrivate: kind === "private" });
+    cpu[kind].push(measured.cpuSeconds);
+    return measured.seconds;
+  };
+  const { ours, theirs, ratio } = await compare(rounds, run("private"), run("plain"));
+  const cpuRatio = median(cpu.private.map((value, round) => value / cpu.plain[round]!));
   show("swarm", `256 MiB, 1 → 4, uncapped: private ${seconds(median(ours))} (${list(ours)})`);
   show("", `plain ${seconds(median(theirs))} (${list(theirs)}), ratio ${ratio.toFixed(2)}`);
+  show(
+    "",
+    `CPU time of all: ${seconds(median(cpu.private))}, ${seconds(median(cpu.plain))}, ratio ${cpuRatio.toFixed(2)}`,
+  );
 }
 
 /** What so many connections cost a tracker. */

@@ -7,7 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
-import { assertSame, MiB, makeFile, median, settle, watchSteal } from "./measure.ts";
+import { assertSame, cpuSecondsOf, MiB, makeFile, median, settle, watchSteal } from "./measure.ts";
 import { member, privateTracker } from "./members.ts";
 import { missingLibtorrent, runLibtorrent } from "./rivals.ts";
 import { type Role, Roles } from "./roles.ts";
@@ -72,6 +72,8 @@ export interface SwarmRun {
   readonly copies: number;
   /** Requested again, as a part of all chunks (N2). */
   readonly rerequested: number;
+  /** CPU time of all processes of the swarm meanwhile. */
+  readonly cpuSeconds: number;
 }
 
 interface Receipt {
@@ -100,16 +102,20 @@ export async function runSwarm(binary: string, place: string, shape: Shape): Pro
     const leechers = await Promise.all(shape.leechers.map(start("leecher")));
     for (const seeder of seeders) await roles.ask(["peer", "publish", file, fname, "--data", seeder.data]);
     settle();
+    const pids = [tracker, ...seeders, ...leechers].map(({ pid }) => pid);
+    const before = sum(pids.map(cpuSecondsOf));
     const destinationOf = (leecher: Role) => join(leecher.data, fname);
     const started = performance.now();
     const receipts = await Promise.all(leechers.map((leecher) => fetchBy(leecher, destinationOf(leecher))));
     const seconds = (performance.now() - started) / 1000;
+    const cpuSeconds = sum(pids.map(cpuSecondsOf)) - before;
     for (const leecher of leechers) assertSame(file, destinationOf(leecher));
     const sent = await Promise.all(
       seeders.map(async (seeder) => (await (await seeder.call("/api/status")).json()) as { bytes_sent: number }),
     );
     return {
       seconds,
+      cpuSeconds,
       each: receipts.map(({ duration_ms }) => duration_ms / 1000),
       copies: sum(sent.map(({ bytes_sent }) => bytes_sent)) / shape.bytes,
       rerequested:
