@@ -194,8 +194,8 @@ async function firstFiles({ binary, folder, rounds, show }: Part): Promise<void>
     show("", `${sharing} commands there, ${fetching} here, ${seconds(median(times))} of the machines (${list(times)})`);
   }
   for (const { name, source, there, here } of rivals) {
-    show("", `${name}, for the same (not measured; ${source}):`);
-    show("", `  there: ${there.length} steps: ${there.join("; ")}`);
-    show("", `  here:  ${here.length} steps: ${here.join("; ")}`);
+    show("", `${name}: steps for the same (not measured; ${source}):`);
+    show("", `  there, ${there.length}: ${there.join("; ")}`);
+    show("", `  here, ${here.length}: ${here.join("; ")}`);
   }
 }
