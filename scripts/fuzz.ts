@@ -26,6 +26,9 @@ const { values } = parseArgs({
   },
 });
 
+/** Longer ones are for no repository. */
+const KEPT_BYTES_MAX = 4096;
+
 /** Before anything of the program is loaded. */
 const coverage = values.plain ? undefined : new Coverage();
 const { parseDuration } = await import("../src/cli/settings.ts");
@@ -53,7 +56,8 @@ for (const [index, target] of chosen.entries()) {
   const number = (value: number) => Math.round(value).toLocaleString("en");
   const rate = `${number(executions)} executions, ${number(executions / seconds)}/s`;
   console.log(`${target.name}: ${rate}, ${outcomes} outcomes, ${news.length} inputs kept, ${finding ? 1 : 0} findings`);
-  if (keptMax > 0) for (const input of news.slice(-keptMax)) keep(target.name, input);
+  const lasting = target.hasOwnKeys === true ? [] : news.filter((input) => input.length <= KEPT_BYTES_MAX);
+  if (keptMax > 0) for (const input of lasting.slice(-keptMax)) keep(target.name, input);
   if (finding === undefined) continue;
   found++;
   console.log(finding.thrown);

@@ -16,6 +16,8 @@ export interface Target {
   end?(): Promise<void> | void;
   /** Each execution is a piece of a running system: there are fewer of them in a given time. */
   readonly isSlow?: boolean;
+  /** Its inputs are about keys that are made anew in each run: they mean nothing to another one. */
+  readonly hasOwnKeys?: boolean;
 }
 
 /** With what an input is changed. */

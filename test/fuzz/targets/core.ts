@@ -24,6 +24,7 @@ import { FileNameSchema, fileNameFault, foldFileName } from "../../../src/core/f
 import { printable, printableJson } from "../../../src/core/human.ts";
 import { CHUNK_COUNT_MAX, CHUNK_RANGES_MAX, CONTENT_SIZE_MAX, FILE_NAME_BYTES_MAX } from "../../../src/core/limits.ts";
 import {
+  chunkCountFor,
   chunkCountOf,
   decodeManifest,
   encodeManifest,
@@ -49,6 +50,10 @@ const manifest: Target = {
     const { value, outcome } = confined(input, (bytes) => reading(["integrity"], () => decodeManifest(bytes)));
     if (value === undefined) return outcome;
     assert(Buffer.compare(encodeManifest(value), input) === 0, "a manifest has two forms, and so two content ids");
+    assert(
+      chunkCountOf(value) === chunkCountFor(totalSizeOf(value)),
+      "it has another number of digests than of chunks",
+    );
     assert(totalSizeOf(value) <= CONTENT_SIZE_MAX && chunkCountOf(value) <= CHUNK_COUNT_MAX, "it is too large");
     return outcome;
   },
@@ -127,13 +132,22 @@ const ticket: Target = {
 const address: Target = {
   name: "address",
   inputs: () =>
-    ["127.0.0.1:7700", "[fe80::1]:80", "host.example:65535", "::1", "::FFFF:1.2.3.4", "fe80::1%eth0", "localhost"].map(
-      encode,
-    ),
+    [
+      "127.0.0.1:7700",
+      "[fe80::1]:80",
+      "host.example:65535",
+      "::1",
+      "::FFFF:1.2.3.4",
+      "10.200.0.254",
+      "fe80::1%eth0",
+      "localhost",
+    ].map(encode),
   run(input) {
     const text = decode(input);
     const canonical = canonicalIp(text);
     if (isIp(canonical)) assertEqual(canonicalIp(canonical), canonical, "a canonical IP has another canonical form");
+    if (isIp(canonical) && !canonical.includes(":"))
+      assertEqual(canonicalIp(`::ffff:${canonical}`), canonical, "an IPv4 address within IPv6 is another one");
     if (v.is(IpSchema, text)) assertEqual(hostOf(makeAddress(text, 1)), text, "an IP changes in an address");
     const { success: isAddress } = v.safeParse(AddressSchema, text);
     if (isAddress) {

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { History } from "../../../src/cli/history.ts";
 import { FileNameSchema } from "../../../src/core/file-name.ts";
@@ -65,18 +66,30 @@ const journal: Target = {
     if (how.random() < 0.6) return mutated(input, how);
     const kind = oneOf(["epoch", "chunk", "placing"] as const, how.random);
     const value = BigInt(Math.floor(2 ** oneOf([3, 6, 40], how.random) * how.random()));
-    return Uint8Array.from([...input, ...encodeRecord({ kind, value }, input.length)]);
+    const place = how.random() < 0.8 ? input.length : input.length + 16;
+    return Uint8Array.from([...input, ...encodeRecord({ kind, value }, place)]);
   },
   run(input) {
     const read = confined(input, (bytes) => decodeJournal(bytes, journaledId));
     if (typeof read === "string") return read;
     if (read.manifest === undefined) return "damaged";
     assert(contentIdOf(encodeManifest(read.manifest), digest) === journaledId, "it has another manifest");
-    assert((read.recordsEnd ?? 0) <= input.length, "the next record would leave a gap");
+    const end = read.recordsEnd ?? 0;
+    assert(end <= input.length, "the next record would leave a gap");
+    for (let place = journalWith().length; place < end; place += RECORD_BYTES)
+      assert(isRecordAt(input, place), `the record at ${place} is none`);
     for (const chunk of read.claims) assert(Number.isSafeInteger(chunk) && chunk >= 0, `it claims the chunk ${chunk}`);
     return `${read.damaged} ${read.placing} ${read.epoch !== undefined} ${Math.min(read.claims.size, 3)}`;
   },
 };
+
+const RECORD_BYTES = 16;
+
+/** As the format says, and not as the program does it: the checksum is that of this place. */
+function isRecordAt(bytes: Uint8Array, place: number): boolean {
+  const record = bytes.slice(place, place + RECORD_BYTES);
+  return new DataView(record.buffer).getUint32(12) === crc32(record.subarray(0, 12), place);
+}
 
 const content = randomBytes(150 * KiB, 5);
 

@@ -5,6 +5,7 @@
 import type { Address } from "../../../src/core/address.ts";
 import { Bitfield } from "../../../src/core/bitfield.ts";
 import { type ErrorCode, P2pfsError } from "../../../src/core/errors.ts";
+import type { FileName } from "../../../src/core/file-name.ts";
 import { NOTICE_MS_MAX } from "../../../src/core/limits.ts";
 import {
   chunkCountFor,
@@ -13,7 +14,7 @@ import {
   encodeManifest,
   manifestOfFile,
 } from "../../../src/core/manifest.ts";
-import { SECOND_MS } from "../../../src/core/units.ts";
+import { KiB, SECOND_MS } from "../../../src/core/units.ts";
 import { digest } from "../../../src/disk/blake3.ts";
 import type { Outgoing } from "../../../src/net/handlers.ts";
 import type { Transport, TransportEvents } from "../../../src/net/transport.ts";
@@ -28,10 +29,10 @@ import {
   replyNameOf,
 } from "../../../src/wire/messages.ts";
 import { World } from "../../sim/system/world.ts";
+import { randomBytes } from "../../support/bytes.ts";
 import { Recorder } from "../../wire/recorder.ts";
 import { type Known, mutatedStream, sampleFrames, splitFrames } from "../stream.ts";
 import { assert, type Target } from "../target.ts";
-import { content } from "./sessions.ts";
 
 const NOTICE_SLACK_MS = 200;
 const JOIN_MS_MAX = 3 * SECOND_MS;
@@ -44,6 +45,8 @@ const HOLDER_IP = "10.0.5.1";
 const HOLDER = `${HOLDER_IP}:7000` as Address;
 const ERROR_ID = messageTable.ERROR.id;
 
+/** Its last chunk is short, so that an input can have a whole one. */
+const content = randomBytes(129 * KiB, 5);
 const chunkSize = chunkSizeFor(content.length);
 const chunkCount = chunkCountFor(content.length);
 const manifestBytes = (() => {
@@ -277,15 +280,36 @@ const known: Known = {
   next: [null, "x"],
 };
 
+/** Manifests and chunks of the right form with other bytes. */
+function wrongContents(): Uint8Array[] {
+  const last = chunkCount - 1;
+  const payload = randomBytes(chunkAt(last).length, 9);
+  const reply = {
+    type: "PEER_REPLY_CHUNK",
+    request: 0,
+    filename: "copy.bin" as FileName,
+    content_id: contentId,
+  } as const;
+  const chunk = framed({ ...reply, chunknum: last, digest: digest(payload) }, payload);
+  const otherManifest = encodeManifest(manifestOfFile(content.length, randomBytes(32 * chunkCount, 9)));
+  const manifest = framed({ type: "REPLY_MANIFEST", request: 0, content_id: contentId }, otherManifest);
+  return [[chunk], [chunk, chunk, chunk], [manifest], [manifest, chunk, chunk, chunk]].map((frames) =>
+    Uint8Array.from(Buffer.concat([Uint8Array.of(0), ...frames])),
+  );
+}
+
 function hostileTarget(name: string, liar: Role): Target {
   let seed = 0;
   return {
     name,
     isSlow: true,
-    inputs: () =>
-      sampleFrames()
+    inputs: () => [
+      ...sampleFrames()
+        .filter((_, index) => index % 2 === 0)
         .filter((frame) => Object.values(messageTable).some((row) => row.id === frame[4] && row.kind !== "request"))
         .map((frame, index) => Uint8Array.of(index % 5 === 0 ? 15 : 0, ...frame)),
+      ...(liar === "peer" ? wrongContents() : []),
+    ],
     mutate(input, how) {
       const manner = how.random() < 0.2 ? Math.floor(16 * how.random()) : (input[0] ?? 0);
       const others = how.others.map((other) => other.subarray(1));

@@ -38,12 +38,14 @@ const membership = {
 /** Well-formed, and of no member. */
 const strangers = await (async () => {
   const other = await authorityOf("lab");
+  const direct = await certified(authority, "peer");
   return [
     authority,
     removed,
     other,
     await certified(other, "peer"),
     await certified(peer, "peer"),
+    await certified(direct, "peer"),
     await certified(authority, "peer", NOW_MS - 100 * DAY_MS),
     await certified(tracker, "peer", NOW_MS + DAY_MS),
   ];
@@ -90,6 +92,7 @@ const signedParts = new Map([tracker, peer].map((owner) => [signedPart(owner.der
 
 const certificate: Target = {
   name: "certificate",
+  hasOwnKeys: true,
   inputs: () => [tracker, peer, ...strangers].map(({ der }) => der),
   mutate: mutateDer,
   run(input) {
@@ -107,6 +110,7 @@ const certificate: Target = {
 
 const request: Target = {
   name: "certificate request",
+  hasOwnKeys: true,
   inputs: async () => [await makeRequest(peer.privateKey), await makeRequest(tracker.privateKey), peer.der],
   mutate: mutateDer,
   async run(input) {
@@ -121,6 +125,7 @@ const request: Target = {
 
 const membershipFile: Target = {
   name: "membership file",
+  hasOwnKeys: true,
   inputs: () => [encode(formatMembership(membership))],
   run(input) {
     const { value, outcome } = reading(["disk"], () => parseMembership(decode(input), "swarm.json"));
@@ -135,6 +140,7 @@ const membershipFile: Target = {
 
 const privateKey: Target = {
   name: "private key",
+  hasOwnKeys: true,
   inputs: () => [authority, peer].map(({ privateKey: pem }) => encode(pem)),
   run(input) {
     const text = decode(input);
@@ -149,6 +155,7 @@ const privateKey: Target = {
 
 const signed: Target = {
   name: "signed certificate",
+  hasOwnKeys: true,
   inputs: () => [peer, ...strangers].map(({ der }) => encode(formatSigned(der, membership))),
   /** What the certificates say, beside the text around them. */
   mutate(input, how) {
@@ -173,6 +180,7 @@ const signed: Target = {
 /** An issuer within a certificate, and texts around DER. */
 const pem: Target = {
   name: "PEM",
+  hasOwnKeys: true,
   inputs: () => [tracker, peer].map(({ der }: Owner) => encode(pemOf(der, "CERTIFICATE"))),
   run(input) {
     const der = derOf(decode(input), "CERTIFICATE");
