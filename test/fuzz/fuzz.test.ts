@@ -9,7 +9,7 @@ import { targets } from "./targets/index.ts";
 const IS_LONG = process.env.P2PFS_TEST_LONG === "1";
 const EXECUTIONS_MAX = IS_LONG ? 50_000 : 1500;
 const SLOW_EXECUTIONS_MAX = IS_LONG ? 5000 : 60;
-const SEARCH_MS_MAX = IS_LONG ? 60_000 : 250;
+const SEARCH_MS_MAX = IS_LONG ? 60_000 : 120;
 const MS_MAX = IS_LONG ? 600_000 : 60_000;
 
 test.each(targets.map((target) => [target.name, target] as const))(

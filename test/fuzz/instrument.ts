@@ -1,11 +1,11 @@
 /**
- * Coverage of the program under test. No coverage-guided fuzzer works here: Jazzer.js is an add-on for Node.js, its
- * ready-made library needs glibc 2.38 and V8, and under Node another TLS library would read our certificates than the one
- * that Bun has. Nor can JavaScriptCore tell cheaply which blocks one call has run. So the modules of `src` get a counter
- * in every block and branch when they are loaded, which costs a fraction of the speed, and the fuzzer keeps the inputs
- * that reach a new one, or a known one far more often, as AFL does. The texts in the modules become its dictionary.
+ * Coverage of the program under test. No coverage-guided fuzzer works here: Jazzer.js 4.0 is made for Node.js; its add-on
+ * asks for glibc 2.38, which Debian 12 has not, so that neither Bun nor Node loads it there, and under Node another TLS
+ * library would read the certificates than the one that Bun has. JavaScriptCore counts blocks for whole runs, not for one
+ * call. So the modules of `src` get a counter in every block and branch when they are loaded, and the fuzzer keeps the
+ * inputs that reach a new one, or a known one far more often, as AFL does. The texts in the modules are its dictionary.
  *
- * Has to be called before the first module of `src` is loaded.
+ * Has to be made before the first module of `src` is loaded.
  */
 import { join } from "node:path";
 import { type Node, parse } from "acorn";
