@@ -166,12 +166,13 @@ class Run {
     if (this.#kept.length > KEPT_MAX) this.#kept.splice(this.#begin.length, 1);
   }
 
-  /** Once may be the machine's fault. */
+  /** By the time of the processor: the machine may have other things to do. */
   async #expectFast(input: Uint8Array): Promise<void> {
-    for (let time = 1; time < SLOW_TIMES; time++) {
-      const startedMs = performance.now();
+    for (let time = 0; time < SLOW_TIMES; time++) {
+      const before = process.cpuUsage();
       await this.#target.run(input);
-      if (performance.now() - startedMs <= EXECUTION_MS_MAX) return;
+      const { user, system } = process.cpuUsage(before);
+      if ((user + system) / 1000 <= EXECUTION_MS_MAX) return;
     }
     throw new Error(`it takes longer than ${EXECUTION_MS_MAX} ms`);
   }

@@ -103,9 +103,9 @@ class Stranger {
     return this.heard.messages.some(({ message }) => "request" in message && message.request === PING);
   }
 
-  /** Whether each REQUEST_JOIN has its answer; where the connection is closed, whether it has had time to be dealt with. */
+  /** Whether each REQUEST_JOIN has its answer; where it cannot be heard, whether it has had time to be dealt with. */
   hasJoined(turns: number): boolean {
-    if (this.isClosed) return turns >= TURNS_AFTER_CLOSE;
+    if (this.isClosed || this.#manner.end === "read nothing") return turns >= TURNS_AFTER_CLOSE;
     const asked = Recorder.of(this.#input).messages.filter(({ message }) => message.type === "REQUEST_JOIN");
     const answers = new Set(this.heard.messages.map(({ message }) => "request" in message && message.request));
     return asked.every(({ message }) => "request" in message && answers.has(message.request));
@@ -206,7 +206,7 @@ export class System {
     stranger.connect(to, world.isPrivate);
     const endMs = world.clock.now + ANSWER_MS_MAX;
     world.runUntil(world.clock.now + 30);
-    if (world.isPrivate && Buffer.from(input).includes(SECRET)) await this.#letIssue(stranger);
+    if (target === "tracker" && world.isPrivate && Buffer.from(input).includes(SECRET)) await this.#letIssue(stranger);
     while (!stranger.isAnswered && world.clock.now < endMs) world.runUntil(world.clock.now + 20);
     assert(stranger.isAnswered, "it is neither answered nor turned away");
     this.#checkHeard(stranger);
