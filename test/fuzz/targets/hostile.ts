@@ -182,6 +182,11 @@ function listen(
   });
 }
 
+/** An `internal` error without a cause is one that the other side has told. */
+function isDefect(thrown: unknown): boolean {
+  return !(thrown instanceof P2pfsError) || (thrown.code === "internal" && Object.hasOwn(thrown, "cause"));
+}
+
 /** What came of a command. */
 type Outcome = "done" | ErrorCode;
 
@@ -250,7 +255,7 @@ class Victim {
         outcome = "done";
       },
       (thrown: unknown) => {
-        strange = thrown instanceof P2pfsError && thrown.code !== "internal" ? undefined : thrown;
+        strange = isDefect(thrown) ? thrown : undefined;
         outcome = thrown instanceof P2pfsError ? thrown.code : "internal";
       },
     );
