@@ -4,10 +4,12 @@
  */
 import { join } from "node:path";
 import { asc, count, eq, gt, sql } from "drizzle-orm";
+import { errnoOf } from "../core/disk-error.ts";
 import type { FileName } from "../core/file-name.ts";
 import { foldFileName } from "../core/file-name.ts";
 import { type ContentId, contentIdOf } from "../core/manifest.ts";
 import { digest } from "../disk/blake3.ts";
+import { damagedDatabase } from "../store/damage.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openWith } from "../store/database.ts";
 import { limitOf } from "../store/parameter.ts";
 import * as schema from "./schema.ts";
@@ -130,11 +132,17 @@ export class Repository {
     const isLost = ({ contentId }: LocalCopy) => !sound.has(contentId);
     const lost = { shares: this.shares().filter(isLost), fetched: this.fetched().filter(isLost) };
     if (damaged.length + lost.shares.length + lost.fetched.length === 0) return lost;
-    this.#change(({ removeShare, removeFetched, removeContent }) => {
-      for (const { fname } of lost.shares) removeShare.run({ fname });
-      for (const { path } of lost.fetched) removeFetched.run({ path });
-      for (const contentId of damaged) removeContent.run({ contentId });
-    });
+    try {
+      this.#change(({ removeShare, removeFetched, removeContent }) => {
+        for (const { fname } of lost.shares) removeShare.run({ fname });
+        for (const { path } of lost.fetched) removeFetched.run({ path });
+        for (const contentId of damaged) removeContent.run({ contentId });
+      });
+    } catch (thrown) {
+      // A row that its index does not have cannot be removed.
+      if (!errnoOf(thrown)?.startsWith("SQLITE_CONSTRAINT")) throw thrown;
+      throw damagedDatabase(this.#path, "its rows and indices contradict one another", thrown);
+    }
     return lost;
   }
 

@@ -8,6 +8,7 @@ import { closeSync, openSync } from "node:fs";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { migrate } from "drizzle-orm/bun-sqlite/migrator";
 import { readMigrationFiles } from "drizzle-orm/migrator";
+import * as v from "valibot";
 import { P2pfsError } from "../core/errors.ts";
 import { damagedDatabase } from "./damage.ts";
 
@@ -101,6 +102,8 @@ export function assertWritable(sqlite: Database): void {
 
 /** The error to report for a failed statement or transaction; errors that are not the database's are returned as they are. */
 export function asDatabaseError(thrown: unknown, path: string): unknown {
+  // What is written was checked before, so that it fits when it is read.
+  if (v.isValiError(thrown)) return damagedDatabase(path, "a row is not what was written", thrown);
   const cause = sqliteCauseOf(thrown);
   if (cause === undefined) return isSystemError(thrown) ? diskError(path, thrown.message, thrown) : thrown;
   const code = cause.code ?? "";

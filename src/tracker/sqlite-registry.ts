@@ -54,7 +54,7 @@ export function openSqliteRegistry(options: SqliteRegistryOptions): SqliteRegist
   const { path } = options;
   const migrationsFolder = join(import.meta.dir, "registry-sqlite");
   return openWith({ path, schema, migrationsFolder }, (database) => {
-    assertMembersSound(database.db, path);
+    assertMembersSound(database, path);
     return new SqliteRegistry(database, options);
   });
 }
