@@ -114,8 +114,8 @@ test("a certificate lasts 90 days, is renewed after 60 and not before, and again
   await pass(times.room, RENEWED_WITHIN_MS);
   expect(await times.endOf("anna")).toBeCloseTo(150, 1);
   for (const day of [90, 120, 150, 180, 200]) {
-    // It tries again after an hour at the earliest.
-    await pass(times.room, HOUR_MS);
+    // It tries again after an hour at the earliest, of those in which its machine was awake.
+    if (day % 60 === 0) await pass(times.room, HOUR_MS);
     times.sleep(EPOCH_MS + day * DAY_MS + HOUR_MS - times.trackerMachine.system.clock.wallTime());
     await pass(times.room, RENEWED_WITHIN_MS);
     expect([day, anna.status().connected]).toEqual([day, true]);
