@@ -8,6 +8,8 @@ import { DAY_MS } from "../../src/core/units.ts";
 import { newSwarm } from "../../src/tracker/private-swarm.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 
+const UNBOUNDED = { perSecond: 100_000, burst: 100_000 };
+
 const [path = "."] = process.argv.slice(2);
 const tracker = await Tracker.open({
   dataFolder: { path, databasePath: join(path, "registry.sqlite") },
@@ -16,7 +18,8 @@ const tracker = await Tracker.open({
     keep: () => {},
     askRenewal: () => Promise.reject(new Error("there is no other tracker")),
   },
-  joinsPerSource: { perSecond: 100_000, burst: 100_000 },
+  joinsPerSource: UNBOUNDED,
+  greetingRates: { inAll: UNBOUNDED, perSource: UNBOUNDED },
   log: () => {},
 });
 await tracker.start({ host: "127.0.0.1", port: 0 });

@@ -59,6 +59,19 @@ export function canonicalIp(ip: string): string {
 
 const DOTTED = /^[\d.]+$/;
 
+/**
+ * Whose address it is, for bounds on what comes from one machine: the IP, of IPv6 its first 64 bits, since a machine can
+ * have all addresses that begin with them. The IP is in canonical form.
+ */
+export function sourceOf(ip: string): string {
+  if (!ip.includes(":")) return ip;
+  const [before = [], after = []] = ip.split("::").map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = Array<string>(IPV6_GROUPS - before.length - after.length).fill("0");
+  return [...before, ...zeros, ...after].slice(0, IPV6_GROUPS / 2).join(":");
+}
+
+const IPV6_GROUPS = 8;
+
 export function isIp(text: string): boolean {
   return v.is(ipSchema, text);
 }

@@ -1,14 +1,16 @@
 /**
- * Which connections keep their places, of which there is a bounded number. A connection without useful activity for too
- * long is closed. When all places are taken, a new connection evicts the idlest stranger of the source IP with the most
- * strangers. Members and connections with a transfer under way are never evicted: where there are only such
- * connections, the new one is refused.
+ * Which connections keep their places, of which there is a bounded number, in all and for one source. A connection
+ * without useful activity for too long is closed. When all places are taken, a new connection evicts the idlest stranger
+ * of the source with the most strangers; when those of its source are, the idlest stranger of its source. Members and
+ * connections with a transfer under way are never evicted: where there are only such connections, the new one is
+ * refused.
  */
-
+import { sourceOf } from "../core/address.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SECOND_MS } from "../core/units.ts";
 import type { Connection } from "./connection.ts";
+import { Tally } from "./tally.ts";
 
 /** `stranger`: no useful activity so far, or none for a while. Only strangers are evicted. */
 export type Standing = "stranger" | "member" | "busy";
@@ -54,6 +56,9 @@ interface Place {
   pausedMs: number;
 }
 
+/** The part of the places that one source may take. Where there are few places, they are for whoever comes. */
+const SOURCE_SHARE = 1 / 2;
+const SOURCE_PLACES_MIN = 256;
 /**
  * Strangers that one scan of all places marks for eviction, as a part of the places. One scan serves that many new
  * connections, so that a flood of them costs little.
@@ -62,20 +67,28 @@ const EVICTABLE_SHARE = 1 / 64;
 /** After a scan without strangers the next one waits this long. */
 const RESCAN_MS = 50;
 
+/** Some strangers to evict, the idlest last. */
+interface Scan {
+  readonly evictable: Place[];
+  readonly foundNone: boolean;
+  readonly atMs: number;
+}
+
 export class Admission {
   readonly #clock: Clock;
   readonly #options: AdmissionOptions & AdmissionBounds;
   readonly #places = new Map<Connection, Place>();
-  /** Result of the last scan, the idlest stranger last. */
-  #evictable: Place[] = [];
-  #scannedMs = Number.NEGATIVE_INFINITY;
-  #foundNoStranger = false;
+  readonly #ofSource = new Tally<string>();
+  readonly #placesPerSource: number;
+  /** The last scan of the strangers of a source, and of those of the source with the most (undefined). */
+  readonly #scans = new Map<string | undefined, Scan>();
   #wasFull = false;
   readonly #timer: Timer;
 
   constructor(clock: Clock, options: AdmissionOptions) {
     this.#clock = clock;
     this.#options = { ...ADMISSION_BOUNDS, ...options };
+    this.#placesPerSource = Math.max(SOURCE_PLACES_MIN, Math.floor(options.placesMax * SOURCE_SHARE));
     this.#timer = clock.every(this.#options.sweepMs, () => this.#sweep(), { isBackground: true });
   }
 
@@ -85,30 +98,30 @@ export class Admission {
 
   /**
    * Whether a new connection gets a place, evicting another one if need be; called before the connection is made.
-   * `expected`: connections that were let in before and have not entered yet.
+   *
+   * @param ip where it comes from; undefined for one that this side makes
+   * @param expected connections that were let in before and have not entered yet
    */
-  makeRoom(expected = 0): boolean {
+  makeRoom(ip: string | undefined, expected = 0): boolean {
     const { placesMax, full } = this.#options;
     const taken = this.#places.size + expected;
     if (taken + 1 >= placesMax && !this.#wasFull) {
       this.#wasFull = true;
       full(placesMax);
     }
-    if (taken < placesMax) return true;
-    const evicted = this.#nextToEvict();
-    if (evicted === undefined) return false;
-    this.#places.delete(evicted.connection);
-    evicted.connection.close(new P2pfsError("busy", "all places are taken, and this one was not used"));
-    evicted.terminate();
-    return true;
+    const source = ip === undefined ? undefined : sourceOf(ip);
+    if (source !== undefined && this.#ofSource.of(source) >= this.#placesPerSource) return this.#evict(source);
+    return taken < placesMax || this.#evict(undefined);
   }
 
   enter(connection: Connection, terminate: () => void): void {
     this.#places.set(connection, { connection, terminate, enteredMs: this.#clock.now(), pausedMs: 0 });
+    this.#ofSource.add(sourceOf(connection.remote.ip));
   }
 
   leave(connection: Connection): void {
-    this.#places.delete(connection);
+    if (!this.#places.delete(connection)) return;
+    this.#ofSource.remove(sourceOf(connection.remote.ip));
     if (this.#places.size < this.#options.placesMax / 2) this.#wasFull = false;
   }
 
@@ -116,44 +129,62 @@ export class Admission {
     this.#timer.cancel();
   }
 
+  #evict(source: string | undefined): boolean {
+    const evicted = this.#nextToEvict(source);
+    if (evicted === undefined) return false;
+    this.leave(evicted.connection);
+    evicted.connection.close(new P2pfsError("busy", "all places are taken, and this one was not used"));
+    evicted.terminate();
+    return true;
+  }
+
   #conductOf({ connection, enteredMs }: Place): Conduct {
     const known = this.#options.conductOf(connection);
     return known ?? { standing: "stranger", usefulMs: enteredMs, patienceMs: Number.POSITIVE_INFINITY };
   }
 
-  #nextToEvict(): Place | undefined {
-    const sinceScanMs = this.#clock.now() - this.#scannedMs;
-    if (this.#foundNoStranger && sinceScanMs < RESCAN_MS) return undefined;
-    if (this.#evictable.length === 0 || sinceScanMs > this.#options.sweepMs) this.#scan();
-    for (let place = this.#evictable.pop(); place !== undefined; place = this.#evictable.pop()) {
+  #nextToEvict(source: string | undefined): Place | undefined {
+    const { evictable, atMs } = this.#currentScan(source);
+    for (let place = evictable.pop(); place !== undefined; place = evictable.pop()) {
       if (!this.#places.has(place.connection)) continue;
       const { standing, usefulMs } = this.#conductOf(place);
-      if (standing === "stranger" && usefulMs <= this.#scannedMs) return place;
+      if (standing === "stranger" && usefulMs <= atMs) return place;
     }
     return undefined;
   }
 
-  #scan(): void {
+  #currentScan(source: string | undefined): Scan {
+    const last = this.#scans.get(source);
+    const sinceMs = this.#clock.now() - (last?.atMs ?? Number.NEGATIVE_INFINITY);
+    if (last?.foundNone && sinceMs < RESCAN_MS) return last;
+    if (last !== undefined && last.evictable.length > 0 && sinceMs <= this.#options.sweepMs) return last;
+    const scan = this.#scan(source);
+    this.#scans.set(source, scan);
+    return scan;
+  }
+
+  #scan(source: string | undefined): Scan {
     const strangersBySource = new Map<string, { readonly place: Place; readonly usefulMs: number }[]>();
     for (const place of this.#places.values()) {
       const { standing, usefulMs } = this.#conductOf(place);
       if (standing !== "stranger") continue;
-      const { ip } = place.connection.remote;
-      const strangers = strangersBySource.get(ip) ?? [];
-      strangersBySource.set(ip, strangers);
+      const from = sourceOf(place.connection.remote.ip);
+      if (source !== undefined && from !== source) continue;
+      const strangers = strangersBySource.get(from) ?? [];
+      strangersBySource.set(from, strangers);
       strangers.push({ place, usefulMs });
     }
     const [most = []] = [...strangersBySource.values()].sort((a, b) => b.length - a.length);
     most.sort((a, b) => b.usefulMs - a.usefulMs);
-    this.#evictable = most
+    const evictable = most
       .slice(-Math.max(1, Math.floor(this.#options.placesMax * EVICTABLE_SHARE)))
       .map(({ place }) => place);
-    this.#scannedMs = this.#clock.now();
-    this.#foundNoStranger = this.#evictable.length === 0;
+    return { evictable, foundNone: evictable.length === 0, atMs: this.#clock.now() };
   }
 
   #sweep(): void {
     const now = this.#clock.now();
+    this.#scans.clear();
     for (const place of this.#places.values()) {
       const reason = this.#closeReason(place, now);
       if (reason !== undefined) place.connection.close(new P2pfsError("unreachable", reason));

@@ -1,4 +1,4 @@
-/** A rate limit for one kind of message of one connection: a rate per second, and a burst after a pause. */
+/** A rate limit, such as for one kind of message of one connection: a rate per second, and a burst after a pause. */
 import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
 
@@ -37,6 +37,12 @@ export class Allowance {
     if (this.#left < count) return false;
     this.#left -= count;
     return true;
+  }
+
+  /** Takes one even where none is left; then none is until the rate has made up for it. */
+  spend(): void {
+    this.#refill();
+    this.#left--;
   }
 
   /** Whether one could be taken now. */

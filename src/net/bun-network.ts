@@ -26,8 +26,10 @@ function handlersOf(accept: Accept) {
     error: (socket: Socket<SocketData>) => socket.terminate(),
     /** `isDone` is true for a certificate that is not trusted, too. */
     handshake(socket: Socket<SocketData>, isDone: boolean) {
-      if (isDone) socket.data?.events?.secured?.(shownBy(socket));
-      else socket.terminate();
+      if (isDone) return socket.data?.events?.secured?.(shownBy(socket));
+      // The cipher is chosen in the answer to the first message, which is signed.
+      if (socket.getCipher()?.name) socket.data?.events?.wasted?.();
+      socket.terminate();
     },
   };
 }

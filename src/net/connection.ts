@@ -245,7 +245,7 @@ export class Connection implements FrameHandler {
   /** Sends what is queued, then an ERROR with the cause if there is one, and closes. */
   close(cause?: P2pfsError): void {
     if (this.#closed || this.#closing) return;
-    if (cause !== undefined) this.#queue.pushControl(encodeFrame(errorMessage(cause, null)));
+    if (cause !== undefined && this.#greeting.canSpeak) this.#queue.pushControl(encodeFrame(errorMessage(cause, null)));
     this.#closing = true;
     this.#closeCause = cause;
     this.#inflow.close();

@@ -7,8 +7,10 @@ import { type Deadline, deadlineIn } from "../core/deadline.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { listenError } from "../core/listening.ts";
 import type { PeerId } from "../core/model.ts";
-import { Admission, type AdmissionBounds, type Conduct } from "./admission.ts";
+import type { AdmissionBounds, Conduct } from "./admission.ts";
+import type { GreetingRates } from "./arrivals.ts";
 import { Connection, type LocalHello } from "./connection.ts";
+import { Entrance, type Visit } from "./entrance.ts";
 import { LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "./host-name.ts";
 import { LoopTurns } from "./loop-turns.ts";
 import type { Security } from "./security.ts";
@@ -32,10 +34,14 @@ export interface ListenOptions extends HostPort {
   /** Open at the same time; must leave descriptors for databases, files and the admin endpoint. */
   readonly connectionsMax?: number | undefined;
   readonly admission?: Partial<AdmissionBounds> | undefined;
+  /** Handshakes, or for plain connections greetings, in a second. Default: those of `Entrance`. */
+  readonly greetingRates?: GreetingRates | undefined;
   /** Conduct of a connection; without this function all are strangers and none is closed as idle. */
   conductOf?(connection: Connection): Conduct | undefined;
   /** All places are taken: from now on a new connection evicts the idlest. */
   full?(connectionsMax: number): void;
+  /** This IP connects so often that its connections are closed on arrival; called once in a while. */
+  crowded?(ip: string): void;
   /** Called for every connection whose HELLO arrived; sets its handlers before it returns. */
   onConnection(connection: Connection): void;
 }
@@ -95,21 +101,38 @@ export class Endpoint {
   async listen(options: ListenOptions): Promise<Listener> {
     const { host, port, onConnection, connectionsMax = CONNECTIONS_MAX } = options;
     const ip = await this.resolve(host);
-    const admission = new Admission(this.system.clock, {
-      ...options.admission,
-      placesMax: connectionsMax,
-      conductOf: (connection) => options.conductOf?.(connection),
-      full: (placesMax) => options.full?.(placesMax),
+    const entrance = new Entrance({
+      clock: this.system.clock,
+      isEncrypted: this.isEncrypted,
+      rates: options.greetingRates,
+      crowded: (source) => options.crowded?.(source),
+      admission: {
+        ...options.admission,
+        placesMax: connectionsMax,
+        conductOf: (connection) => options.conductOf?.(connection),
+        full: (placesMax) => options.full?.(placesMax),
+      },
     });
     const accept = (transport: Transport): TransportEvents | undefined => {
-      if (!admission.makeRoom()) {
+      if (!entrance.lets(transport.remote.ip)) {
         transport.terminate();
         return undefined;
       }
-      const connection = this.#connect(transport, onConnection);
-      // In a microtask, since the ERROR is written in an earlier one.
-      admission.enter(connection, () => queueMicrotask(() => transport.terminate()));
-      return this.#eventsOf(connection, () => admission.leave(connection));
+      const connection = this.#connect(transport, (ready) => {
+        const refusal = visit.greeted();
+        if (refusal === undefined) onConnection(ready);
+        else ready.close(refusal);
+      });
+      const visit: Visit = entrance.enter(connection, transport);
+      const { secured, ...events } = this.#eventsOf(connection, () => visit.closed());
+      return {
+        ...events,
+        wasted: () => visit.shookHands(),
+        secured: (shown) => {
+          visit.shookHands();
+          secured?.(shown);
+        },
+      };
     };
     const listenAt = (at: number) =>
       this.system.network.listen(ip, at, accept, this.#options.security?.()?.credentials());
@@ -120,12 +143,12 @@ export class Endpoint {
         listener = listenAt(listener.port);
       };
       const stop = () => {
-        admission.close();
+        entrance.close();
         listener.stop();
       };
       return { address: makeAddress(ip, listener.port), renew, stop };
     } catch (cause) {
-      admission.close();
+      entrance.close();
       throw cause instanceof P2pfsError ? cause : listenError({ host, port }, options.flag, cause);
     }
   }

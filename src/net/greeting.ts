@@ -46,6 +46,11 @@ export class Greeting {
     return this.#security !== undefined && this.#member === undefined;
   }
 
+  /** Whether this side may speak: nothing can be sent before the handshake is done. */
+  get canSpeak(): boolean {
+    return this.#security === undefined || this.#isSecured;
+  }
+
   /** The handshake is done. @returns why the connection cannot go on */
   secured(shown: ShownCertificate | undefined): P2pfsError | undefined {
     this.#isSecured = true;

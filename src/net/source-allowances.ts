@@ -1,9 +1,10 @@
-/** One allowance for each source IP, so that somebody who connects again and again gets no more for it. */
+/** One allowance for each source, so that somebody who connects again and again gets no more for it. */
+import { sourceOf } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
 import { Allowance, type AllowanceOptions } from "./allowance.ts";
 
-/** Source IPs that are remembered. */
+/** Sources that are remembered. */
 const SOURCES_MAX = 1024;
 
 export class SourceAllowances {
@@ -11,7 +12,7 @@ export class SourceAllowances {
   readonly #options: AllowanceOptions;
   /** After this time without use an allowance is as good as new. */
   readonly #forgottenMs: number;
-  /** By source IP, the longest unused first. */
+  /** By `sourceOf`, the longest unused first. */
   readonly #sources = new Map<string, { readonly allowance: Allowance; usedMs: number }>();
 
   constructor(clock: Clock, options: AllowanceOptions) {
@@ -20,16 +21,31 @@ export class SourceAllowances {
     this.#forgottenMs = (options.burst / options.perSecond) * SECOND_MS;
   }
 
-  /** Whether this source may do it now. */
-  take(sourceIp: string): boolean {
+  /** Takes one, or returns false and takes nothing where none is left for this IP. */
+  take(ip: string): boolean {
+    return this.#of(ip).take();
+  }
+
+  /** Takes one even where none is left, as `Allowance`. */
+  spend(ip: string): void {
+    this.#of(ip).spend();
+  }
+
+  /** Whether one could be taken now. */
+  isLeft(ip: string): boolean {
+    return this.#of(ip).isLeft;
+  }
+
+  #of(ip: string): Allowance {
     const now = this.#clock.now();
-    for (const [ip, { usedMs }] of this.#sources) {
+    const source = sourceOf(ip);
+    for (const [oldest, { usedMs }] of this.#sources) {
       if (this.#sources.size < SOURCES_MAX && now - usedMs < this.#forgottenMs) break;
-      this.#sources.delete(ip);
+      this.#sources.delete(oldest);
     }
-    const allowance = this.#sources.get(sourceIp)?.allowance ?? new Allowance(this.#clock, this.#options);
-    this.#sources.delete(sourceIp);
-    this.#sources.set(sourceIp, { allowance, usedMs: now });
-    return allowance.take();
+    const allowance = this.#sources.get(source)?.allowance ?? new Allowance(this.#clock, this.#options);
+    this.#sources.delete(source);
+    this.#sources.set(source, { allowance, usedMs: now });
+    return allowance;
   }
 }

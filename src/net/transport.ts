@@ -45,6 +45,8 @@ export interface ShownCertificate {
 export interface TransportEvents {
   /** Of an encrypted transport, once, before anything else: what the other side has shown, if anything. */
   secured?(shown: ShownCertificate | undefined): void;
+  /** Of an encrypted transport that ends unsecured: this side has spent its part of the handshake on it already. */
+  wasted?(): void;
   /** The piece is valid during the call only. */
   data(piece: Uint8Array): void;
   /** There is room again after a `write` that took only a part. */

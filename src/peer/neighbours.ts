@@ -154,7 +154,7 @@ export class Neighbours {
 
   /** @param isToKeep whether this may become the connection in use with the peer */
   async #dialPeer(address: Address, peerId: PeerId | undefined, isToKeep: boolean): Promise<Neighbour> {
-    if (!this.#places.makeRoom(this.#dialling.size))
+    if (!this.#places.makeRoom(undefined, this.#dialling.size))
       throw new P2pfsError("busy", "this peer has as many connections as it can open");
     const { endpoint } = this.#options;
     // A tracker names the member that it sends a peer to, so that it cannot make it dial anybody else.

@@ -3,6 +3,7 @@
  * IP. Outside of a swarm anybody can make up peer ids.
  */
 import { P2pfsError } from "../core/errors.ts";
+import { Tally } from "../net/tally.ts";
 
 /** A machine behind whose IP there may be many others. */
 const PEERS_PER_MACHINE_MAX = 1000;
@@ -15,20 +16,18 @@ export interface Owner {
 }
 
 export class Owners {
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Tally<string>();
 
   /** Throws `busy` where the owner has as many peers here as it may have. */
   enter({ name, isMember }: Owner): void {
-    const count = this.#counts.get(name) ?? 0;
+    const count = this.#counts.of(name);
     const max = isMember ? PEERS_PER_MEMBER_MAX : PEERS_PER_MACHINE_MAX;
     if (count >= max)
       throw new P2pfsError("busy", `${count} peers of this ${isMember ? "member" : "machine"} are here already`);
-    this.#counts.set(name, count + 1);
+    this.#counts.add(name);
   }
 
   leave({ name }: Owner): void {
-    const count = this.#counts.get(name) ?? 0;
-    if (count > 1) this.#counts.set(name, count - 1);
-    else this.#counts.delete(name);
+    this.#counts.remove(name);
   }
 }

@@ -3,6 +3,7 @@ import { type Address, type HostPort, hostOf, isLoopback, portOf } from "../core
 import { P2pfsError } from "../core/errors.ts";
 import { isForOthers } from "../core/listening.ts";
 import type { Log } from "../core/log.ts";
+import type { GreetingRates } from "../net/arrivals.ts";
 import { connectionsWithin } from "../net/descriptors.ts";
 import type { Endpoint, Listener, ListenOptions } from "../net/endpoint.ts";
 import type { TrackerEvents } from "./events.ts";
@@ -19,8 +20,10 @@ export interface TrackerListenerOptions extends Pick<Required<ListenOptions>, "c
   readonly insecure: boolean;
   /** Called before the tracker listens where other machines reach it. */
   readonly beyondLoopback: () => Promise<void>;
-  /** Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
+  /** Open at the same time. Default: CONNECTIONS_MAX, or fewer where descriptors are scarce. */
   readonly connectionsMax: number | undefined;
+  /** Default: that of every listener. */
+  readonly greetingRates: GreetingRates | undefined;
   readonly log: Log;
   readonly events: TrackerEvents;
   /** Called when the tracker stops listening at an address; resolves when the sessions there have ended. */
@@ -102,13 +105,15 @@ export class TrackerListener {
   }
 
   #open(host: string, port: number): Promise<Listener> {
-    const { endpoint, connectionsMax, log, conductOf, onConnection } = this.#options;
+    const { endpoint, connectionsMax, greetingRates, log, conductOf, onConnection } = this.#options;
     return endpoint.listen({
       flag: "start HOST PORT",
       host,
       port,
       connectionsMax: connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
+      greetingRates,
       conductOf,
+      crowded: (ip) => log("warn", "{ip} connects too often; some of its connections are closed on arrival", { ip }),
       full: (max) =>
         log("warn", "all {connections_max} places for connections are taken; the idlest have to go", {
           connections_max: max,

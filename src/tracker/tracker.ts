@@ -34,7 +34,7 @@ import { PrivateSwarm, type SwarmOptions } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
-import { TrackerListener } from "./tracker-listener.ts";
+import { TrackerListener, type TrackerListenerOptions } from "./tracker-listener.ts";
 import { type SessionTurns, sessionTurns } from "./turns.ts";
 import type { ChunkInfo, Page, PeerInfo, PingResult, TrackerStatus } from "./types.ts";
 
@@ -49,7 +49,7 @@ const REGISTRATION_MS = 10 * SECOND_MS;
 /** At most one disk error is logged in this time. */
 const FAULT_LOG_MS = 10 * SECOND_MS;
 
-export interface TrackerOptions {
+export interface TrackerOptions extends Partial<Pick<TrackerListenerOptions, "connectionsMax" | "greetingRates">> {
   /** The caller closes it, after the tracker. */
   readonly dataFolder: Pick<DataFolder, "path" | "databasePath">;
   /** Default: on the data folder's database. The tracker closes it. */
@@ -68,8 +68,6 @@ export interface TrackerOptions {
   readonly registrationMs?: number;
   /** Requests to join from one source IP. Default: a few a second. */
   readonly joinsPerSource?: AllowanceOptions;
-  /** Open at the same time. Default: as many as descriptors allow, within a bound. */
-  readonly connectionsMax?: number;
   /** Called for every handled request of a peer: its type, the time it took, whether it was granted. */
   readonly observeRequest?: (type: string, durationMs: number, granted: boolean) => void;
 }
@@ -148,6 +146,7 @@ export class Tracker implements SessionHost {
       insecure,
       beyondLoopback: () => this.#foundSwarm(),
       connectionsMax: options.connectionsMax,
+      greetingRates: options.greetingRates,
       log: this.log,
       events: this.events,
       conductOf: (connection) => this.#connections.get(connection)?.session.conduct,

@@ -14,6 +14,7 @@ import {
   PortSchema,
   parseHostPort,
   portOf,
+  sourceOf,
 } from "../../src/core/address.ts";
 import { address, numRuns } from "./arbitraries.ts";
 
@@ -135,4 +136,13 @@ test("an IP is distinguished from a host name", () => {
 test("ports are whole numbers of 16 bits", () => {
   for (const port of [0, 1, 65_535]) expect(v.is(PortSchema, port)).toBe(true);
   for (const port of [-1, 65_536, 0.5, "80", Number.NaN]) expect(v.is(PortSchema, port)).toBe(false);
+});
+
+test("whatever one machine can have as its addresses is one source", () => {
+  expect(sourceOf("10.0.0.7")).toBe("10.0.0.7");
+  for (const ip of ["2001:db8:1:2::", "2001:db8:1:2::7", "2001:db8:1:2:3:4:5:6"])
+    expect(sourceOf(ip)).toBe("2001:db8:1:2");
+  expect(sourceOf("2001:db8:1::2:3:4:5")).toBe("2001:db8:1:0");
+  expect(sourceOf("2001:db8::1")).toBe("2001:db8:0:0");
+  expect(sourceOf("::1")).toBe("0:0:0:0");
 });

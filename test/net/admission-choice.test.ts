@@ -198,6 +198,21 @@ describe("one scan serves several newcomers", () => {
   });
 });
 
+test("one source gets half of the places and no more, and then has to make room itself", () => {
+  const HALF = 300;
+  const house = new House(2 * HALF);
+  const others = Array.from({ length: 3 }, (_, index) => house.enter(index + 2));
+  const own = Array.from({ length: HALF + 2 }, () => house.enter(1));
+  const isGone = ({ raw }: Guest) => raw.isClosed;
+  expect(own.filter(isGone)).toEqual(own.slice(0, 2));
+  expect(others.some(isGone)).toBe(false);
+  for (const guest of own) guest.standing = "member";
+  house.room.run(STEP_MS);
+  expect(isGone(house.enter(1))).toBe(true);
+  expect(isGone(house.enter(2))).toBe(false);
+  expect(house.fullCalls).toBe(0);
+});
+
 test("a flood where there are only members costs one scan in fifty milliseconds", () => {
   let scans = 0;
   const room = new Room();
@@ -239,8 +254,8 @@ test("connections that are let in and not here yet take places as well", () => {
   const full: number[] = [];
   const options = { placesMax: 3, conductOf: () => undefined, full: (places: number) => void full.push(places) };
   const admission = new Admission(system.clock, options);
-  expect([0, 1].map((expected) => admission.makeRoom(expected))).toEqual([true, true]);
+  expect([0, 1].map((expected) => admission.makeRoom(undefined, expected))).toEqual([true, true]);
   expect(full).toEqual([]);
-  expect([2, 3].map((expected) => admission.makeRoom(expected))).toEqual([true, false]);
+  expect([2, 3].map((expected) => admission.makeRoom(undefined, expected))).toEqual([true, false]);
   expect(full).toEqual([3]);
 });

@@ -1,0 +1,126 @@
+/**
+ * Connections that have just arrived, whose greeting (handshake and HELLO) is not over. How many there are at once is
+ * bounded, and how many greetings this side does in a second, in all and for one source: a greeting costs work that the
+ * other side need not do, and whoever wants to waste it opens many connections. Beyond the bound on those at once, the
+ * oldest of the source with the most has to go. Beyond the rate, a connection is closed before any work is done for it.
+ */
+import { sourceOf } from "../core/address.ts";
+import type { Clock } from "../core/clock.ts";
+import { MINUTE_MS } from "../core/units.ts";
+import { Allowance, type AllowanceOptions } from "./allowance.ts";
+import { SourceAllowances } from "./source-allowances.ts";
+
+export interface GreetingRates {
+  readonly inAll: AllowanceOptions;
+  readonly perSource: AllowanceOptions;
+}
+
+/**
+ * A handshake with a member costs this side some 0.6 ms of one processor, and one that is left open after the first
+ * message 0.3 ms; a connection that is closed on its arrival 0.03 ms. So a source cannot take more than a fifth of a
+ * processor, and a third or less with handshakes of no members even where many sources are at it. The burst lets
+ * hundreds of machines behind one address, or peers on one machine, come back at the same moment; the rate leaves a
+ * source that keeps 500 handshakes half open, which end after HELLO_MS_MAX, some for others behind the same address.
+ */
+export const HANDSHAKE_RATES: GreetingRates = {
+  inAll: { perSecond: 1000, burst: 4000 },
+  perSource: { perSecond: 300, burst: 1000 },
+};
+
+/** Without TLS a greeting costs little more than closing the connection. */
+export const PLAIN_GREETING_RATES: GreetingRates = {
+  inAll: { perSecond: 5000, burst: 10_000 },
+  perSource: { perSecond: 2000, burst: 5000 },
+};
+
+/** At most some 40 KiB each. On a network with a round trip of 100 ms, more than the rates above can need. */
+export const GREETINGS_MAX = 1024;
+export const GREETINGS_PER_SOURCE_MAX = 256;
+
+/** `crowded` is called for one source at most once in this time. */
+const CROWDED_EVERY_MS = MINUTE_MS;
+
+export interface ArrivalsOptions {
+  readonly clock: Clock;
+  readonly rates: GreetingRates;
+  /** A source has used up what it may, and its connections are closed on arrival. */
+  readonly crowded: (ip: string) => void;
+}
+
+/** A connection whose greeting is not over. */
+export interface Arrival {
+  readonly ip: string;
+  readonly terminate: () => void;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  readonly #inAll: Allowance;
+  readonly #perSource: SourceAllowances;
+  /** By source, the oldest first. */
+  readonly #underWay = new Map<string, Set<Arrival>>();
+  #count = 0;
+  #crowdedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ArrivalsOptions) {
+    const { clock, rates } = options;
+    this.#options = options;
+    this.#inAll = new Allowance(clock, rates.inAll);
+    this.#perSource = new SourceAllowances(clock, rates.perSource);
+  }
+
+  /** Whether a new connection from this IP is let in. */
+  lets(ip: string): boolean {
+    if (!this.#perSource.isLeft(ip)) {
+      this.#tellCrowded(ip);
+      return false;
+    }
+    return this.#inAll.isLeft;
+  }
+
+  /** A connection was let in. One that is under way for longer may have to go for it. */
+  enter(arrival: Arrival): void {
+    const source = sourceOf(arrival.ip);
+    const own = this.#underWay.get(source) ?? new Set();
+    this.#underWay.set(source, own);
+    own.add(arrival);
+    this.#count++;
+    if (own.size > GREETINGS_PER_SOURCE_MAX) this.#evictOldest(own);
+    else if (this.#count > GREETINGS_MAX) this.#evictOldest(this.#most());
+  }
+
+  /** The greeting is over, or the connection has ended. */
+  leave(arrival: Arrival): void {
+    const source = sourceOf(arrival.ip);
+    const own = this.#underWay.get(source);
+    if (own?.delete(arrival) !== true) return;
+    this.#count--;
+    if (own.size === 0) this.#underWay.delete(source);
+  }
+
+  /** This side has done its part of a greeting. */
+  spend({ ip }: Arrival): void {
+    this.#inAll.spend();
+    this.#perSource.spend(ip);
+  }
+
+  #evictOldest(of: Iterable<Arrival>): void {
+    for (const oldest of of) {
+      this.leave(oldest);
+      return oldest.terminate();
+    }
+  }
+
+  #most(): Iterable<Arrival> {
+    let most = new Set<Arrival>();
+    for (const own of this.#underWay.values()) if (own.size > most.size) most = own;
+    return most;
+  }
+
+  #tellCrowded(ip: string): void {
+    const now = this.#options.clock.now();
+    if (now - this.#crowdedMs < CROWDED_EVERY_MS) return;
+    this.#crowdedMs = now;
+    this.#options.crowded(ip);
+  }
+}

@@ -1,0 +1,79 @@
+/** Who may come in at a listener: bounds on those that arrive, on those that stay, and on the connections of a member. */
+import type { Clock } from "../core/clock.ts";
+import { P2pfsError } from "../core/errors.ts";
+import type { PeerId } from "../core/model.ts";
+import { Admission, type AdmissionOptions } from "./admission.ts";
+import { type Arrival, Arrivals, type GreetingRates, HANDSHAKE_RATES, PLAIN_GREETING_RATES } from "./arrivals.ts";
+import type { Connection } from "./connection.ts";
+import { Tally } from "./tally.ts";
+import type { Transport } from "./transport.ts";
+
+/** A member runs a peer, and one for each fetch that goes without it, each with a connection or two. */
+export const CONNECTIONS_PER_MEMBER_MAX = 256;
+
+export interface EntranceOptions {
+  readonly clock: Clock;
+  readonly isEncrypted: boolean;
+  readonly admission: AdmissionOptions;
+  /** Default: those for encrypted connections, or for plain ones. */
+  readonly rates?: GreetingRates | undefined;
+  readonly crowded: (ip: string) => void;
+}
+
+/** One connection that came in; to be told what becomes of it. */
+export interface Visit {
+  /** This side has done its part of a handshake. */
+  shookHands(): void;
+  /** HELLO is here. @returns why the connection cannot stay */
+  greeted(): P2pfsError | undefined;
+  closed(): void;
+}
+
+export class Entrance {
+  readonly #isEncrypted: boolean;
+  readonly #admission: Admission;
+  readonly #arrivals: Arrivals;
+  readonly #ofMember = new Tally<PeerId>();
+
+  constructor({ clock, isEncrypted, admission, rates, crowded }: EntranceOptions) {
+    this.#isEncrypted = isEncrypted;
+    this.#admission = new Admission(clock, admission);
+    const usual = isEncrypted ? HANDSHAKE_RATES : PLAIN_GREETING_RATES;
+    this.#arrivals = new Arrivals({ clock, rates: rates ?? usual, crowded });
+  }
+
+  /** Whether a new connection from this IP gets in, for which another one may have to go. */
+  lets(ip: string): boolean {
+    return this.#arrivals.lets(ip) && this.#admission.makeRoom(ip);
+  }
+
+  enter(connection: Connection, transport: Transport): Visit {
+    const terminate = () => transport.terminate();
+    const arrival: Arrival = { ip: connection.remote.ip, terminate };
+    // In a microtask, since the ERROR is written in an earlier one.
+    this.#admission.enter(connection, () => queueMicrotask(terminate));
+    this.#arrivals.enter(arrival);
+    let member: PeerId | undefined;
+    return {
+      shookHands: () => this.#arrivals.spend(arrival),
+      greeted: () => {
+        this.#arrivals.leave(arrival);
+        if (!this.#isEncrypted) this.#arrivals.spend(arrival);
+        member = connection.member?.peerId;
+        if (member === undefined) return undefined;
+        this.#ofMember.add(member);
+        if (this.#ofMember.of(member) <= CONNECTIONS_PER_MEMBER_MAX) return undefined;
+        return new P2pfsError("busy", "this member has too many connections here");
+      },
+      closed: () => {
+        this.#arrivals.leave(arrival);
+        this.#admission.leave(connection);
+        if (member !== undefined) this.#ofMember.remove(member);
+      },
+    };
+  }
+
+  close(): void {
+    this.#admission.close();
+  }
+}
