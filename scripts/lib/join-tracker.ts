@@ -19,7 +19,7 @@ const tracker = await Tracker.open({
     askRenewal: () => Promise.reject(new Error("there is no other tracker")),
   },
   joinsPerSource: UNBOUNDED,
-  greetingRates: { inAll: UNBOUNDED, perSource: UNBOUNDED },
+  greetingRates: { inAll: UNBOUNDED, perSource: UNBOUNDED, perMember: UNBOUNDED },
   log: () => {},
 });
 await tracker.start({ host: "127.0.0.1", port: 0 });

@@ -57,7 +57,7 @@ interface Place {
 }
 
 /** The part of the places that one source may take. Where there are few places, they are for whoever comes. */
-const SOURCE_SHARE = 1 / 2;
+const SOURCE_SHARE = 3 / 4;
 const SOURCE_PLACES_MIN = 256;
 /**
  * Strangers that one scan of all places marks for eviction, as a part of the places. One scan serves that many new

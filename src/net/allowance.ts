@@ -22,7 +22,8 @@ export class Allowance {
   readonly #options: AllowanceOptions;
   #left: number;
   #updatedMs: number;
-  #isHolding = false;
+  /** Connections that are not read, as long as the rate has not made up for what was taken. */
+  readonly #held = new Set<Pausable>();
 
   constructor(clock: Clock, options: AllowanceOptions) {
     this.#clock = clock;
@@ -64,12 +65,12 @@ export class Allowance {
   holdBack(connection: Pausable, count: number): void {
     this.#refill();
     this.#left -= count;
-    if (this.#left >= 0 || this.#isHolding) return;
-    this.#isHolding = true;
+    if (this.#left >= 0 || this.#held.has(connection)) return;
+    this.#held.add(connection);
     connection.pause(this);
     const debtMs = (-this.#left * SECOND_MS) / this.#options.perSecond;
     const resume = () => {
-      this.#isHolding = false;
+      this.#held.delete(connection);
       connection.resume(this);
     };
     this.#clock.after(Math.min(debtMs, HOLD_BACK_MS_MAX), resume, { isBackground: true });

@@ -2,10 +2,12 @@
  * Connections that have just arrived, whose greeting (handshake and HELLO) is not over. How many there are at once is
  * bounded, and how many greetings this side does in a second, in all and for one source: a greeting costs work that the
  * other side need not do, and whoever wants to waste it opens many connections. Beyond the bound on those at once, the
- * oldest of the source with the most has to go. Beyond the rate, a connection is closed before any work is done for it.
+ * oldest of the source with the most has to go, of those that have said nothing yet if there are any. Beyond the rate, a
+ * connection is closed before any work is done for it.
  */
 import { sourceOf } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
+import type { PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { Allowance, type AllowanceOptions } from "./allowance.ts";
 import { SourceAllowances } from "./source-allowances.ts";
@@ -13,7 +15,12 @@ import { SourceAllowances } from "./source-allowances.ts";
 export interface GreetingRates {
   readonly inAll: AllowanceOptions;
   readonly perSource: AllowanceOptions;
+  /** What a member may ask for at once on a new connection costs more than the handshake. */
+  readonly perMember: AllowanceOptions;
 }
+
+/** A member connects for each fetch that goes without its peer, and once more for some of its requests to a holder. */
+const MEMBER_RATE = { perSecond: 50, burst: 500 };
 
 /**
  * A handshake with a member costs this side some 0.6 ms of one processor, and one that is left open after the first
@@ -25,17 +32,22 @@ export interface GreetingRates {
 export const HANDSHAKE_RATES: GreetingRates = {
   inAll: { perSecond: 1000, burst: 4000 },
   perSource: { perSecond: 300, burst: 1000 },
+  perMember: MEMBER_RATE,
 };
 
 /** Without TLS a greeting costs little more than closing the connection. */
 export const PLAIN_GREETING_RATES: GreetingRates = {
   inAll: { perSecond: 5000, burst: 10_000 },
   perSource: { perSecond: 2000, burst: 5000 },
+  perMember: MEMBER_RATE,
 };
 
-/** At most some 40 KiB each. On a network with a round trip of 100 ms, more than the rates above can need. */
-export const GREETINGS_MAX = 1024;
-export const GREETINGS_PER_SOURCE_MAX = 256;
+/**
+ * Each takes some 10 KiB. Those of one source are enough for the rate above where each takes its two seconds: where the
+ * oldest have to go, they may be somebody else's behind the same address.
+ */
+export const GREETINGS_MAX = 2048;
+export const GREETINGS_PER_SOURCE_MAX = 640;
 
 /** `crowded` is called for one source at most once in this time. */
 const CROWDED_EVERY_MS = MINUTE_MS;
@@ -50,15 +62,26 @@ export interface ArrivalsOptions {
 /** A connection whose greeting is not over. */
 export interface Arrival {
   readonly ip: string;
+  /** Whether the other side has begun, so that this side has done its part. */
+  readonly isAnswered: () => boolean;
   readonly terminate: () => void;
 }
+
+/** Of one source; in each the oldest first. Who is answered is noticed when somebody has to go. */
+interface UnderWay {
+  readonly silent: Set<Arrival>;
+  readonly answered: Set<Arrival>;
+}
+
+const sizeOf = ({ silent, answered }: UnderWay) => silent.size + answered.size;
 
 export class Arrivals {
   readonly #options: ArrivalsOptions;
   readonly #inAll: Allowance;
   readonly #perSource: SourceAllowances;
-  /** By source, the oldest first. */
-  readonly #underWay = new Map<string, Set<Arrival>>();
+  readonly #perMember: SourceAllowances;
+  /** By source. */
+  readonly #underWay = new Map<string, UnderWay>();
   #count = 0;
   #crowdedMs = Number.NEGATIVE_INFINITY;
 
@@ -67,6 +90,7 @@ export class Arrivals {
     this.#options = options;
     this.#inAll = new Allowance(clock, rates.inAll);
     this.#perSource = new SourceAllowances(clock, rates.perSource);
+    this.#perMember = new SourceAllowances(clock, rates.perMember);
   }
 
   /** Whether a new connection from this IP is let in. */
@@ -78,24 +102,29 @@ export class Arrivals {
     return this.#inAll.isLeft;
   }
 
+  /** Whether this member, which has just proven that it is one, may stay. */
+  letsMember(peerId: PeerId): boolean {
+    return this.#perMember.take(peerId);
+  }
+
   /** A connection was let in. One that is under way for longer may have to go for it. */
   enter(arrival: Arrival): void {
     const source = sourceOf(arrival.ip);
-    const own = this.#underWay.get(source) ?? new Set();
+    const own = this.#underWay.get(source) ?? { silent: new Set(), answered: new Set() };
     this.#underWay.set(source, own);
-    own.add(arrival);
+    own.silent.add(arrival);
     this.#count++;
-    if (own.size > GREETINGS_PER_SOURCE_MAX) this.#evictOldest(own);
-    else if (this.#count > GREETINGS_MAX) this.#evictOldest(this.#most());
+    if (sizeOf(own) > GREETINGS_PER_SOURCE_MAX) this.#evictFrom(own);
+    else if (this.#count > GREETINGS_MAX) this.#evictFrom(this.#most() ?? own);
   }
 
   /** The greeting is over, or the connection has ended. */
   leave(arrival: Arrival): void {
     const source = sourceOf(arrival.ip);
     const own = this.#underWay.get(source);
-    if (own?.delete(arrival) !== true) return;
+    if (own === undefined || !(own.silent.delete(arrival) || own.answered.delete(arrival))) return;
     this.#count--;
-    if (own.size === 0) this.#underWay.delete(source);
+    if (sizeOf(own) === 0) this.#underWay.delete(source);
   }
 
   /** This side has done its part of a greeting. */
@@ -104,16 +133,23 @@ export class Arrivals {
     this.#perSource.spend(ip);
   }
 
-  #evictOldest(of: Iterable<Arrival>): void {
-    for (const oldest of of) {
-      this.leave(oldest);
-      return oldest.terminate();
+  #evictFrom({ silent, answered }: UnderWay): void {
+    for (const arrival of silent) {
+      if (!arrival.isAnswered()) return this.#evict(arrival);
+      silent.delete(arrival);
+      answered.add(arrival);
     }
+    for (const arrival of answered) return this.#evict(arrival);
   }
 
-  #most(): Iterable<Arrival> {
-    let most = new Set<Arrival>();
-    for (const own of this.#underWay.values()) if (own.size > most.size) most = own;
+  #evict(arrival: Arrival): void {
+    this.leave(arrival);
+    arrival.terminate();
+  }
+
+  #most(): UnderWay | undefined {
+    let most: UnderWay | undefined;
+    for (const own of this.#underWay.values()) if (most === undefined || sizeOf(own) > sizeOf(most)) most = own;
     return most;
   }
 

@@ -27,11 +27,15 @@ function handlersOf(accept: Accept) {
     /** `isDone` is true for a certificate that is not trusted, too. */
     handshake(socket: Socket<SocketData>, isDone: boolean) {
       if (isDone) return socket.data?.events?.secured?.(shownBy(socket));
-      // The cipher is chosen in the answer to the first message, which is signed.
-      if (socket.getCipher()?.name) socket.data?.events?.wasted?.();
+      if (isAnswered(socket)) socket.data?.events?.wasted?.();
       socket.terminate();
     },
   };
+}
+
+/** The cipher is chosen with the answer to the first message, which is signed. */
+function isAnswered(socket: Socket<SocketData>): boolean {
+  return Boolean(socket.getCipher()?.name);
 }
 
 function shownBy(socket: Socket<SocketData>): ShownCertificate | undefined {
@@ -60,6 +64,7 @@ function transportOf(socket: Socket<SocketData>): Transport {
     resume: () => void socket.resume(),
     end: () => void socket.end(),
     terminate: () => void socket.terminate(),
+    isAnswered: () => isAnswered(socket),
   };
 }
 

@@ -96,6 +96,7 @@ export class Connection implements FrameHandler {
     this.#dispatcher = new Dispatcher({
       clock,
       queue: this.#queue,
+      connection: this,
       isOpen: () => this.isOpen,
       close: (cause) => this.close(cause),
     });

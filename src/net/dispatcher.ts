@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { isRequest, type Message, type MessageName, type RequestName, type Role } from "../wire/messages.ts";
+import type { Pausable } from "./allowance.ts";
 import { errorMessage } from "./error-message.ts";
 import { type ConnectionEvents, type ConnectionHandlers, commonAnswers, type Outgoing } from "./handlers.ts";
 import type { PayloadOptions, PayloadSource, SendQueue } from "./send-queue.ts";
@@ -16,6 +17,8 @@ type HandlerOf = Partial<
 export interface DispatcherOptions {
   readonly clock: Clock;
   readonly queue: SendQueue;
+  /** Held back where the other side asks too much. */
+  readonly connection: Pausable;
   /** Whether answers are sent still. */
   readonly isOpen: () => boolean;
   readonly close: (cause: P2pfsError) => void;
@@ -78,7 +81,7 @@ export class Dispatcher {
 
   refuse(request: number, error: P2pfsError): void {
     if (!this.#end(request)) return;
-    if (error.code === "busy" && !this.#served.mayRefuseAsBusy()) return this.#options.close(error);
+    if (error.code === "busy") this.#served.refusedAsBusy(this.#options.connection);
     this.#options.queue.pushControl(encodeFrame(errorMessage(error, request)));
   }
 

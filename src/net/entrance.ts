@@ -49,7 +49,11 @@ export class Entrance {
 
   enter(connection: Connection, transport: Transport): Visit {
     const terminate = () => transport.terminate();
-    const arrival: Arrival = { ip: connection.remote.ip, terminate };
+    const arrival: Arrival = {
+      ip: connection.remote.ip,
+      isAnswered: () => transport.isAnswered?.() ?? false,
+      terminate,
+    };
     // In a microtask, since the ERROR is written in an earlier one.
     this.#admission.enter(connection, () => queueMicrotask(terminate));
     this.#arrivals.enter(arrival);
@@ -62,8 +66,11 @@ export class Entrance {
         member = connection.member?.peerId;
         if (member === undefined) return undefined;
         this.#ofMember.add(member);
-        if (this.#ofMember.of(member) <= CONNECTIONS_PER_MEMBER_MAX) return undefined;
-        return new P2pfsError("busy", "this member has too many connections here");
+        if (this.#ofMember.of(member) > CONNECTIONS_PER_MEMBER_MAX)
+          return new P2pfsError("busy", "this member has too many connections here");
+        if (!this.#arrivals.letsMember(member))
+          return new P2pfsError("busy", "this member connects too often; try again in a few seconds");
+        return undefined;
       },
       closed: () => {
         this.#arrivals.leave(arrival);

@@ -3,11 +3,11 @@
  * it, each of which costs a refusal.
  */
 import type { Clock } from "../core/clock.ts";
-import { Allowance } from "./allowance.ts";
+import { Allowance, type Pausable } from "./allowance.ts";
 
 /** Requests beyond this number are refused as busy. */
 export const REQUESTS_SERVED_MAX = 512;
-const BUSY_REFUSALS = { perSecond: 500, burst: 5000 };
+export const BUSY_REFUSALS = { perSecond: 500, burst: 100 };
 
 export class ServedRequests {
   readonly #waiting = new Set<number>();
@@ -33,9 +33,9 @@ export class ServedRequests {
     return this.#waiting.delete(request);
   }
 
-  /** False where the other side was refused too often, so that the connection should be closed. */
-  mayRefuseAsBusy(): boolean {
-    return this.#busyRefusals.take();
+  /** One was refused. Where that happens too often, the connection is not read for a while. */
+  refusedAsBusy(connection: Pausable): void {
+    this.#busyRefusals.holdBack(connection, 1);
   }
 
   clear(): void {

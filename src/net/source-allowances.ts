@@ -1,4 +1,4 @@
-/** One allowance for each source, so that somebody who connects again and again gets no more for it. */
+/** One allowance for each source or member, so that somebody who connects again and again gets no more for it. */
 import { sourceOf } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { SECOND_MS } from "../core/units.ts";
@@ -12,7 +12,7 @@ export class SourceAllowances {
   readonly #options: AllowanceOptions;
   /** After this time without use an allowance is as good as new. */
   readonly #forgottenMs: number;
-  /** By `sourceOf`, the longest unused first. */
+  /** By `sourceOf`, or by peer id; the longest unused first. */
   readonly #sources = new Map<string, { readonly allowance: Allowance; usedMs: number }>();
 
   constructor(clock: Clock, options: AllowanceOptions) {
@@ -21,22 +21,23 @@ export class SourceAllowances {
     this.#forgottenMs = (options.burst / options.perSecond) * SECOND_MS;
   }
 
-  /** Takes one, or returns false and takes nothing where none is left for this IP. */
+  /** Takes one, or returns false and takes nothing where none is left for this IP, or peer id. */
   take(ip: string): boolean {
-    return this.#of(ip).take();
+    return this.of(ip).take();
   }
 
   /** Takes one even where none is left, as `Allowance`. */
   spend(ip: string): void {
-    this.#of(ip).spend();
+    this.of(ip).spend();
   }
 
   /** Whether one could be taken now. */
   isLeft(ip: string): boolean {
-    return this.#of(ip).isLeft;
+    return this.of(ip).isLeft;
   }
 
-  #of(ip: string): Allowance {
+  /** That of a connection from this IP, or of this member. */
+  of(ip: string): Allowance {
     const now = this.#clock.now();
     const source = sourceOf(ip);
     for (const [oldest, { usedMs }] of this.#sources) {

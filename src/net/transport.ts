@@ -22,6 +22,8 @@ export interface Transport {
   end(): void;
   /** Closes at once. */
   terminate(): void;
+  /** Of an encrypted transport: whether this side has done its part of the handshake. */
+  isAnswered?(): boolean;
 }
 
 /** What one side of an encrypted transport uses; texts are PEM. Who is no member yet has no key and certificate. */

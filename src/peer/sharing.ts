@@ -14,6 +14,7 @@ import { Allowance } from "../net/allowance.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ConnectionEvents, NoticeHandlers, Outgoing, RequestHandlers } from "../net/handlers.ts";
 import { payloadOf } from "../net/send-queue.ts";
+import { SourceAllowances } from "../net/source-allowances.ts";
 import type { UploadGrant, UploadQueue } from "../swarm/upload-queue.ts";
 import type { Fields } from "../wire/messages.ts";
 import type { Library, LibraryEvent } from "./library.ts";
@@ -67,10 +68,15 @@ export class Sharing {
   readonly #contentLimiters = new Map<ContentId, Set<RateLimiter>>();
   /** Connections with queued chunks that count towards CHUNKS_QUEUED_MAX. */
   readonly #sending = new Set<Connection>();
+  /** Of members, by their peer ids: nobody gets more by connecting again. */
+  readonly #haves: SourceAllowances;
+  readonly #joins: SourceAllowances;
   #bytesSent = 0;
 
   constructor(options: SharingOptions) {
     this.#options = options;
+    this.#haves = new SourceAllowances(options.clock, HAVES);
+    this.#joins = new SourceAllowances(options.clock, JOINS);
   }
 
   /** Payload bytes of sent chunks. */
@@ -79,11 +85,13 @@ export class Sharing {
   }
 
   handlersOf(neighbour: Neighbour): SharingHandlers {
+    const { clock } = this.#options;
+    const member = neighbour.connection.member?.peerId;
     const requester: Requester = {
       neighbour,
       filenames: new Map(),
-      haves: new Allowance(this.#options.clock, HAVES),
-      joins: new Allowance(this.#options.clock, JOINS),
+      haves: member === undefined ? new Allowance(clock, HAVES) : this.#haves.of(member),
+      joins: member === undefined ? new Allowance(clock, JOINS) : this.#joins.of(member),
     };
     this.#requesters.set(neighbour.id, requester);
     return {

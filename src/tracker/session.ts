@@ -63,6 +63,7 @@ export class Session {
   readonly #registrations: Allowance;
   readonly #rangeNumbers: Allowance;
   readonly #announcements: Allowance;
+  readonly #joins: Allowance;
   #peer: PeerRecord | undefined;
   /** Of the first registration, from its beginning on: another may arrive before that has ended. */
   #peerId: PeerId | undefined;
@@ -78,6 +79,7 @@ export class Session {
     this.#registrations = new Allowance(clock, ONCE_IN_A_WHILE);
     this.#rangeNumbers = new Allowance(clock, RANGE_NUMBERS);
     this.#announcements = new Allowance(clock, ONCE_IN_A_WHILE);
+    this.#joins = new Allowance(clock, ONCE_IN_A_WHILE);
     this.#sameHost = host.isOwnIp(connection.remote.ip);
   }
 
@@ -119,7 +121,10 @@ export class Session {
     REQUEST_DISCOVER: (message) => this.#host.turns.lists.run(this, () => this.#discover(message)),
     REQUEST_FILE_LOCATION: (message) => this.#host.turns.locations.run(this, () => this.#locate(this.#member, message)),
     REQUEST_PEERS: ({ host }) => this.#host.turns.locations.run(this, () => this.#peersAt(host)),
-    REQUEST_JOIN: (message) => this.#certifier.join(message, this.connection.remote.ip),
+    REQUEST_JOIN: (message) => {
+      if (!this.#joins.take()) this.connection.close(new P2pfsError("busy", "too many requests to join"));
+      return this.#certifier.join(message, this.connection.remote.ip);
+    },
     REQUEST_RENEW: () => this.#certifier.renew(this.#certified),
     REQUEST_LEAVE: () => this.#certifier.leave(this.#certified),
   };

@@ -198,11 +198,11 @@ describe("one scan serves several newcomers", () => {
   });
 });
 
-test("one source gets half of the places and no more, and then has to make room itself", () => {
-  const HALF = 300;
-  const house = new House(2 * HALF);
+test("one source gets three quarters of the places and no more, and then has to make room itself", () => {
+  const MOST = 300;
+  const house = new House((MOST * 4) / 3);
   const others = Array.from({ length: 3 }, (_, index) => house.enter(index + 2));
-  const own = Array.from({ length: HALF + 2 }, () => house.enter(1));
+  const own = Array.from({ length: MOST + 2 }, () => house.enter(1));
   const isGone = ({ raw }: Guest) => raw.isClosed;
   expect(own.filter(isGone)).toEqual(own.slice(0, 2));
   expect(others.some(isGone)).toBe(false);

@@ -25,9 +25,9 @@ class Gate {
   readonly evicted: string[] = [];
 
   /** Undefined where it is closed on arrival. */
-  enter(ip: string, name = ip): Arrival | undefined {
+  enter(ip: string, name = ip, isAnswered = false): Arrival | undefined {
     if (!this.arrivals.lets(ip)) return undefined;
-    const arrival = { ip, terminate: () => void this.evicted.push(name) };
+    const arrival = { ip, isAnswered: () => isAnswered, terminate: () => void this.evicted.push(name) };
     this.arrivals.enter(arrival);
     return arrival;
   }
@@ -57,12 +57,24 @@ describe("greetings under way", () => {
   test("beyond all of them the oldest of the source with the most has to go", () => {
     const gate = new Gate();
     const few = GREETINGS_PER_SOURCE_MAX / 2;
-    for (let number = 0; number < few + 1; number++) gate.enter("10.0.1.1", `most ${number}`);
-    for (let source = 2; source <= GREETINGS_MAX / few; source++)
-      for (let number = 0; number < few; number++) gate.enter(`10.0.1.${source}`);
+    for (let number = 0; number < few + 2; number++) gate.enter("10.0.1.1", `most ${number}`);
+    for (let entered = few + 2; entered < GREETINGS_MAX; entered++)
+      gate.enter(`10.0.1.${2 + Math.floor(entered / few)}`);
+    expect(gate.evicted).toEqual([]);
+    gate.enter("10.0.9.9");
     expect(gate.evicted).toEqual(["most 0"]);
-    gate.enter("10.0.9.9", "newcomer");
-    expect(gate.evicted).toEqual(["most 0", expect.not.stringContaining("newcomer")]);
+    gate.enter("10.0.9.9");
+    expect(gate.evicted).toEqual(["most 0", "most 1"]);
+  });
+
+  test("whoever has said nothing goes before those that wait for the other side", () => {
+    const gate = new Gate();
+    for (const name of ["begun 0", "begun 1"]) gate.enter("10.0.1.1", name, true);
+    for (let number = 0; number < 2 * GREETINGS_PER_SOURCE_MAX; number++) gate.enter("10.0.1.1", "silent");
+    expect(new Set(gate.evicted)).toEqual(new Set(["silent"]));
+    gate.evicted.length = 0;
+    for (let number = 0; number < GREETINGS_PER_SOURCE_MAX; number++) gate.enter("10.0.1.1", `late ${number}`, true);
+    expect(gate.evicted.slice(-2)).toEqual(["begun 0", "begun 1"]);
   });
 
   test("those that are over make room", () => {

@@ -1,5 +1,6 @@
 /** Bounds on those that come in, over real sockets with TLS: what has to hold before anybody has shown a certificate. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { clientHello } from "../../scripts/lib/client-hello.ts";
 import { SECOND_MS } from "../../src/core/units.ts";
 import { GREETINGS_PER_SOURCE_MAX } from "../../src/net/arrivals.ts";
 import { Endpoint, type Listener, type ListenOptions } from "../../src/net/endpoint.ts";
@@ -8,7 +9,7 @@ import { HELLO_MS_MAX } from "../../src/net/greeting.ts";
 import { realSystem } from "../../src/net/system.ts";
 import { authorityOf, certified, type Owner } from "../identity/support.ts";
 import { closeLater } from "../support/closing.ts";
-import { beginHandshake, clientHello, type HalfOpen } from "../support/half-open.ts";
+import { beginHandshake, type HalfOpen } from "../support/half-open.ts";
 import { securityAs } from "../support/outsiders.ts";
 import { RawPeer } from "../support/raw-peer.ts";
 import { until } from "../support/until.ts";
@@ -43,6 +44,12 @@ function endpointOf(owner: Owner, role: "tracker" | "peer"): Endpoint {
 /** A member's connection; rejects where it does not get in. */
 const dial = ({ address }: Listener) => endpointOf(peer, "peer").dial(address, { timeoutMs: 2 * SECOND_MS });
 
+async function expectServed(member: Owner, { address }: Listener): Promise<void> {
+  const connection = await endpointOf(member, "peer").dial(address, { timeoutMs: 2 * SECOND_MS });
+  await connection.request({ type: "REQUEST_PING_PONG", peer_address: null });
+  connection.close();
+}
+
 /** So many handshakes of one source, which end with the test. */
 async function beginMany(count: number, { address }: Listener, from?: string): Promise<HalfOpen[]> {
   const begun: HalfOpen[] = [];
@@ -72,6 +79,7 @@ describe("a source that has used up its handshakes", () => {
   const greetingRates = {
     inAll: { perSecond: 1000, burst: 1000 },
     perSource: { perSecond: 0.001, burst: BURST },
+    perMember: { perSecond: 1000, burst: 1000 },
   };
 
   test("is closed before this side does anything for it; others are served", async () => {
@@ -96,6 +104,17 @@ describe("a source that has used up its handshakes", () => {
   });
 });
 
+test("a member that connects again and again is refused, others are not", async () => {
+  const plenty = { perSecond: 1000, burst: 1000 };
+  const perMember = { perSecond: 0.001, burst: 3 };
+  const listener = await listen({ greetingRates: { inAll: plenty, perSource: plenty, perMember } });
+  for (let number = 0; number < perMember.burst; number++) (await dial(listener)).close();
+  const refused = await dial(listener);
+  await until("it is closed", () => !refused.isOpen);
+  expect(refused.closeCause).toMatchObject({ code: "busy" });
+  await expectServed(await certified(authority, "peer", Date.now()), listener);
+});
+
 test("a member has a bounded number of connections, and others have theirs", async () => {
   const listener = await listen({ connectionsMax: 4 * CONNECTIONS_PER_MEMBER_MAX });
   const connections = await Promise.all(Array.from({ length: CONNECTIONS_PER_MEMBER_MAX }, () => dial(listener)));
@@ -103,11 +122,7 @@ test("a member has a bounded number of connections, and others have theirs", asy
   const refused = await dial(listener);
   await until("it is closed", () => !refused.isOpen);
   expect(refused.closeCause).toMatchObject({ code: "busy" });
-  const other = await endpointOf(await certified(authority, "peer", Date.now()), "peer").dial(listener.address, {
-    timeoutMs: 2 * SECOND_MS,
-  });
-  expect(other.isOpen).toBe(true);
-  other.close();
+  await expectServed(await certified(authority, "peer", Date.now()), listener);
   connections[0]!.close();
   await until("there is room again", async () => {
     const again = await dial(listener);

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { SECOND_MS } from "../../src/core/units.ts";
-import { REQUESTS_SERVED_MAX, ServedRequests } from "../../src/net/served-requests.ts";
+import { BUSY_REFUSALS, REQUESTS_SERVED_MAX, ServedRequests } from "../../src/net/served-requests.ts";
 import { numRuns } from "../core/arbitraries.ts";
 import { Room } from "../support/room.ts";
 
@@ -42,11 +42,25 @@ test("beyond the bound requests are too many, until earlier ones are answered", 
   expect(served.begin(9003)).toBe("too_many");
 });
 
-test("5000 refusals at once and 500 a second are borne, more are not", () => {
+test("100 refusals at once and 500 a second are borne, beyond them the other side is not read", () => {
   const { room, served } = desk();
-  const refuse = (times: number) =>
-    Array.from({ length: times }, () => served.mayRefuseAsBusy()).filter((mayStay) => mayStay).length;
-  expect(refuse(6000)).toBe(5000);
-  room.run(SECOND_MS);
-  expect(refuse(6000)).toBe(500);
+  let isPaused = false;
+  const connection = {
+    pause: () => {
+      isPaused = true;
+    },
+    resume: () => {
+      isPaused = false;
+    },
+  };
+  const refuse = (times: number) => {
+    for (let time = 0; time < times; time++) served.refusedAsBusy(connection);
+    return isPaused;
+  };
+  expect(refuse(BUSY_REFUSALS.burst)).toBe(false);
+  // Half a second's worth.
+  expect(refuse(BUSY_REFUSALS.perSecond / 2)).toBe(true);
+  room.run(SECOND_MS / 2);
+  expect(isPaused).toBe(false);
+  expect(refuse(1)).toBe(true);
 });
