@@ -1,8 +1,9 @@
 /** A requester with many tasks delays only itself. */
 import { expect, test } from "bun:test";
-import { systemClock } from "../../src/net/system.ts";
+import { sleep, systemClock } from "../../src/net/system.ts";
 import { Turns } from "../../src/tracker/turns.ts";
 import { expectError } from "../support/errors.ts";
+import { Room } from "../support/room.ts";
 
 const [flooder, honest] = [{ name: "flooder" }, { name: "honest" }];
 
@@ -30,6 +31,35 @@ test("waiting requesters get the next place in turn", async () => {
   expect(begun).toEqual(["flood 0", "flood 1"]);
   for (let ended = 0; ended < 4; ended++) await endNext();
   expect(begun).toEqual(["flood 0", "flood 1", "flood 2", "one", "flood 3", "two"]);
+});
+
+test("by time, short tasks rarely wait for more than the running one, however many long ones wait", () => {
+  const room = new Room();
+  const { clock } = room.machine("10.0.0.1").system;
+  const turns = new Turns(clock, { atOnce: 1, waitingMax: 100, isByTime: true });
+  const begun: string[] = [];
+  const ask = (requester: object, name: string, ms: number) =>
+    turns.run(requester, async () => {
+      begun.push(name);
+      await sleep(clock, ms);
+    });
+  const flooders = [{}, {}, {}, {}];
+  for (let number = 0; number < 20; number++) for (const flooder of flooders) void ask(flooder, "long", 100);
+  room.run(1000);
+  const honest = {};
+  let waitedMs = 0;
+  for (let number = 0; number < 20; number++) {
+    const askedMs = room.now;
+    room.wait(ask(honest, "short", 2));
+    waitedMs += room.now - askedMs;
+    room.run(10);
+  }
+  expect(waitedMs / 20).toBeLessThan(130);
+  // It has not saved up more than a little of the time that it did not use.
+  for (let number = 0; number < 20; number++) void ask(honest, "late", 100);
+  begun.length = 0;
+  room.run(1000);
+  expect(begun.filter((name) => name === "late").length).toBeLessThan(6);
 });
 
 test("tasks beyond the bound are busy at once, a failure affects its own task only, and dropping a requester cancels its tasks", async () => {
