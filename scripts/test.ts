@@ -29,6 +29,7 @@ const filesWaiting = 2;
 const alone = [
   "binary/notices",
   "e2e/floods",
+  "e2e/floods-private",
   "e2e/limits",
   "e2e/slow-holders",
   "tracker/registry-cost",
