@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { atExit } from "./at-exit.ts";
+import { benchFloods } from "./bench-floods.ts";
 import { firstFile, missingNamespaces } from "./first-file.ts";
 import {
   assertSame,
@@ -75,6 +76,7 @@ const parts: readonly ((part: Part) => Promise<void>)[] = [
   comparePrivateSwarms,
   compareMemory,
   firstFiles,
+  benchFloods,
 ];
 
 /** Each part has a folder in memory, where no disk adds its own time. */
