@@ -13,7 +13,7 @@ import { type Invitation, parseInvitation, sha256 } from "../identity/invitation
 import { makeRequest } from "../identity/issuing.ts";
 import { createPrivateKeyPem, type PrivateKeyPem } from "../identity/keys.ts";
 import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
-import { membershipFromSigned, pemOf } from "../identity/signed.ts";
+import { membershipFromSigned, pemOf, roleInSigned } from "../identity/signed.ts";
 import { joinSwarm, sayGoodbye } from "../peer/join-swarm.ts";
 import { type DataFolder, openDataFolder, type Role, resolveDataFolder } from "../store/data-folder.ts";
 import { MembershipFiles } from "../store/membership-files.ts";
@@ -89,7 +89,8 @@ export async function joinForOnce(request: JoinRequest): Promise<Membership> {
     throw new P2pfsError("refused", "this invitation is for a tracker, which fetches nothing", {
       hint: "`p2pfs swarm invite` makes one for a peer",
     });
-  return joinWhenApproved(invitation, await createPrivateKeyPem(), { ...request, name: request.name ?? ownName() });
+  const asked = { ...request, name: request.name ?? ownName(), once: true };
+  return joinWhenApproved(invitation, await createPrivateKeyPem(), asked);
 }
 
 /** Lets the tracker know if it can be reached. What the role shares and has fetched stays. */
@@ -110,11 +111,11 @@ export async function leaveSwarm({
   });
 }
 
-/** Whether a tracker of the swarm was reached, which then lets this member in no more. */
+/** Whether a tracker of the swarm was reached, which then lets this member in no more, or has done so before. */
 export function leaveForGood(membership: Membership): Promise<boolean> {
   return sayGoodbye(membership).then(
     () => true,
-    () => false,
+    (thrown) => thrown instanceof P2pfsError && thrown.code === "unauthorised",
   );
 }
 
@@ -129,8 +130,11 @@ export function ownMemberships({ dataFolder }: OfFolder): MembershipInfo[] {
 }
 
 /** S5, without a network path: the request for a certificate, as PEM. */
-export function requestCertificate({ dataFolder }: OfFolder): Promise<{ readonly request: string }> {
-  return withFolder("peer", dataFolder, async (folder) => {
+export function requestCertificate({
+  dataFolder,
+  role,
+}: OfFolder & { role: Role }): Promise<{ readonly request: string }> {
+  return withFolder(role, dataFolder, async (folder) => {
     assertInNoSwarm(folder);
     return { request: pemOf(await makeRequest(await pendingKeyOf(folder)), "CERTIFICATE REQUEST") };
   });
@@ -138,7 +142,7 @@ export function requestCertificate({ dataFolder }: OfFolder): Promise<{ readonly
 
 /** @param text what `swarm sign` has printed */
 export function acceptCertificate({ dataFolder, text }: OfFolder & { text: string }): Promise<MembershipInfo> {
-  return withFolder("peer", dataFolder, async (folder) => {
+  return withFolder(roleInSigned(text) ?? "peer", dataFolder, async (folder) => {
     assertInNoSwarm(folder);
     const key = folder.membership.readPendingKey();
     if (key === undefined)
@@ -156,14 +160,14 @@ export function acceptCertificate({ dataFolder, text }: OfFolder & { text: strin
 async function joinWhenApproved(
   invitation: Invitation,
   key: PrivateKeyPem,
-  { name, waiting, interrupted }: JoinRequest & { readonly name: string },
+  { name, once = false, waiting, interrupted }: JoinRequest & { readonly name: string; readonly once?: boolean },
 ): Promise<Membership> {
   let isInterrupted = false;
   interrupted.then(() => {
     isInterrupted = true;
   });
   for (let tries = 0; ; tries++) {
-    const membership = await joinSwarm({ invitation, key, name });
+    const membership = await joinSwarm({ invitation, key, name, once });
     if (membership !== undefined) return membership;
     if (tries === 0) waiting(name);
     await Promise.race([interrupted, Bun.sleep(APPROVAL_POLL_MS)]);
@@ -222,8 +226,9 @@ function assertOfRole({ swarm, certificate }: Membership, role: Role): void {
 function assertInNoSwarm(folder: DataFolder): void {
   const membership = folder.membership.read();
   if (membership === undefined) return;
+  const isFounder = folder.membership.readAuthorityKey(membership) !== undefined;
   throw new P2pfsError("refused", `this ${folder.role} is of the swarm ${membership.swarm} already`, {
-    hint: "`p2pfs swarm leave` leaves it; another data folder (--data) can be of another swarm",
+    hint: `${isFounder ? "it made that swarm" : "`p2pfs swarm leave` leaves it"}; another data folder (--data) can be of another one`,
   });
 }
 

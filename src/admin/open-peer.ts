@@ -87,8 +87,11 @@ export async function openStandalonePeer(options: StandalonePeerOptions): Promis
   const membership =
     joined ??
     membershipFor(new MembershipFiles(resolveDataFolder({ role: "peer", flag: options.dataFolder })), "peer", insecure);
+  const leave = async () => {
+    if (joined !== undefined) await leaveForGood(joined);
+  };
   const instruments = new Instruments();
-  const peer = await Peer.open({
+  const opened = Peer.open({
     dataFolder: undefined,
     filesFolder: options.filesFolder,
     limits: options.limits,
@@ -99,12 +102,16 @@ export async function openStandalonePeer(options: StandalonePeerOptions): Promis
     insecure,
     log: instruments.logTo(options.log),
   });
+  const peer = await opened.catch(async (thrown) => {
+    await leave();
+    throw thrown;
+  });
   const token = newSecret();
   const app = createPeerApp(peer, { token, host: "127.0.0.1", onShutdown: () => undefined, instruments });
   const close = async () => {
     await peer.close();
     instruments.close();
-    if (joined !== undefined) await leaveForGood(joined);
+    await leave();
   };
   return { connection: connectInProcess(app, token), close };
 }

@@ -1,16 +1,14 @@
 /** The commands on the members of a tracker's swarm, as routes. */
 import { Hono } from "hono";
 import * as v from "valibot";
-import { HOST_NAME_BYTES_MAX, MEMBERS_MAX } from "../core/limits.ts";
+import { HOST_NAME_BYTES_MAX, INVITATION_MS_MAX, INVITATION_MS_MIN, MEMBERS_MAX } from "../core/limits.ts";
 import { HostNameSchema } from "../core/model.ts";
-import { DAY_MS, SECOND_MS } from "../core/units.ts";
+import { DAY_MS } from "../core/units.ts";
 import type { Tracker } from "../tracker/tracker.ts";
 import { InvitationInfoSchema, InvitedSchema, MemberInfoSchema, SwarmInfoSchema } from "../tracker/types.ts";
 import { CursorSchema, checked, command, cursorOf, mutable, pageOf, view } from "./http.ts";
 
 const INVITATION_MS = DAY_MS;
-const INVITATION_MS_MIN = SECOND_MS;
-const INVITATION_MS_MAX = 366 * DAY_MS;
 const LABEL_BYTES_MAX = 200;
 
 /** Without anything, one machine, as a peer, within a day. */
@@ -39,6 +37,11 @@ const SignedSchema = v.object({ certificate: v.string() });
 /** Id or name. */
 const WhoSchema = v.object({ member: v.pipe(v.string(), v.minLength(1), v.maxBytes(HOST_NAME_BYTES_MAX)) });
 const NamedSchema = v.object({ id: v.string(), name: v.string() });
+const RemovedSchema = v.object({
+  ...NamedSchema.entries,
+  /** The id of the one by which it came, where that can still be used. */
+  invitation: v.nullable(v.string()),
+});
 const InvitationIdSchema = v.object({ id: v.pipe(v.string(), v.regex(/^[0-9a-f]{8}$/, "expected 8 hex digits")) });
 
 export function swarmRoutes(tracker: Tracker) {
@@ -90,7 +93,7 @@ export function swarmRoutes(tracker: Tracker) {
     )
     .post(
       "/api/swarm/revoke",
-      command("swarm_revoke", "Remove a member; its connections are closed everywhere", NamedSchema),
+      command("swarm_revoke", "Remove a member; its connections are closed everywhere", RemovedSchema),
       checked("json", WhoSchema),
       async (context) => context.json(await tracker.membership.revoke(context.req.valid("json").member)),
     );

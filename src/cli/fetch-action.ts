@@ -138,12 +138,17 @@ async function openFetcher(
   const tracker = settingOf(context.io.env, "P2PFS_TRACKER", named, parseRemote);
   const limits = limitSettings(context.io.env, flags);
   const insecure = settingOf(context.io.env, "P2PFS_INSECURE", flags.insecure, parseSwitch) ?? false;
+  const join = await joinRequestOf(context, flags.join, undefined, interruption);
+  if (insecure && join !== undefined)
+    throw new P2pfsError("usage", "--join and --insecure are opposites", {
+      hint: "a swarm encrypts everything; leave --insecure out",
+    });
   // What a user has to know is reported by the fetch.
   const { log } = new LogOutput("peer", logSettings(context.io.env, flags, "error"), aboveBar(context.io.stderr));
   const standalone = await openStandalonePeer({
     tracker,
     dataFolder: dataFolderOf(context, flags),
-    join: await joinRequestOf(context, flags.join, undefined, interruption),
+    join,
     filesFolder: context.io.cwd,
     insecure,
     limits,

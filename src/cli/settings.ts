@@ -5,6 +5,7 @@
 import type { RateLimitsChange } from "../admin/client.ts";
 import { type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { INVITATION_MS_MAX, INVITATION_MS_MIN } from "../core/limits.ts";
 import { type LogLevel, logLevels } from "../core/log.ts";
 import { asRateLimit, parseRateLimit } from "../core/rate.ts";
 import { DAY_MS, MINUTE_MS, SECOND_MS } from "../core/units.ts";
@@ -64,6 +65,13 @@ export function parseDuration(text: string): number {
   const ms = Math.round(Number(match[1]) * MS_OF_UNIT[(match[2] ?? "s") as keyof typeof MS_OF_UNIT]);
   if (ms <= DURATION_MS_MAX) return ms;
   throw new SyntaxError(`expected a duration of at most ${DURATION_MS_MAX / DAY_MS}d, not "${text}"`);
+}
+
+/** Of an invitation, in milliseconds. */
+export function parseValidity(text: string): number {
+  const ms = parseDuration(text);
+  if (ms >= INVITATION_MS_MIN && ms <= INVITATION_MS_MAX) return ms;
+  throw new SyntaxError(`expected a duration from 1s to ${INVITATION_MS_MAX / DAY_MS}d, not "${text}"`);
 }
 
 export function parseCount(text: string): number {

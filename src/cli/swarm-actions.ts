@@ -1,6 +1,6 @@
 /** The actions of `p2pfs swarm`: on this machine's own membership, and on the members of a tracker's swarm. */
 import { allPagesOf, answerOf, type InvitationInfo, type MemberInfo } from "../admin/client.ts";
-import { diskError } from "../core/disk-error.ts";
+import { sourceError } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SIGNED_TEXT_CHARACTERS_MAX } from "../core/limits.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
@@ -26,6 +26,10 @@ export interface InviteFlags extends CommonFlags {
 
 export interface InvitesFlags extends CommonFlags {
   readonly revoke?: string;
+}
+
+export interface RequestFlags extends CommonFlags {
+  readonly role?: "peer" | "tracker";
 }
 
 export interface SignFlags extends CommonFlags {
@@ -95,9 +99,9 @@ export async function show(this: CliContext, flags: CommonFlags): Promise<void> 
   await writeList(this, flags, rows, columns, "this machine is of no swarm");
 }
 
-export async function request(this: CliContext, flags: CommonFlags): Promise<void> {
+export async function request(this: CliContext, flags: RequestFlags): Promise<void> {
   const { requestCertificate } = await membership();
-  const made = await requestCertificate({ dataFolder: dataFolderOf(this, flags) });
+  const made = await requestCertificate({ dataFolder: dataFolderOf(this, flags), role: flags.role ?? "peer" });
   writeResult(this, flags, made, ({ request }) => request.trimEnd());
 }
 
@@ -180,7 +184,11 @@ export async function approve(this: CliContext, flags: CommonFlags, member: stri
 
 export async function revoke(this: CliContext, flags: CommonFlags, member: string): Promise<void> {
   const revoked = await answerOf(reachTracker(this, flags).api.swarm.revoke.$post({ json: { member } }));
-  writeResult(this, flags, revoked, ({ name, id }) => `${printable(name)} is no member any more (${id})`);
+  writeResult(this, flags, revoked, ({ name, id, invitation }) => {
+    const removed = `${printable(name)} is no member any more (${id})`;
+    if (invitation === null) return removed;
+    return `${removed}\nthe invitation by which it came can still be used; p2pfs swarm invites --revoke ${invitation} ends it`;
+  });
 }
 
 export async function sign(this: CliContext, flags: SignFlags, file: string): Promise<void> {
@@ -194,7 +202,7 @@ export async function sign(this: CliContext, flags: SignFlags, file: string): Pr
   writeResult(this, flags, signed, ({ certificate }) => certificate.trimEnd());
 }
 
-/** A request or a certificate as text. Throws `disk` if the file cannot be read, `usage` if it is longer than either. */
+/** A request or a certificate as text. Throws `not_found` and `disk` if the file cannot be read, `usage` if it is longer than either. */
 async function readText(context: CliContext, file: string): Promise<string> {
   const path = resolvePath(context, file);
   let text: string;
@@ -203,7 +211,7 @@ async function readText(context: CliContext, file: string): Promise<string> {
       .slice(0, SIGNED_TEXT_CHARACTERS_MAX + 1)
       .text();
   } catch (cause) {
-    throw diskError(`cannot read ${file}`, cause);
+    throw sourceError(`cannot read ${file}`, cause);
   }
   if (text.length > SIGNED_TEXT_CHARACTERS_MAX)
     throw new P2pfsError("usage", `${file} is neither a request nor a certificate`, {

@@ -3,8 +3,8 @@ import { buildCommand, buildRouteMap, type RouteMap } from "@stricli/core";
 import { commandBuilders, type Place } from "./command-builders.ts";
 import type { CliContext, CommonFlags } from "./context.ts";
 import { localPaths } from "./proposals.ts";
-import { parseCount, parseDuration, parseText } from "./settings.ts";
-import type { InviteFlags, InvitesFlags, JoinFlags, SignFlags } from "./swarm-actions.ts";
+import { parseCount, parseText, parseValidity } from "./settings.ts";
+import type { InviteFlags, InvitesFlags, JoinFlags, RequestFlags, SignFlags } from "./swarm-actions.ts";
 
 const actions = () => import("./swarm-actions.ts");
 
@@ -44,7 +44,7 @@ function trackerCommandsAt(place: Place) {
           },
           for: {
             kind: "parsed",
-            parse: parseDuration,
+            parse: parseValidity,
             brief: "How long it works: 30m, 2h, 7d; 24h without it",
             placeholder: "DURATION",
             optional: true,
@@ -194,11 +194,17 @@ function ownCommands() {
       async () => (await actions()).leave,
     ),
     show: plain("show", "Show which swarm this machine belongs to", async () => (await actions()).show),
-    request: plain(
-      "request",
-      "Print a request for a certificate, for `swarm sign` at the tracker",
-      async () => (await actions()).request,
-    ),
+    request: buildCommand<RequestFlags, [], CliContext>({
+      docs: {
+        brief: "Print a request for a certificate, for `swarm sign` at the tracker",
+        fullDescription: explained(
+          "Print a request for a certificate, for `swarm sign` at the tracker. The key stays in this machine's data folder.",
+          ["request > ben.csr"],
+        ),
+      },
+      parameters: { flags: { ...flags, role: roleFlag } },
+      loader: async () => (await actions()).request,
+    }),
     accept: buildCommand<CommonFlags, [file: string], CliContext>({
       docs: {
         brief: "Join by the certificate that `swarm sign` has printed",

@@ -2,7 +2,7 @@
  * Every bound that more than one module relies on, with the relations between them asserted at load. A bound that is
  * used by one module alone stands in that module.
  */
-import { KiB, MiB, SECOND_MS } from "./units.ts";
+import { DAY_MS, KiB, MiB, SECOND_MS } from "./units.ts";
 
 /** D4: unanswered chunk requests per fetch, over all sources. */
 export const WINDOW_SIZE = 30;
@@ -42,6 +42,9 @@ export const CERTIFICATE_BYTES_MAX = 4096;
 export const CERTIFICATE_REQUEST_BYTES_MAX = 1024;
 /** 128 bits. */
 export const INVITATION_SECRET_BYTES = 16;
+/** How long an invitation can last. */
+export const INVITATION_MS_MIN = SECOND_MS;
+export const INVITATION_MS_MAX = 366 * DAY_MS;
 /** Trackers of a swarm that an invitation or a reply names. */
 export const TRACKERS_NAMED_MAX = 8;
 /** Members of a swarm, those included that wait or were removed and whose certificates have not expired. */

@@ -20,6 +20,8 @@ import { KEY_ALGORITHM, type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./k
 
 /** S7 */
 export const CERTIFICATE_MS = 90 * DAY_MS;
+/** S4: of a member for one fetch. One that takes longer renews it. */
+export const GUEST_CERTIFICATE_MS = DAY_MS;
 const AUTHORITY_MS = 3650 * DAY_MS;
 /** A certificate is valid from so long before it is made, for members whose clocks are behind. */
 const BACKDATED_MS = 15 * MINUTE_MS;
@@ -82,10 +84,21 @@ export async function keyOfRequest(request: Uint8Array): Promise<Uint8Array> {
   }
 }
 
-/** The certificate (DER) of a member. @param spki its public key (DER) */
+interface CertificateOptions {
+  /** The public key (DER) of the member. */
+  readonly spki: Uint8Array;
+  readonly role: MemberRole;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+  /** Default: CERTIFICATE_MS. It does not last longer than that of the issuer. */
+  readonly validMs?: number;
+  readonly random: Random;
+}
+
+/** The certificate (DER) of a member. */
 export async function issueCertificate(
   issuer: Issuer,
-  { spki, role, nowMs, random }: { spki: Uint8Array; role: MemberRole; nowMs: number; random: Random },
+  { spki, role, nowMs, validMs = CERTIFICATE_MS, random }: CertificateOptions,
 ): Promise<Uint8Array> {
   if (role === "tracker" && issuer.peerId !== null)
     throw new P2pfsError("refused", "only the tracker that made the swarm can certify a tracker");
@@ -99,7 +112,7 @@ export async function issueCertificate(
     X509CertificateGenerator,
   } = await x509();
   const isTracker = role === "tracker";
-  const endMs = Math.min(nowMs + CERTIFICATE_MS, Date.parse(issuer.certificate.validTo));
+  const endMs = Math.min(nowMs + validMs, Date.parse(issuer.certificate.validTo));
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomSerial(random),
     subject: [{ CN: [peerIdOfKey(spki)] }],

@@ -3,12 +3,13 @@
  * the authority as PEM, below lines that name the swarm and its trackers. Programs that read PEM skip such lines.
  */
 import { X509Certificate } from "node:crypto";
+import * as v from "valibot";
 import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { SIGNED_TEXT_CHARACTERS_MAX, TRACKERS_NAMED_MAX } from "../core/limits.ts";
-import { certificateFaults, checkCertificate } from "./certificate.ts";
+import { certificateFaults, checkCertificate, type MemberRole, roleOf } from "./certificate.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "./keys.ts";
-import type { Membership } from "./membership.ts";
+import { type Membership, SwarmNameSchema } from "./membership.ts";
 
 const PEM_FORM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -25,23 +26,27 @@ export function formatSigned(
   ].join("\n");
 }
 
+/** What the certificate makes its machine; undefined where there is none in the text. */
+export function roleInSigned(text: string): MemberRole | undefined {
+  const [certificate] = certificatesIn(text);
+  return certificate && roleOf(certificate);
+}
+
 /**
  * The membership of the machine with this key. Throws `refused` for anything else than its certificate.
  *
  * @param nowMs milliseconds since 1970
  */
 export function membershipFromSigned(text: string, key: PrivateKeyPem, nowMs: number): Membership {
-  const [certificate, authority] = (text.length > SIGNED_TEXT_CHARACTERS_MAX ? [] : (text.match(PEM_FORM) ?? [])).map(
-    parsePem,
-  );
-  const swarm = /^swarm: ([\w.-]{1,63})$/m.exec(text)?.[1];
+  const [certificate, authority] = certificatesIn(text);
+  const swarm = /^swarm: (.*)$/m.exec(text)?.[1];
   const named =
     /^trackers: (.*)$/m
       .exec(text)?.[1]
       ?.split(" ")
       .filter((each) => each !== "") ?? [];
   const trackers = named.map(parseHostPort).filter((each): each is HostPort => each !== undefined);
-  if (certificate === undefined || authority === undefined || swarm === undefined)
+  if (certificate === undefined || authority === undefined || !v.is(SwarmNameSchema, swarm))
     throw new P2pfsError("refused", "this is not what `p2pfs swarm sign` prints", {
       hint: "take the whole text: the lines that name the swarm, and both certificates",
     });
@@ -54,6 +59,10 @@ export function membershipFromSigned(text: string, key: PrivateKeyPem, nowMs: nu
       hint: "`p2pfs swarm request` prints the request of this one",
     });
   return { swarm, authority, key, certificate, peerId, trackers: trackers.slice(0, TRACKERS_NAMED_MAX) };
+}
+
+function certificatesIn(text: string): (X509Certificate | undefined)[] {
+  return text.length > SIGNED_TEXT_CHARACTERS_MAX ? [] : (text.match(PEM_FORM) ?? []).map(parsePem);
 }
 
 function parsePem(pem: string): X509Certificate | undefined {

@@ -3,6 +3,7 @@
  * has; only a tracker that this authority has certified gets the secret.
  */
 import { X509Certificate } from "node:crypto";
+import * as v from "valibot";
 import { type Address, formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import { type Deadline, msLeft, noticeDeadline } from "../core/deadline.ts";
 import { asP2pfsError, P2pfsError } from "../core/errors.ts";
@@ -19,7 +20,7 @@ import { securityOf } from "../identity/credentials.ts";
 import { type Invitation, sha256 } from "../identity/invitation.ts";
 import { makeRequest } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey, publicKeyOf } from "../identity/keys.ts";
-import type { Membership } from "../identity/membership.ts";
+import { type Membership, SwarmNameSchema } from "../identity/membership.ts";
 import type { Renewed } from "../identity/renewal.ts";
 import type { Connection } from "../net/connection.ts";
 import { Endpoint } from "../net/endpoint.ts";
@@ -35,6 +36,8 @@ export interface JoinOptions {
   readonly key: PrivateKeyPem;
   /** By which the swarm's members are listed. */
   readonly name: string;
+  /** S4: for one fetch. */
+  readonly once?: boolean;
   /** Default: the real one. */
   readonly system?: System;
   /** Default: that of a command given now (R5). */
@@ -49,9 +52,10 @@ export interface JoinOptions {
 export async function joinSwarm({
   system = realSystem,
   deadline = noticeDeadline(system.clock.now()),
+  once = false,
   ...asked
 }: JoinOptions): Promise<Membership | undefined> {
-  const options = { ...asked, system, deadline };
+  const options = { ...asked, system, deadline, once };
   let failure: P2pfsError | undefined;
   for (const tracker of options.invitation.trackers) {
     try {
@@ -65,17 +69,25 @@ export async function joinSwarm({
 }
 
 async function joinAt(tracker: HostPort, options: Required<JoinOptions>): Promise<Membership | undefined> {
-  const { invitation, key, name, system, deadline } = options;
+  const { invitation, key, name, once, system, deadline } = options;
   const address = await endpointFor(system, noTrust).resolveHostPort(tracker, deadline);
   const authority = await authorityAt(address, options);
   const request = await makeRequest(key);
   const endpoint = endpointFor(system, trustIn(authority, system));
-  const reply = await withConnection(endpoint, address, deadline, (connection) =>
-    connection.request(
-      { type: "REQUEST_JOIN", secret: invitation.secret, certificate_request: request, name },
+  const reply = await withConnection(endpoint, address, deadline, (connection) => {
+    // Nobody else gets the secret.
+    if (connection.member?.role !== "tracker")
+      throw new P2pfsError("unauthorised", `${address} does not prove that it is a tracker of the swarm`);
+    return connection.request(
+      { type: "REQUEST_JOIN", secret: invitation.secret, certificate_request: request, name, once },
       { timeoutMs: msLeft(deadline, system.clock.now()) },
-    ),
-  );
+    );
+  }).catch((thrown) => {
+    // A hint does not travel.
+    if (!(thrown instanceof P2pfsError) || thrown.code !== "refused") throw thrown;
+    const hint = "ask for a new line at the tracker: `p2pfs swarm invite` prints it";
+    throw new P2pfsError(thrown.code, thrown.message, { cause: thrown, hint });
+  });
   return membershipOf(reply, authority, options);
 }
 
@@ -153,6 +165,8 @@ function membershipOf(
     const why = "fault" in verdict ? certificateFaults[verdict.fault] : "it is for somebody else";
     throw new P2pfsError("protocol", `the tracker's certificate cannot be used: ${why}`);
   }
+  if (!v.is(SwarmNameSchema, swarm))
+    throw new P2pfsError("protocol", "the tracker's swarm has a name that no swarm has");
   const named = trackers.map(parseHostPort).filter((tracker) => tracker !== undefined);
   const certificate = new X509Certificate(der);
   return { swarm, authority, key, certificate, peerId, trackers: named.length > 0 ? named : invitation.trackers };

@@ -11,6 +11,7 @@ import {
   type Stats,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { diskError, errnoOf } from "../core/disk-error.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { exposureFault, type Fault } from "./other-users.ts";
@@ -73,8 +74,19 @@ export function replaceFile(path: string, text: string, { durable = false } = {}
       closeSync(descriptor);
     }
     renameSync(draft, path);
+    if (durable) syncFolder(dirname(path));
   } catch (cause) {
     throw diskError(`cannot write ${path}`, cause);
+  }
+}
+
+/** So that the new name of a file in it would survive a power cut. */
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, constants.O_RDONLY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -10,7 +10,13 @@ import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import type { PeerId } from "../core/model.ts";
 import type { MemberRole } from "../identity/certificate.ts";
 import { sha256 } from "../identity/invitation.ts";
-import { type Issuer, issueCertificate, keyOfRequest } from "../identity/issuing.ts";
+import {
+  CERTIFICATE_MS,
+  GUEST_CERTIFICATE_MS,
+  type Issuer,
+  issueCertificate,
+  keyOfRequest,
+} from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
 
@@ -53,7 +59,7 @@ export class Certifier {
 
   /** Throws `refused`, and `busy` where this source has asked too often. */
   async join(
-    { secret, certificate_request: request, name }: Message<"REQUEST_JOIN">,
+    { secret, certificate_request: request, name, once }: Message<"REQUEST_JOIN">,
     sourceIp: string,
   ): Promise<Outgoing<"REPLY_JOIN">> {
     const { members, membership } = this.#options;
@@ -62,7 +68,8 @@ export class Certifier {
     if (/\p{C}/u.test(name)) throw new P2pfsError("refused", "a name cannot contain control characters");
     const key = await keyOfRequest(request);
     const member = await members.join({ secretHash: sha256(secret), peerId: peerIdOfKey(key), key, name });
-    const certificate = member.state === "member" ? await this.#certify(member) : null;
+    const validMs = once ? GUEST_CERTIFICATE_MS : CERTIFICATE_MS;
+    const certificate = member.state === "member" ? await this.#certify(member, validMs) : null;
     return { type: "REPLY_JOIN", swarm: membership().swarm, certificate, trackers: this.#trackers };
   }
 
@@ -89,9 +96,10 @@ export class Certifier {
   }
 
   /** The new certificate (DER) of a member. */
-  async #certify({ peerId, key, role }: MemberRecord): Promise<Uint8Array> {
+  async #certify({ peerId, key, role }: MemberRecord, validMs = CERTIFICATE_MS): Promise<Uint8Array> {
     const { members, clock, random } = this.#options;
-    const issued = await issueCertificate(this.#issuer(), { spki: key, role, nowMs: clock.wallTime(), random });
+    const asked = { spki: key, role, nowMs: clock.wallTime(), validMs, random };
+    const issued = await issueCertificate(this.#issuer(), asked);
     await members.certified(peerId, Date.parse(new X509Certificate(issued).validTo));
     return issued;
   }

@@ -45,6 +45,8 @@ export interface MemberRecord {
   readonly joined: number;
   /** Of the latest certificate; 0 before there is one. */
   readonly expires: number;
+  /** The id of the one by which it came; null for one that was signed, or made the swarm. */
+  readonly invitation: string | null;
 }
 
 /** A member as it is listed. */
@@ -61,7 +63,7 @@ export interface MemberRegistry {
   invite(invitation: NewInvitation): Promise<Invitation>;
   /** Those by which somebody can still join. */
   invitations(): Promise<readonly Invitation[]>;
-  /** Throws `not_found`. */
+  /** Those end as well who wait to be let in by it. Throws `not_found`. */
   endInvitation(id: string): Promise<void>;
   /**
    * Counts one use, unless this key has joined by the invitation before: whoever lost the answer can ask again. Throws

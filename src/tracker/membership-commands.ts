@@ -103,12 +103,18 @@ export class MembershipCommands {
     return { id, name };
   }
 
-  /** As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. */
-  async revoke(who: string): Promise<{ readonly id: string; readonly name: string }> {
+  /**
+   * As `approve`. Everybody who hears a tracker of the swarm closes its connections with that member. `invitation` is the
+   * id of the one by which it came, where that can still be used: by the same machine too, with another key.
+   */
+  async revoke(
+    who: string,
+  ): Promise<{ readonly id: string; readonly name: string; readonly invitation: string | null }> {
     const { members, membership, removed } = this.#options;
-    const { peerId: id, name } = await members.revoke(who, membership().peerId);
+    const { peerId: id, name, invitation } = await members.revoke(who, membership().peerId);
     await removed();
-    return { id, name };
+    const isOpen = (await members.invitations()).some((each) => each.id === invitation);
+    return { id, name, invitation: isOpen ? invitation : null };
   }
 }
 

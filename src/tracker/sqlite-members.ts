@@ -91,7 +91,11 @@ export class SqliteMembers implements MemberRegistry {
     const { db, write } = this.#options;
     return write(() => {
       const ended = db.delete(invitations).where(eq(invitations.id, id)).returning().get();
-      if (ended === undefined) throw new P2pfsError("not_found", `there is no invitation ${id}`);
+      if (ended === undefined)
+        throw new P2pfsError("not_found", `there is no invitation ${id}`, { hint: "p2pfs swarm invites lists them" });
+      db.delete(members)
+        .where(and(eq(members.invitation, id), eq(members.state, "waiting")))
+        .run();
     });
   }
 
@@ -198,15 +202,12 @@ export class SqliteMembers implements MemberRegistry {
     return this.#options.db.select().from(members).where(eq(members.peerId, peerId)).get();
   }
 
-  #enter({
-    peerId,
-    key,
-    ...rest
-  }: Omit<MemberRecord, "joined" | "expires"> & { invitation: string | null }): MemberRecord {
+  #enter({ peerId, key, ...rest }: Omit<MemberRecord, "joined" | "expires">): MemberRecord {
     const { db, clock } = this.#options;
     const now = clock.wallTime();
-    // Whoever was listed until its certificate ran out can make room, but not while others could still believe it.
-    const isGone = and(lte(members.expires, now), lte(members.joined, now - WAITING_MS_MAX));
+    // A removed member is remembered for as long as others could believe its certificate.
+    const isForgotten = and(eq(members.expires, 0), lte(members.joined, now - WAITING_MS_MAX));
+    const isGone = or(and(gt(members.expires, 0), lte(members.expires, now)), isForgotten);
     if (countOf(db, members) >= MEMBERS_MAX) db.delete(members).where(isGone).run();
     if (countOf(db, members) >= MEMBERS_MAX)
       throw new P2pfsError("refused", `a swarm has ${MEMBERS_MAX} members at most`);
@@ -256,7 +257,7 @@ function unknownInvitation(): P2pfsError {
   });
 }
 
-function memberOf({ invitation: _, ...row }: MemberRow): MemberRecord {
+function memberOf(row: MemberRow): MemberRecord {
   return { ...row, peerId: row.peerId as PeerId };
 }
 

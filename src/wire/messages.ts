@@ -278,6 +278,8 @@ export const messageTable = {
     /** PKCS #10, in DER. */
     certificate_request: bytes(CERTIFICATE_REQUEST_BYTES_MAX),
     name: HostNameSchema,
+    /** A member for one fetch: its certificate need not last long. */
+    once: v.optional(v.boolean()),
   }),
   REPLY_JOIN: toOutside.reply(0x25, {
     swarm: text,

@@ -2,7 +2,10 @@
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { SECOND_MS } from "../../src/core/units.ts";
+import { parseInvitation } from "../../src/identity/invitation.ts";
+import { GUEST_CERTIFICATE_MS } from "../../src/identity/issuing.ts";
 import { createPrivateKeyPem } from "../../src/identity/keys.ts";
+import { joinSwarm } from "../../src/peer/join-swarm.ts";
 import { expectError } from "../support/errors.ts";
 import { joinBy, TestSwarm } from "../support/private-swarm.ts";
 import { until } from "../support/until.ts";
@@ -44,4 +47,34 @@ test("a machine that is approved after its invitation has expired is let in, and
   expect((await swarm.tracker.membership.list(null)).rows.map(({ name }) => name)).toContain("carol");
   expect(await joinBy(token, "carol", key)).toBeDefined();
   await expectError("refused", joinBy(token, "dora"), /expired/);
+});
+
+test("who waits by an invitation that is ended is let in no more (S2)", async () => {
+  const swarm = await TestSwarm.start();
+  const token = await swarm.invite({ approve: true, uses: 2 });
+  expect(await joinBy(token, "carol")).toBeUndefined();
+  const [open] = await swarm.tracker.membership.invitations();
+  await swarm.tracker.membership.endInvitation(open!.id);
+  await expectError("not_found", swarm.tracker.membership.approve("carol"), /waits/);
+});
+
+test("removing a member names the invitation by which it could come again (S5)", async () => {
+  const swarm = await TestSwarm.start();
+  const token = await swarm.invite({ uses: 2 });
+  await joinBy(token, "anna");
+  const [open] = await swarm.tracker.membership.invitations();
+  expect((await swarm.tracker.membership.revoke("anna")).invitation).toBe(open!.id);
+  await joinBy(token, "ben");
+  expect((await swarm.tracker.membership.revoke("ben")).invitation).toBeNull();
+});
+
+test("a member for one fetch has a certificate of a day (S4)", async () => {
+  const swarm = await TestSwarm.start();
+  const guest = (await joinSwarm({
+    invitation: parseInvitation(await swarm.invite()),
+    key: await createPrivateKeyPem(),
+    name: "guest",
+    once: true,
+  }))!;
+  expect(Date.parse(guest.certificate.validTo) - Date.now()).toBeLessThanOrEqual(GUEST_CERTIFICATE_MS);
 });
