@@ -8,8 +8,9 @@
  * - authority information access: the issuer's certificate as a `data:` URI, unless the authority itself is the issuer.
  */
 import { X509Certificate } from "node:crypto";
+import * as v from "valibot";
 import { CERTIFICATE_BYTES_MAX } from "../core/limits.ts";
-import type { PeerId } from "../core/model.ts";
+import { type PeerId, PeerIdSchema } from "../core/model.ts";
 import { CURVE, peerIdOfKey, spkiOf } from "./keys.ts";
 
 /** The name that every member has, for TLS. */
@@ -18,6 +19,9 @@ export const MEMBER_DNS_NAME = "member.p2pfs";
 export const ISSUER_URI_START = "data:application/pkix-cert;base64,";
 export const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 export const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+
+/** What comes before the peer id of the tracker that made the swarm, in the authority's certificate. */
+export const FOUNDER_URI_START = "p2pfs:founder:";
 
 export type MemberRole = "tracker" | "peer";
 export const memberRoles: readonly MemberRole[] = ["tracker", "peer"];
@@ -138,6 +142,13 @@ export function peerIdIn(certificate: X509Certificate): PeerId | undefined {
     // The bytes of the key are none.
     return undefined;
   }
+}
+
+/** The tracker that made the swarm; undefined where the authority's certificate does not say. */
+export function founderOf({ subjectAltName }: X509Certificate): PeerId | undefined {
+  const start = `URI:${FOUNDER_URI_START}`;
+  const parsed = v.safeParse(PeerIdSchema, subjectAltName?.startsWith(start) && subjectAltName.slice(start.length));
+  return parsed.success ? parsed.output : undefined;
 }
 
 /** Whether no byte of the authority's certificate was changed. */

@@ -13,13 +13,15 @@ export interface FoundedSwarm {
 /** @param nowMs milliseconds since 1970 */
 export async function foundSwarm(name: string, nowMs: number, random: Random): Promise<FoundedSwarm> {
   const authorityKey = await createPrivateKeyPem();
-  const authority = new X509Certificate(await makeAuthority(name, authorityKey, nowMs, random));
   const key = await createPrivateKeyPem();
   const spki = publicKeyOf(key);
+  const peerId = peerIdOfKey(spki);
+  const named = { founder: peerId, nowMs, random };
+  const authority = new X509Certificate(await makeAuthority(name, authorityKey, named));
   const issuer = { certificate: authority, privateKey: authorityKey, peerId: null };
   const certificate = new X509Certificate(await issueCertificate(issuer, { spki, role: "tracker", nowMs, random }));
   return {
-    membership: { swarm: name, authority, key, certificate, peerId: peerIdOfKey(spki), trackers: [] },
+    membership: { swarm: name, authority, key, certificate, peerId, trackers: [] },
     authorityKey,
   };
 }

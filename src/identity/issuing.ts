@@ -10,6 +10,7 @@ import type { PeerId } from "../core/model.ts";
 import { DAY_MS, MINUTE_MS } from "../core/units.ts";
 import {
   CLIENT_AUTH,
+  FOUNDER_URI_START,
   ISSUER_URI_START,
   MEMBER_DNS_NAME,
   type MemberRole,
@@ -35,14 +36,19 @@ export interface Issuer {
   readonly peerId: PeerId | null;
 }
 
-/** The certificate (DER) of the authority of a new swarm, signed by itself. */
+/** The certificate (DER) of the authority of a new swarm, signed by itself. @param founder the tracker that makes it */
 export async function makeAuthority(
   name: string,
   key: PrivateKeyPem,
-  nowMs: number,
-  random: Random,
+  { founder, nowMs, random }: { founder?: PeerId; nowMs: number; random: Random },
 ): Promise<Uint8Array> {
-  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509CertificateGenerator } = await x509();
+  const {
+    BasicConstraintsExtension,
+    KeyUsageFlags,
+    KeyUsagesExtension,
+    SubjectAlternativeNameExtension,
+    X509CertificateGenerator,
+  } = await x509();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: randomSerial(random),
     name: [{ CN: [name] }],
@@ -50,7 +56,13 @@ export async function makeAuthority(
     notAfter: new Date(nowMs + AUTHORITY_MS),
     keys: { privateKey: await signingKey(key), publicKey: await verifyingKey(publicKeyOf(key)) },
     signingAlgorithm: KEY_ALGORITHM,
-    extensions: [new BasicConstraintsExtension(true, 1, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)],
+    extensions: [
+      new BasicConstraintsExtension(true, 1, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+      ...(founder === undefined
+        ? []
+        : [new SubjectAlternativeNameExtension([{ type: "url", value: `${FOUNDER_URI_START}${founder}` }])]),
+    ],
   });
   return new Uint8Array(certificate.rawData);
 }

@@ -1,8 +1,9 @@
 /** S7: a member's certificate renews itself when two thirds of its time are over. */
 import { X509Certificate } from "node:crypto";
-import { parseHostPort } from "../core/address.ts";
+import { formatHostPort, type HostPort, parseHostPort } from "../core/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
+import { TRACKERS_NAMED_MAX } from "../core/limits.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { checkCertificate, roleOf } from "./certificate.ts";
 import type { Membership } from "./membership.ts";
@@ -56,5 +57,11 @@ export function renewedMembership(
   if (!isFit || verdict.member.role !== roleOf(membership.certificate))
     throw new P2pfsError("protocol", "the tracker's new certificate is not one for this member");
   const named = trackers.map(parseHostPort).filter((tracker) => tracker !== undefined);
-  return { ...membership, certificate: new X509Certificate(der), trackers: named };
+  return { ...membership, certificate: new X509Certificate(der), trackers: withKnown(named, membership.trackers) };
+}
+
+/** Those that were named now, then the others: a tracker names itself only, and may be gone when another is still there. */
+function withKnown(named: readonly HostPort[], known: readonly HostPort[]): readonly HostPort[] {
+  const byText = new Map([...named, ...known].map((tracker) => [formatHostPort(tracker), tracker]));
+  return [...byText.values()].slice(0, TRACKERS_NAMED_MAX);
 }

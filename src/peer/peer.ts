@@ -156,9 +156,9 @@ export class Peer {
     this.#store = store;
     this.#clock = clock;
     const { membership } = options;
-    this.#membership =
-      membership &&
-      new OwnMembership({ membership, clock, log, keep: (renewed) => dataFolder?.membership.write(renewed) });
+    const closeLapsed = () => this.#endpoint.closeLapsed();
+    const files = dataFolder?.membership;
+    this.#membership = membership && new OwnMembership({ membership, system, files, log, closeLapsed });
     this.#endpoint = new Endpoint({ system, local: () => this.#hello(), security: () => this.#membership?.security });
     this.#startedMs = clock.wallTime();
     this.#upLimiter = new RateLimiter(clock, options.limits?.up_limit);
@@ -199,10 +199,7 @@ export class Peer {
       // Without a data folder it may run beside the peer that has one, as the same member.
       instance: membership !== undefined && dataFolder === undefined ? random.bytes(NONCE_BYTES).toHex() : undefined,
       ownLapse: () => this.#membership?.lapse,
-      revoked: (message) => {
-        this.#membership?.setRevoked(message);
-        this.#endpoint.closeLapsed();
-      },
+      revoked: (message) => this.#membership?.setRevoked(message),
       registered: (address) => this.#listener!.warnIfUnreachable(address),
       events: this.events,
     });

@@ -82,11 +82,21 @@ export class Certifier {
     return this.#certify(await this.#options.members.add({ peerId: peerIdOfKey(key), key, name, role }));
   }
 
-  /** Throws `unauthorised` for somebody who is no member, and `busy` where this one has asked too often. */
+  /**
+   * Throws `unauthorised` for somebody whom this tracker has not let in, and `busy` where this one has asked too often.
+   * Whoever has let a member in also removes it, and lists it as removed until the last certificate from there has ended:
+   * one from here would outlive that.
+   */
   async renew(peerId: PeerId): Promise<Outgoing<"REPLY_RENEW">> {
     if (!this.#renewals.take(peerId)) throw new P2pfsError("busy", "this member has just renewed its certificate");
     const member = await this.#options.members.member(peerId);
-    if (member?.state !== "member") throw new P2pfsError("unauthorised", "this machine is no member of the swarm");
+    if (member === undefined)
+      throw new P2pfsError(
+        "unauthorised",
+        "this tracker did not let this machine in and cannot renew its certificate; the tracker that did can, or an " +
+          "invitation from here (`p2pfs swarm invite`) after `p2pfs swarm leave`",
+      );
+    if (member.state !== "member") throw new P2pfsError("unauthorised", "this machine is no member of the swarm");
     return { type: "REPLY_RENEW", certificate: await this.#certify(member), trackers: this.#trackers };
   }
 

@@ -56,6 +56,15 @@ export interface ListedMember extends MemberRecord {
   readonly lastSeen: number | null;
 }
 
+/** Members of whom another tracker has said that they were removed. */
+export interface HeardList {
+  readonly tracker: PeerId;
+  /** As in REVOKED: one peer id after the other. */
+  readonly peerIds: Uint8Array;
+  /** It counts until then. */
+  readonly until: number;
+}
+
 /** Open invitations at the same time. */
 export const INVITATIONS_MAX = 1000;
 export interface MemberRegistry {
@@ -86,4 +95,8 @@ export interface MemberRegistry {
   members(cursor: string | null): Promise<Page<ListedMember>>;
   /** Removed members whose certificates have not expired. */
   revoked(): Promise<readonly PeerId[]>;
+  /** Keeps what another tracker has said, in place of what it said before. */
+  hear(list: HeardList): Promise<void>;
+  /** What others have said and what still counts. */
+  heard(): Promise<readonly HeardList[]>;
 }

@@ -108,3 +108,13 @@ export const members = sqliteTable("members", {
   /** Of the latest certificate; 0 before there is one. */
   expires: integer().notNull(),
 });
+
+/** Members of whom another tracker of the swarm has said that they were removed. */
+export const heardRevocations = sqliteTable("heard_revocations", {
+  /** The tracker that said so. */
+  tracker: text().primaryKey(),
+  /** As in REVOKED. */
+  peerIds: blob("peer_ids", { mode: "buffer" }).notNull(),
+  /** Until then it counts, if nothing newer comes. */
+  until: integer().notNull(),
+});

@@ -53,6 +53,8 @@ export interface SessionHost {
   readonly registrationMs: number;
   readonly owners: Owners;
   readonly proofs: AddressProofs;
+  /** Closes connections with those that are no members any more, and lets the others know. */
+  refreshMembers(): Promise<void>;
 }
 
 export class Session {
@@ -126,7 +128,7 @@ export class Session {
       return this.#certifier.join(message, this.connection.remote.ip);
     },
     REQUEST_RENEW: () => this.#certifier.renew(this.#certified),
-    REQUEST_LEAVE: () => this.#certifier.leave(this.#certified),
+    REQUEST_LEAVE: (message) => this.#leaveSwarm(message),
   };
 
   /** The connection has closed: takes the peer offline, unless it has a newer session. Resolves to whether it did. */
@@ -155,6 +157,12 @@ export class Session {
     const { member } = this.connection;
     if (member === undefined) throw new Error("a request of a member came without its certificate");
     return member.peerId;
+  }
+
+  /** The answer comes before the connection closes, since its sender is none that may have one. */
+  async #leaveSwarm({ request }: Message<"REQUEST_LEAVE">): Promise<undefined> {
+    this.connection.reply(request, await this.#certifier.leave(this.#certified));
+    await this.#host.refreshMembers();
   }
 
   async #leave(): Promise<boolean> {

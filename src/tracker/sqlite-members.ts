@@ -3,13 +3,14 @@ import { and, count, eq, gt, isNotNull, lt, lte, max, ne, notInArray, or, sql } 
 import * as v from "valibot";
 import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
-import { LIST_PAGE_MAX, MEMBERS_MAX } from "../core/limits.ts";
+import { LIST_PAGE_MAX, MEMBERS_MAX, PEER_ID_BYTES } from "../core/limits.ts";
 import { type PeerId, PeerIdSchema } from "../core/model.ts";
 import { DAY_MS } from "../core/units.ts";
 import { peerIdOfKey } from "../identity/keys.ts";
 import { damagedDatabase } from "../store/damage.ts";
 import type { OpenDatabase } from "../store/database.ts";
 import {
+  type HeardList,
   INVITATIONS_MAX,
   type Invitation,
   type Joining,
@@ -20,7 +21,7 @@ import {
   type NewInvitation,
 } from "./members.ts";
 import type * as schema from "./schema.ts";
-import { invitations, members, peers } from "./schema.ts";
+import { heardRevocations, invitations, members, peers } from "./schema.ts";
 import { formatCursor, parseCursor, type RegistryDatabase } from "./sqlite-rows.ts";
 import type { Page } from "./types.ts";
 
@@ -52,6 +53,9 @@ export function assertMembersSound({ sqlite, db }: OpenDatabase<typeof schema>, 
     if (!isSound || peerIdOfKey(row.key) !== row.peerId)
       throw damagedDatabase(path, "a member is not what was written");
   }
+  for (const { tracker, peerIds } of db.select().from(heardRevocations).all())
+    if (!v.is(PeerIdSchema, tracker) || peerIds.length % PEER_ID_BYTES !== 0)
+      throw damagedDatabase(path, "what another tracker said is not what was written");
 }
 
 export class SqliteMembers implements MemberRegistry {
@@ -188,6 +192,32 @@ export class SqliteMembers implements MemberRegistry {
         .where(isRevoked)
         .all()
         .map(({ peerId }) => peerId as PeerId),
+    );
+  }
+
+  async hear({ tracker, peerIds, until }: HeardList): Promise<void> {
+    const { db, clock, write } = this.#options;
+    const row = { peerIds: Buffer.from(peerIds), until };
+    await write(() => {
+      db.delete(heardRevocations).where(lte(heardRevocations.until, clock.wallTime())).run();
+      db.insert(heardRevocations)
+        .values({ tracker, ...row })
+        .onConflictDoUpdate({ target: heardRevocations.tracker, set: row })
+        .run();
+    });
+  }
+
+  heard(): Promise<readonly HeardList[]> {
+    const { db, clock, read } = this.#options;
+    const isCounted = gt(heardRevocations.until, clock.wallTime());
+    return read(() =>
+      db
+        .select()
+        .from(heardRevocations)
+        .where(isCounted)
+        .orderBy(heardRevocations.tracker)
+        .all()
+        .map((row) => ({ ...row, tracker: row.tracker as PeerId })),
     );
   }
 

@@ -22,6 +22,7 @@ import { reachableAt } from "../net/own-host.ts";
 import { plainOnLoopback } from "../net/plain-on-loopback.ts";
 import { realSystem, type System } from "../net/system.ts";
 import type { DataFolder } from "../store/data-folder.ts";
+import type { Role } from "../wire/messages.ts";
 import { ChunklessLeechers } from "./chunkless-leechers.ts";
 import { AddressProofs } from "./dial-back.ts";
 import { TrackerEvents } from "./events.ts";
@@ -30,7 +31,7 @@ import type { MembershipCommands } from "./membership-commands.ts";
 import { Owners } from "./owners.ts";
 import { PeerFinder } from "./peer-finder.ts";
 import { Pings } from "./pings.ts";
-import { PrivateSwarm, type SwarmOptions } from "./private-swarm.ts";
+import { commandsOf, PrivateSwarm, type SwarmOptions } from "./private-swarm.ts";
 import type { PeerRecord, Registry, TrackerId } from "./registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { openSqliteRegistry } from "./sqlite-registry.ts";
@@ -239,6 +240,7 @@ export class Tracker implements SessionHost {
     this.#closing = true;
     for (const timer of this.#timers) timer.cancel();
     this.liveness.stop();
+    this.swarm?.others.close();
     await this.#listener.close();
     await this.registry.close();
   }
@@ -269,7 +271,6 @@ export class Tracker implements SessionHost {
     if (await this.swarm?.renewIfDue()) this.#listener.renew();
   }
 
-  /** Closes connections with those that are no members any more, and lets the others know. */
   async refreshMembers(): Promise<void> {
     if (this.swarm === undefined) return;
     const { revocations } = this.swarm;
@@ -280,10 +281,7 @@ export class Tracker implements SessionHost {
 
   /** The commands on the members of the swarm. Throws `refused` for a tracker that is of none. */
   get membership(): MembershipCommands {
-    if (this.swarm !== undefined) return this.swarm.commands;
-    throw new P2pfsError("refused", "this tracker is of no swarm", {
-      hint: "`p2pfs tracker start --open` makes one, and so does `p2pfs swarm create`",
-    });
+    return commandsOf(this.swarm);
   }
 
   async #foundSwarm(): Promise<void> {
@@ -302,6 +300,8 @@ export class Tracker implements SessionHost {
       clock,
       random,
       reachableAt: () => (this.#listener.address === undefined ? [] : reachableAt(this.#listener.address)),
+      endpoint: () => this.#endpoint,
+      log: this.#options.log,
       removed: () => this.refreshMembers(),
     });
   }
@@ -314,13 +314,13 @@ export class Tracker implements SessionHost {
   }
 
   #serve(connection: Connection): void {
-    connection.isStranger = true;
+    connection.isStranger = connection.member?.role !== "tracker";
     const session = new Session(connection, this);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#connections.set(connection, { session, gone: promise });
-    connection.serve<"peer", "tracker">({
+    connection.serve<Role, "tracker">({
       requests: session.requests,
-      notices: {},
+      notices: { REVOKED: (message) => this.swarm?.others.answer(connection, message) },
       handled: (name, durationMs, granted) => this.#options.observeRequest?.(name, durationMs, granted),
       reportableError: (thrown, during) => {
         this.#logDiskFault(during, thrown);

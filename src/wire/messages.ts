@@ -31,6 +31,7 @@ import {
   HolderInfoSchema,
   HostNameSchema,
   PathTextSchema,
+  type PeerId,
   PeerIdSchema,
   SizeSchema,
 } from "../core/model.ts";
@@ -292,8 +293,11 @@ export const messageTable = {
   REPLY_RENEW: fromTracker.reply(0x27, { certificate, trackers }),
   REQUEST_LEAVE: toAnyTracker.request(0x28, "REPLY_LEAVE", {}),
   REPLY_LEAVE: fromTracker.reply(0x29, {}),
-  /** All members that were removed and whose certificates have not expired, after REPLY_REGISTER and at each change. */
-  REVOKED: toPeer.notice(0x2a, { peer_ids: peerIds }, REVOCATIONS),
+  /**
+   * All members that were removed and whose certificates have not expired: to a peer after REPLY_REGISTER and at each
+   * change, among trackers from the one that dials, and back.
+   */
+  REVOKED: fromTracker.notice(0x2a, { peer_ids: peerIds }, REVOCATIONS),
 
   // Peer to peer
   REQUEST_MANIFEST: amongPeers.request(0x30, "REPLY_MANIFEST", { content_id: ContentIdSchema }),
@@ -378,6 +382,17 @@ export function isRequest(name: MessageName): name is RequestName {
 
 export function replyNameOf<Name extends RequestName>(name: Name): ReplyName<Name> {
   return messageTable[name].reply as ReplyName<Name>;
+}
+
+/** The members that the notice names. */
+export function* idsIn({ peer_ids: bytes }: Message<"REVOKED">): Iterable<PeerId> {
+  for (let start = 0; start < bytes.length; start += PEER_ID_BYTES)
+    yield v.parse(PeerIdSchema, bytes.subarray(start, start + PEER_ID_BYTES).toHex());
+}
+
+/** @param peerIds at most MEMBERS_MAX */
+export function revokedNotice(peerIds: Iterable<PeerId>): Message<"REVOKED"> {
+  return { type: "REVOKED", peer_ids: Uint8Array.fromHex([...peerIds].join("")) };
 }
 
 export const messageNameById: ReadonlyMap<number, MessageName> = new Map(

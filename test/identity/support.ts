@@ -14,7 +14,7 @@ export interface Owner extends Issuer {
 
 export async function authorityOf(name: string, nowMs = NOW_MS): Promise<Owner> {
   const privateKey = await createPrivateKeyPem();
-  const der = await makeAuthority(name, privateKey, nowMs, random);
+  const der = await makeAuthority(name, privateKey, { nowMs, random });
   return { der, certificate: new X509Certificate(der), privateKey, peerId: null };
 }
 

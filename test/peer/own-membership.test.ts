@@ -23,12 +23,15 @@ test("a certificate that cannot be stored is not used, and asked for again (S7)"
   const [kept, shown]: [number[], number[]] = [[], []];
   const own = new OwnMembership({
     membership,
-    clock,
+    system: { ...realSystem, clock },
     log: () => {},
-    keep: ({ certificate }) => {
-      kept.push(Date.parse(certificate.validTo));
-      if (kept.length === 1) throw new P2pfsError("disk", "the disk is full");
+    files: {
+      write: ({ certificate }) => {
+        kept.push(Date.parse(certificate.validTo));
+        if (kept.length === 1) throw new P2pfsError("disk", "the disk is full");
+      },
     },
+    closeLapsed: () => {},
   });
   const issuer = { certificate: membership.authority, privateKey: authorityKey, peerId: null };
   const request = async () => ({
