@@ -32,6 +32,8 @@ const alone = [
   "e2e/floods-private",
   "e2e/limits",
   "e2e/slow-holders",
+  "hostile/member",
+  "hostile/tracker",
   "tracker/registry-cost",
   "wire/cost",
 ].map((name) => `test/${name}.test.ts`);

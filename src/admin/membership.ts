@@ -147,7 +147,7 @@ export function acceptCertificate({ dataFolder, text }: OfFolder & { text: strin
     const key = folder.membership.readPendingKey();
     if (key === undefined)
       throw new P2pfsError("refused", "this machine has not asked for a certificate", {
-        hint: "`p2pfs swarm request` prints the request; the key stays in the data folder",
+        hint: "`p2pfs swarm request` prints the request (--role tracker for a tracker); the key stays in the data folder",
       });
     const membership = membershipFromSigned(text, key, Date.now());
     assertOfRole(membership, folder.role);

@@ -159,22 +159,25 @@ step("without a network path: request, sign, accept (S5)", async () => {
   expect(notOne.exitCode).toBe(errorTable.usage.exitCode);
 });
 
-step("a certificate for the other role is refused, where it is accepted and where it would run (S6)", async () => {
-  writeFileSync(join(roles.folder, "wrong.csr"), (await swarm("wrong", "request")).stdout);
-  const signed = await swarm("tracker", "sign", "wrong.csr", "--role", "tracker");
-  writeFileSync(join(roles.folder, "wrong.crt"), signed.stdout);
-  const accepted = await swarm("wrong", "accept", "wrong.crt");
-  expect([accepted.exitCode, accepted.stderr]).toEqual([
-    errorTable.refused.exitCode,
-    expect.stringContaining("for a tracker of the swarm lab, not for a peer"),
-  ]);
-  expect((await swarm("wrong", "show")).stdout).toContain("of no swarm");
-  const started = await roles.run(["tracker", "start", "127.0.0.1", "0", "--data", dataOf("far")]);
-  expect([started.exitCode, started.stderr]).toEqual([
-    errorTable.refused.exitCode,
-    expect.stringContaining("for a peer of the swarm lab, not for a tracker"),
-  ]);
-});
+step(
+  "a certificate makes a tracker as well, and is refused where the other role would run by it (S5, S6)",
+  async () => {
+    writeFileSync(join(roles.folder, "third.csr"), (await swarm("third", "request", "--role", "tracker")).stdout);
+    const signed = await swarm("tracker", "sign", "third.csr", "--role", "tracker");
+    writeFileSync(join(roles.folder, "third.crt"), signed.stdout);
+    expect((await swarm("third", "accept", "third.crt")).stdout).toContain("joined the swarm lab as tracker");
+    const peer = await roles.run(["peer", "start", "--listen", "127.0.0.1:0", "--data", dataOf("third")]);
+    expect([peer.exitCode, peer.stderr]).toEqual([
+      errorTable.refused.exitCode,
+      expect.stringContaining("for a tracker of the swarm lab, not for a peer"),
+    ]);
+    const started = await roles.run(["tracker", "start", "127.0.0.1", "0", "--data", dataOf("far")]);
+    expect([started.exitCode, started.stderr]).toEqual([
+      errorTable.refused.exitCode,
+      expect.stringContaining("for a peer of the swarm lab, not for a tracker"),
+    ]);
+  },
+);
 
 step("a tracker joins by an invitation for trackers, and lets machines in as well", async () => {
   const invitation = await token("--role", "tracker");
