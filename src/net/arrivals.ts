@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import type { PeerId } from "../core/model.ts";
 import { MINUTE_MS } from "../core/units.ts";
 import { Allowance, type AllowanceOptions } from "./allowance.ts";
+import { connectionsWithin } from "./descriptors.ts";
 import { SourceAllowances } from "./source-allowances.ts";
 
 export interface GreetingRates {
@@ -42,12 +43,26 @@ export const PLAIN_GREETING_RATES: GreetingRates = {
   perMember: MEMBER_RATE,
 };
 
+/** Greetings under way at the same time. */
+export interface GreetingsAtOnce {
+  readonly inAll: number;
+  readonly perSource: number;
+}
+
 /**
- * Each takes some 10 KiB. Those of one source are enough for the rate above where each takes its two seconds: where the
- * oldest have to go, they may be somebody else's behind the same address.
+ * Each takes some 10 KiB at most, and HELLO_MS_MAX. So many that where the oldest have to go, who may be somebody else
+ * behind the same address, those were here for longer than a greeting takes: a source that opens five thousand
+ * connections, and each again when it is closed, does not keep others from theirs.
  */
-export const GREETINGS_MAX = 2048;
-export const GREETINGS_PER_SOURCE_MAX = 640;
+const GREETINGS_MAX = 8192;
+/** The other shares are for who has greeted, and for files. */
+const SHARE_OF_DESCRIPTORS = 0.2;
+
+/** Fewer where descriptors are scarce. */
+export function greetingsAtOnce(): GreetingsAtOnce {
+  const inAll = connectionsWithin(GREETINGS_MAX, SHARE_OF_DESCRIPTORS);
+  return { inAll, perSource: Math.floor(inAll / 2) };
+}
 
 /** `crowded` is called for one source at most once in this time. */
 const CROWDED_EVERY_MS = MINUTE_MS;
@@ -55,6 +70,7 @@ const CROWDED_EVERY_MS = MINUTE_MS;
 export interface ArrivalsOptions {
   readonly clock: Clock;
   readonly rates: GreetingRates;
+  readonly atOnce: GreetingsAtOnce;
   /** A source has used up what it may, and its connections are closed on arrival. */
   readonly crowded: (ip: string) => void;
 }
@@ -109,13 +125,14 @@ export class Arrivals {
 
   /** A connection was let in. One that is under way for longer may have to go for it. */
   enter(arrival: Arrival): void {
+    const { atOnce } = this.#options;
     const source = sourceOf(arrival.ip);
     const own = this.#underWay.get(source) ?? { silent: new Set(), answered: new Set() };
     this.#underWay.set(source, own);
     own.silent.add(arrival);
     this.#count++;
-    if (sizeOf(own) > GREETINGS_PER_SOURCE_MAX) this.#evictFrom(own);
-    else if (this.#count > GREETINGS_MAX) this.#evictFrom(this.#most() ?? own);
+    if (sizeOf(own) > atOnce.perSource) this.#evictFrom(own, arrival);
+    else if (this.#count > atOnce.inAll) this.#evictFrom(this.#most() ?? own, arrival);
   }
 
   /** The greeting is over, or the connection has ended. */
@@ -133,8 +150,9 @@ export class Arrivals {
     this.#perSource.spend(ip);
   }
 
-  #evictFrom({ silent, answered }: UnderWay): void {
+  #evictFrom({ silent, answered }: UnderWay, newcomer: Arrival): void {
     for (const arrival of silent) {
+      if (arrival === newcomer) break;
       if (!arrival.isAnswered()) return this.#evict(arrival);
       silent.delete(arrival);
       answered.add(arrival);

@@ -8,7 +8,7 @@ import { P2pfsError } from "../core/errors.ts";
 import { listenError } from "../core/listening.ts";
 import type { PeerId } from "../core/model.ts";
 import type { AdmissionBounds, Conduct } from "./admission.ts";
-import type { GreetingRates } from "./arrivals.ts";
+import type { GreetingRates, GreetingsAtOnce } from "./arrivals.ts";
 import { Connection, type LocalHello } from "./connection.ts";
 import { Entrance, type Visit } from "./entrance.ts";
 import { LOOKUP_MS_MAX, resolveHost, resolveHostPort } from "./host-name.ts";
@@ -36,6 +36,8 @@ export interface ListenOptions extends HostPort {
   readonly admission?: Partial<AdmissionBounds> | undefined;
   /** Handshakes, or for plain connections greetings, in a second. Default: those of `Entrance`. */
   readonly greetingRates?: GreetingRates | undefined;
+  /** Connections before HELLO. Default: as descriptors allow. */
+  readonly greetingsAtOnce?: GreetingsAtOnce | undefined;
   /** Conduct of a connection; without this function all are strangers and none is closed as idle. */
   conductOf?(connection: Connection): Conduct | undefined;
   /** All places are taken: from now on a new connection evicts the idlest. */
@@ -105,6 +107,7 @@ export class Endpoint {
       clock: this.system.clock,
       isEncrypted: this.isEncrypted,
       rates: options.greetingRates,
+      greetingsAtOnce: options.greetingsAtOnce,
       crowded: (source) => options.crowded?.(source),
       admission: {
         ...options.admission,

@@ -3,7 +3,15 @@ import type { Clock } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import type { PeerId } from "../core/model.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
-import { type Arrival, Arrivals, type GreetingRates, HANDSHAKE_RATES, PLAIN_GREETING_RATES } from "./arrivals.ts";
+import {
+  type Arrival,
+  Arrivals,
+  type GreetingRates,
+  type GreetingsAtOnce,
+  greetingsAtOnce,
+  HANDSHAKE_RATES,
+  PLAIN_GREETING_RATES,
+} from "./arrivals.ts";
 import type { Connection } from "./connection.ts";
 import { Tally } from "./tally.ts";
 import type { Transport } from "./transport.ts";
@@ -17,6 +25,8 @@ export interface EntranceOptions {
   readonly admission: AdmissionOptions;
   /** Default: those for encrypted connections, or for plain ones. */
   readonly rates?: GreetingRates | undefined;
+  /** Default: as descriptors allow. */
+  readonly greetingsAtOnce?: GreetingsAtOnce | undefined;
   readonly crowded: (ip: string) => void;
 }
 
@@ -24,7 +34,7 @@ export interface EntranceOptions {
 export interface Visit {
   /** This side has done its part of a handshake. */
   shookHands(): void;
-  /** HELLO is here. @returns why the connection cannot stay */
+  /** HELLO is here, and the connection needs a place, for which another one may have to go. @returns why it cannot stay */
   greeted(): P2pfsError | undefined;
   closed(): void;
 }
@@ -35,16 +45,18 @@ export class Entrance {
   readonly #arrivals: Arrivals;
   readonly #ofMember = new Tally<PeerId>();
 
-  constructor({ clock, isEncrypted, admission, rates, crowded }: EntranceOptions) {
+  constructor(options: EntranceOptions) {
+    const { clock, isEncrypted, admission, rates, crowded } = options;
+    const atOnce = options.greetingsAtOnce ?? greetingsAtOnce();
     this.#isEncrypted = isEncrypted;
     this.#admission = new Admission(clock, admission);
     const usual = isEncrypted ? HANDSHAKE_RATES : PLAIN_GREETING_RATES;
-    this.#arrivals = new Arrivals({ clock, rates: rates ?? usual, crowded });
+    this.#arrivals = new Arrivals({ clock, rates: rates ?? usual, atOnce, crowded });
   }
 
-  /** Whether a new connection from this IP gets in, for which another one may have to go. */
+  /** Whether a new connection from this IP is greeted, for which another one may have to go. */
   lets(ip: string): boolean {
-    return this.#arrivals.lets(ip) && this.#admission.makeRoom(ip);
+    return this.#arrivals.lets(ip);
   }
 
   enter(connection: Connection, transport: Transport): Visit {
@@ -54,15 +66,17 @@ export class Entrance {
       isAnswered: () => transport.isAnswered?.() ?? false,
       terminate,
     };
-    // In a microtask, since the ERROR is written in an earlier one.
-    this.#admission.enter(connection, () => queueMicrotask(terminate));
     this.#arrivals.enter(arrival);
     let member: PeerId | undefined;
+    // A connection has a place from its HELLO on: those that say nothing take none from who does.
     return {
       shookHands: () => this.#arrivals.spend(arrival),
       greeted: () => {
         this.#arrivals.leave(arrival);
         if (!this.#isEncrypted) this.#arrivals.spend(arrival);
+        if (!this.#admission.makeRoom(connection.remote.ip)) return new P2pfsError("busy", "all places are taken");
+        // In a microtask, since the ERROR is written in an earlier one.
+        this.#admission.enter(connection, () => queueMicrotask(terminate));
         member = connection.member?.peerId;
         if (member === undefined) return undefined;
         this.#ofMember.add(member);

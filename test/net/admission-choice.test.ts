@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
 import { Admission, type Conduct, type Standing } from "../../src/net/admission.ts";
 import type { Connection } from "../../src/net/connection.ts";
+import { HELLO_MS_MAX } from "../../src/net/greeting.ts";
 import type { Process } from "../sim/system/process.ts";
 import { type RawEnd, Room } from "../support/room.ts";
 
@@ -127,20 +128,21 @@ test("of the source address with most strangers the idlest goes; members and bus
   );
 });
 
-test("whoever has not said HELLO yet is a stranger like others, and counts by its source address", () => {
+test("whoever has not said HELLO takes no place, and has its time for it", () => {
   const house = new House(3);
   const silent = house.enter(1, { isSilent: true });
-  const [one, two] = [house.enter(1), house.enter(2)];
-  house.enter(3);
-  expect([silent, one, two].map(({ raw }) => raw.isClosed)).toEqual([true, false, false]);
+  const others = [house.enter(1), house.enter(2), house.enter(3)];
+  expect([silent, ...others].map(({ raw }) => raw.isClosed)).toEqual([false, false, false, false]);
+  house.room.run(HELLO_MS_MAX);
+  expect([silent, ...others].map(({ raw }) => raw.isClosed)).toEqual([true, false, false, false]);
 });
 
-test("a newcomer that is refused hears nothing at all, not even HELLO", () => {
+test("a newcomer that is refused hears why", () => {
   const house = new House(1);
   house.enter(1, { standing: "member" });
   const refused = house.enter(2);
   expect(refused.raw.isClosed).toBe(true);
-  expect(refused.raw.types).toEqual([]);
+  expect(refused.raw.all("ERROR")).toMatchObject([{ request: null, message: "all places are taken" }]);
 });
 
 test("`full` is called once, and again only after half of the places were free in between", () => {
@@ -227,7 +229,8 @@ test("a flood where there are only members costs one scan in fifty milliseconds"
   const flood = room.machine("10.0.0.2");
   room.dialRaw(flood, address).hello();
   room.run(60);
-  for (let newcomer = 0; newcomer < 50; newcomer++) room.dialRaw(flood, address);
+  for (let newcomer = 0; newcomer < 50; newcomer++) room.dialRaw(flood, address).hello();
+  room.run(STEP_MS);
   expect(scans).toBeGreaterThan(0);
   expect(scans).toBeLessThan(5);
 });

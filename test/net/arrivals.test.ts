@@ -1,16 +1,11 @@
 /** What strangers may cost a listener before it knows them: greetings under way, and greetings in a second. */
 import { describe, expect, test } from "bun:test";
 import { MINUTE_MS, SECOND_MS } from "../../src/core/units.ts";
-import {
-  type Arrival,
-  Arrivals,
-  GREETINGS_MAX,
-  GREETINGS_PER_SOURCE_MAX,
-  HANDSHAKE_RATES,
-} from "../../src/net/arrivals.ts";
+import { type Arrival, Arrivals, HANDSHAKE_RATES } from "../../src/net/arrivals.ts";
 import { Room } from "../support/room.ts";
 
 const { perSource, inAll } = HANDSHAKE_RATES;
+const atOnce = { inAll: 2048, perSource: 640 };
 
 /** A listener's arrivals, and what became of them. */
 class Gate {
@@ -19,6 +14,7 @@ class Gate {
   readonly arrivals = new Arrivals({
     clock: this.room.machine("10.0.0.1").system.clock,
     rates: HANDSHAKE_RATES,
+    atOnce,
     crowded: (ip) => void this.crowded.push(ip),
   });
   /** The names of those that had to go. */
@@ -50,15 +46,15 @@ describe("greetings under way", () => {
   test("beyond those of one source the oldest of that source has to go, and no other", () => {
     const gate = new Gate();
     gate.enter("10.0.1.1", "of another source");
-    for (let number = 0; number < GREETINGS_PER_SOURCE_MAX + 2; number++) gate.enter("10.0.1.2", `${number}`);
+    for (let number = 0; number < atOnce.perSource + 2; number++) gate.enter("10.0.1.2", `${number}`);
     expect(gate.evicted).toEqual(["0", "1"]);
   });
 
   test("beyond all of them the oldest of the source with the most has to go", () => {
     const gate = new Gate();
-    const few = GREETINGS_PER_SOURCE_MAX / 2;
+    const few = atOnce.perSource / 2;
     for (let number = 0; number < few + 2; number++) gate.enter("10.0.1.1", `most ${number}`);
-    for (let entered = few + 2; entered < GREETINGS_MAX; entered++)
+    for (let entered = few + 2; entered < atOnce.inAll; entered++)
       gate.enter(`10.0.1.${2 + Math.floor(entered / few)}`);
     expect(gate.evicted).toEqual([]);
     gate.enter("10.0.9.9");
@@ -70,16 +66,16 @@ describe("greetings under way", () => {
   test("whoever has said nothing goes before those that wait for the other side", () => {
     const gate = new Gate();
     for (const name of ["begun 0", "begun 1"]) gate.enter("10.0.1.1", name, true);
-    for (let number = 0; number < 2 * GREETINGS_PER_SOURCE_MAX; number++) gate.enter("10.0.1.1", "silent");
+    for (let number = 0; number < 2 * atOnce.perSource; number++) gate.enter("10.0.1.1", "silent");
     expect(new Set(gate.evicted)).toEqual(new Set(["silent"]));
     gate.evicted.length = 0;
-    for (let number = 0; number < GREETINGS_PER_SOURCE_MAX; number++) gate.enter("10.0.1.1", `late ${number}`, true);
+    for (let number = 0; number < atOnce.perSource; number++) gate.enter("10.0.1.1", `late ${number}`, true);
     expect(gate.evicted.slice(-2)).toEqual(["begun 0", "begun 1"]);
   });
 
   test("those that are over make room", () => {
     const gate = new Gate();
-    for (let number = 0; number < 3 * GREETINGS_PER_SOURCE_MAX; number++) {
+    for (let number = 0; number < 3 * atOnce.perSource; number++) {
       const arrival = gate.enter("10.0.1.1")!;
       gate.arrivals.leave(arrival);
       gate.arrivals.leave(arrival);
@@ -119,10 +115,10 @@ describe("greetings in a second", () => {
 
   test("work that ends after the last was let in is made up for before the next is", () => {
     const gate = new Gate();
-    const open = Array.from({ length: GREETINGS_PER_SOURCE_MAX }, () => gate.enter("10.0.1.1")!);
+    const open = Array.from({ length: atOnce.perSource }, () => gate.enter("10.0.1.1")!);
     expect(gate.greet("10.0.1.1", perSource.burst)).toBe(perSource.burst);
     for (const arrival of open) gate.arrivals.spend(arrival);
-    gate.room.run((GREETINGS_PER_SOURCE_MAX / perSource.perSecond) * SECOND_MS);
+    gate.room.run((atOnce.perSource / perSource.perSecond) * SECOND_MS);
     expect(gate.greet("10.0.1.1", 10)).toBeLessThan(3);
   });
 

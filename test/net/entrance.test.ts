@@ -2,7 +2,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { clientHello } from "../../scripts/lib/client-hello.ts";
 import { SECOND_MS } from "../../src/core/units.ts";
-import { GREETINGS_PER_SOURCE_MAX } from "../../src/net/arrivals.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Endpoint, type Listener, type ListenOptions } from "../../src/net/endpoint.ts";
 import { CONNECTIONS_PER_MEMBER_MAX } from "../../src/net/entrance.ts";
@@ -62,9 +61,10 @@ async function beginMany(count: number, { address }: Listener, from?: string): P
 }
 
 test("of half-open handshakes from one source only the latest stay, and those not for long; members get in", async () => {
-  const listener = await listen();
+  const greetingsAtOnce = { inAll: 1000, perSource: 200 };
+  const listener = await listen({ greetingsAtOnce });
   const beyond = 20;
-  const begun = await beginMany(GREETINGS_PER_SOURCE_MAX + beyond, listener, "127.0.0.2");
+  const begun = await beginMany(greetingsAtOnce.perSource + beyond, listener, "127.0.0.2");
   const latestMs = performance.now();
   const isClosed = ({ socket }: HalfOpen) => socket.destroyed;
   await until("the oldest are closed", () => begun.slice(0, beyond).every(isClosed), SECOND_MS);
