@@ -71,7 +71,7 @@ export interface ArrivalsOptions {
   readonly clock: Clock;
   readonly rates: GreetingRates;
   readonly atOnce: GreetingsAtOnce;
-  /** A source has used up what it may, and its connections are closed on arrival. */
+  /** A source has used up what it may, and connections of it are closed. */
   readonly crowded: (ip: string) => void;
 }
 
@@ -161,6 +161,7 @@ export class Arrivals {
   }
 
   #evict(arrival: Arrival): void {
+    this.#tellCrowded(arrival.ip);
     this.leave(arrival);
     arrival.terminate();
   }

@@ -279,6 +279,7 @@ export class Connection implements FrameHandler {
 
   handleClosed(error?: Error | null): void {
     if (this.#closed) return;
+    this.#inflow.end();
     this.#closed = true;
     this.#greeting.close();
     this.#inflow.close();

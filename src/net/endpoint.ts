@@ -42,7 +42,7 @@ export interface ListenOptions extends HostPort {
   conductOf?(connection: Connection): Conduct | undefined;
   /** All places are taken: from now on a new connection evicts the idlest. */
   full?(connectionsMax: number): void;
-  /** This IP connects so often that its connections are closed on arrival; called once in a while. */
+  /** This IP connects so often, or has so many connections that say nothing, that some are closed; called once in a while. */
   crowded?(ip: string): void;
   /** Called for every connection whose HELLO arrived; sets its handlers before it returns. */
   onConnection(connection: Connection): void;

@@ -3,9 +3,12 @@
  * half a megabyte of small messages from one connection would be handled before any other connection is read.
  */
 import type { Clock } from "../core/clock.ts";
+import { KiB } from "../core/units.ts";
 import { FrameDecoder, type FrameHandler } from "../wire/frame.ts";
 import type { LoopTurns } from "./loop-turns.ts";
 
+/** Of a socket that has closed: what is handled at once, since the last frame may say why it was closed. */
+export const LAST_BYTES_MAX = 8 * KiB;
 /** Time for one connection's frames without payload, before other connections get their turn. */
 export const TURN_MS_MAX = 1;
 
@@ -82,6 +85,14 @@ export class Inflow {
     this.#isClosed = true;
     this.#decoder.close();
     this.#backlog = [];
+  }
+
+  /** The socket has closed. What waits for its turn is handled now if it is little, and else given up. */
+  end(): void {
+    const left = Buffer.concat(this.#backlog);
+    this.#backlog = [];
+    if (left.length > LAST_BYTES_MAX) return;
+    for (let taken = 0; taken < left.length && !this.#isClosed; ) taken += this.#decode(left.subarray(taken));
   }
 
   #resume(): void {

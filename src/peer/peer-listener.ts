@@ -108,7 +108,7 @@ function listenAt(options: PeerListenerOptions, port: number): Promise<Listener>
     port,
     connectionsMax: options.connectionsMax ?? neighboursMax(),
     conductOf: (connection) => calls.conductOf(connection) ?? options.conductOf(connection),
-    crowded: (ip) => log("warn", "{ip} connects too often; some of its connections are closed on arrival", { ip }),
+    crowded: (ip) => log("warn", "{ip} connects too often; some of its connections are closed", { ip }),
     full: (max) =>
       log("warn", "all {connections_max} places for connections are taken; the idlest have to go", {
         connections_max: max,

@@ -113,7 +113,7 @@ export class TrackerListener {
       connectionsMax: connectionsMax ?? connectionsWithin(CONNECTIONS_MAX, SHARE_OF_DESCRIPTORS),
       greetingRates,
       conductOf,
-      crowded: (ip) => log("warn", "{ip} connects too often; some of its connections are closed on arrival", { ip }),
+      crowded: (ip) => log("warn", "{ip} connects too often; some of its connections are closed", { ip }),
       full: (max) =>
         log("warn", "all {connections_max} places for connections are taken; the idlest have to go", {
           connections_max: max,

@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Clock } from "../../src/core/clock.ts";
 import type { ContentId } from "../../src/core/manifest.ts";
-import { Inflow } from "../../src/net/inflow.ts";
+import { Inflow, LAST_BYTES_MAX, TURN_MS_MAX } from "../../src/net/inflow.ts";
 import { LoopTurns } from "../../src/net/loop-turns.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import type { Message } from "../../src/wire/messages.ts";
@@ -209,4 +209,17 @@ test("what a handler throws is handed over, at once or in a later turn, and harm
   expect([now, later].map(({ thrown }) => thrown)).toEqual([[new TypeError("a defect")], [new TypeError("a defect")]]);
   expect(other.thrown).toEqual([]);
   expect(desk.handled.filter((name) => name.startsWith("c"))).toEqual(["c1", "c2", "c3"]);
+});
+
+test("a socket that closes has its last frames handled, since one of them says why; not if they are many", () => {
+  const desk = new Desk();
+  const cost = TURN_MS_MAX + 1;
+  const [few, many] = [desk.socket("few", () => cost), desk.socket("many", () => cost)];
+  few.inflow.push(concat(small(1), small(2), small(3)));
+  many.inflow.push(concat(small(1), new Uint8Array(LAST_BYTES_MAX + 1)));
+  expect(desk.handled).toEqual(["few1", "many1"]);
+  few.inflow.end();
+  many.inflow.end();
+  expect(desk.handled).toEqual(["few1", "many1", "few2", "few3"]);
+  expect(many.thrown).toEqual([]);
 });
