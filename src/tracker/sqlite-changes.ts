@@ -57,7 +57,11 @@ export function prepareChanges(db: RegistryDatabase) {
       .update(peers)
       .set({ online: false, lastSeen: sql`${hole("lastSeen")}` })
       .where(and(eq(peers.peerId, hole("peerId")), eq(peers.session, hole("session")), eq(peers.online, true)))
-      .returning({ id: peers.id })
+      .returning({ id: peers.id, member: peers.member })
+      .prepare(),
+    forgetPeer: db
+      .delete(peers)
+      .where(eq(peers.id, hole("id")))
       .prepare(),
     forgetPeers: db
       .delete(peers)

@@ -6,7 +6,7 @@ import type { Clock, Random } from "../core/clock.ts";
 import { P2pfsError } from "../core/errors.ts";
 import { type FileName, foldFileName } from "../core/file-name.ts";
 import { chunkCountFor } from "../core/manifest.ts";
-import type { FileInfo } from "../core/model.ts";
+import type { FileInfo, PeerId } from "../core/model.ts";
 import { asDatabaseError, assertWritable, type OpenDatabase, openWith } from "../store/database.ts";
 import { GroupCommit } from "../store/group-commit.ts";
 import type {
@@ -107,7 +107,7 @@ export class SqliteRegistry implements Registry {
       const row = this.#statements.enterPeer.get({ peerId, member, session, ip, port, hostName, since, now });
       return { row, counts: known && this.#countsOf(row.id) };
     });
-    this.#quotas.open(row.id, counts ?? { publications: 0, holdings: 0 });
+    this.#quotas.open(row.id, counts ?? { publications: 0, holdings: 0 }, isFurtherProcess(peerId, member));
     if (counts !== undefined) this.#locations.cameOnline(row);
     const peer = peerRecordOf(row);
     this.#holders.hold(peer, tracker);
@@ -117,7 +117,11 @@ export class SqliteRegistry implements Registry {
   async leave(ref: SessionRef, tracker: TrackerId, lastSeen: number): Promise<boolean> {
     const left = await this.#write(() => {
       if (!this.#holders.isHeldBy(ref, tracker)) return undefined;
-      return this.#statements.leave.get({ ...ref, lastSeen });
+      const gone = this.#statements.leave.get({ ...ref, lastSeen });
+      // It announces what it has in each session, and is not missed in between.
+      if (gone !== undefined && isFurtherProcess(ref.peerId, gone.member))
+        this.#statements.forgetPeer.run({ id: gone.id });
+      return gone;
     });
     if (left === undefined) return false;
     this.#holders.release(ref);
@@ -335,4 +339,8 @@ function assertSamePublication(old: { fname: string; content: number }, fname: F
 
 function fieldOf(chunks: Uint8Array | null, total: number): Bitfield {
   return chunks === null ? Bitfield.full(total) : new Bitfield(total, chunks);
+}
+
+function isFurtherProcess(peerId: PeerId, member: string | null): boolean {
+  return member !== null && member !== peerId;
 }

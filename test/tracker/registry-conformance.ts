@@ -20,6 +20,7 @@ import {
   type Registry,
   SAMPLE_REUSE_MS,
 } from "../../src/tracker/registry.ts";
+import { FURTHER_PROCESS_QUOTAS } from "../../src/tracker/row-quotas.ts";
 import type { Page } from "../../src/tracker/types.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { expectError } from "../support/errors.ts";
@@ -73,6 +74,19 @@ export function testRegistry(name: string, open: (now: () => number) => Promise<
     });
     const leave = (record: { peerId: PeerId; session: number }, tracker = TRACKER) =>
       registry.leave(record, tracker, now);
+
+    test("a further process of a member has fewer rows, and leaves none behind", async () => {
+      const member = peerId(1);
+      await registry.register({ peerId: member, member, address: address("10.0.0.1:7000"), hostName: "a" }, TRACKER);
+      const record = { peerId: peerId(2), member, address: address("10.0.0.1:7001"), hostName: "a" };
+      const further = await registry.register(record, TRACKER);
+      for (let number = 0; number < FURTHER_PROCESS_QUOTAS.publications; number++)
+        await registry.publish(further, publication(`f${number}`, 1));
+      await expectError("refused", registry.publish(further, publication("one more", 1)), "at most 100 publications");
+      expect(await leave(further)).toBe(true);
+      expect((await registry.listPeers(null)).rows.map(({ peerId }) => peerId)).toEqual([member]);
+      expect(await registry.forget(now + 1)).toBe(0);
+    });
     const listed = async () => (await registry.listFiles({}, null)).rows.map((row) => `${row.key} ${row.holders}`);
     const located = async (query: Parameters<Registry["locate"]>[0], requester: { peerId?: PeerId } = {}) => {
       now += SAMPLE_REUSE_MS;
