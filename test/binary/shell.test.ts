@@ -115,10 +115,10 @@ test("Tab completes commands, paths with spaces, shared names, and hosts and por
   ]);
   expect(terminal.screen.text).toContain("published to my aunt.txt (10 B, 1 chunk)");
   // Where several fit, the common beginning, and with the second Tab all of them.
-  terminal.type("list-f");
-  await terminal.seeLine("peer> list-f");
+  terminal.type("lis");
+  await terminal.seeLine("peer> lis");
   terminal.type(TAB);
-  await Bun.sleep(100);
+  await terminal.seeLine("peer> list-f");
   terminal.type(TAB);
   await terminal.see("list-fetches");
   await terminal.seeLine("peer> list-f");
