@@ -1,6 +1,4 @@
 /** How members of a private swarm are served while somebody floods its tracker, or a peer, against how they are without. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { SECOND_MS } from "../../src/core/units.ts";
 import { FloodTest, floods, type Served, type Target } from "./floods.ts";
 
@@ -16,14 +14,12 @@ export interface BenchFloodsOptions {
 }
 
 export async function benchFloods({ folder, show }: BenchFloodsOptions): Promise<void> {
-  const place = mkdtempSync(join(folder, "floods-"));
   let test: FloodTest | undefined;
   try {
-    test = await FloodTest.open(place, NAMES);
+    test = await FloodTest.open(folder, NAMES);
     for (const target of ["tracker", "peer"] as const) await benchTarget(test, target, show);
   } finally {
     await test?.close();
-    rmSync(place, { recursive: true, force: true });
   }
 }
 

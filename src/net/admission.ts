@@ -97,7 +97,7 @@ export class Admission {
   }
 
   /**
-   * Whether a new connection gets a place, evicting another one if need be; called before the connection is made.
+   * Whether a new connection gets a place, evicting another one if need be; called before it enters.
    *
    * @param ip where it comes from; undefined for one that this side makes
    * @param expected connections that were let in before and have not entered yet

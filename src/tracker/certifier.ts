@@ -19,7 +19,6 @@ import {
 } from "../identity/issuing.ts";
 import { type PrivateKeyPem, peerIdOfKey } from "../identity/keys.ts";
 import type { Membership } from "../identity/membership.ts";
-
 import type { AllowanceOptions } from "../net/allowance.ts";
 import type { Outgoing } from "../net/handlers.ts";
 import { SourceAllowances } from "../net/source-allowances.ts";

@@ -67,6 +67,7 @@ export interface HeardList {
 
 /** Open invitations at the same time. */
 export const INVITATIONS_MAX = 1000;
+
 export interface MemberRegistry {
   /** Throws `refused` where there are INVITATIONS_MAX. */
   invite(invitation: NewInvitation): Promise<Invitation>;
